@@ -517,3 +517,93 @@ fn a_further_connection_that_nobody_answers_is_given_up_in_time() {
         serving.join().unwrap();
     }
 }
+
+/// What a client does that says `words` first over a connection of its own.
+fn client(server: &Server, words: &str, answer: &str) -> TcpStream {
+    let mut client = server.connect();
+    says(&mut client, words);
+    assert_eq!(line(&mut client), answer);
+    client
+}
+
+const THREE: &str = "C: a\nS: b\nC2 connects\nC2: c\nS2: d\nC3 connects\nC3: e\nS3: f\nC2 closes\nS: g\nS closes\n";
+
+#[test]
+fn a_failure_for_programs_names_the_connection_and_the_line() {
+    let (_folder, path) = written(THREE);
+    let start = |more: &[&str]| {
+        Server::start_at(&["tcp://127.0.0.1:0"], &[&["--json", "--play", path.as_str()], more].concat())
+    };
+    let failed = |server: &Server| {
+        let line = server.log.wait_for("\"event\":\"failed\"");
+        let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+        ["conn", "line", "kind", "expected", "received"].map(|field| told[field].to_string().replace('"', "")).join(" ")
+    };
+    // The second one never comes: the first is what there is.
+    let mut server = start(&["--once", "--timeout", "300ms"]);
+    let first = client(&server, "a\n", "b\n");
+    assert_eq!(failed(&server), "1 3 nothing_came null null");
+    assert_eq!(server.wait(), 1);
+    drop(first);
+    // The third one's words come over the second.
+    let mut server = start(&["--once"]);
+    let _first = client(&server, "a\n", "b\n");
+    let mut second = server.connect();
+    says(&mut second, "e\n");
+    assert_eq!(failed(&server), "2 4 differs c e");
+    assert_eq!((to_end(&mut second), server.wait()), (vec![], 1));
+    // The third one is reset where it should speak.
+    let mut server = start(&["--once"]);
+    let _first = client(&server, "a\n", "b\n");
+    let _second = client(&server, "c\n", "d\n");
+    let third = server.connect();
+    server.log.wait_for("\"conn\":3");
+    rustix::net::sockopt::set_socket_linger(&third, Some(std::time::Duration::ZERO)).unwrap();
+    drop(third);
+    assert_eq!(failed(&server), "3 7 reset e null");
+    assert_eq!(server.wait(), 1);
+    // One more than there are comes: it is dropped, and the play is as written.
+    let mut server = start(&["--once"]);
+    let mut first = client(&server, "a\n", "b\n");
+    let second = client(&server, "c\n", "d\n");
+    let _third = client(&server, "e\n", "f\n");
+    let _fourth = server.connect();
+    drop(second);
+    assert_eq!(to_end(&mut first), b"g\n");
+    assert_eq!(server.wait(), 0);
+    server.log.wait_for("1 conversation, 1 as written");
+}
+
+#[test]
+fn a_strict_server_goes_on_after_a_connection_that_did_not_come() {
+    let (_folder, path) = written(THREE);
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path, "--strict", "--timeout", "300ms"]);
+    let mut first = client(&server, "a\n", "b\n");
+    assert_eq!(to_end(&mut first), b"");
+    assert_code(&run(&["talk", &server.address(), "--play", &path], b""), 0);
+    let (code, log) = server.stop();
+    assert_eq!(code, 1);
+    assert_eq!(log.last().unwrap(), "2 conversations, 1 as written, 1 not");
+}
+
+#[test]
+fn several_connections_go_over_unix_sockets_and_inside_tls_from_the_first_byte() {
+    for text in [GREYLIST, IDLE] {
+        let (folder, path) = written(text);
+        let socket = format!("unix:{}", folder.path().join("s").display());
+        for (address, is_secure) in [(socket.as_str(), false), ("tls://127.0.0.1:0", true)] {
+            let record = folder.path().join("record.talk").display().to_string();
+            let mut server = Server::start_at(&[address], &["--play", &path, "--once"]);
+            let at = match is_secure {
+                true => format!("tls://{}?pin={}", server.address(), server.log.pin()),
+                false => address.to_owned(),
+            };
+            assert_code(&run(&["talk", &at, "--play", &path, "--record", &record], b""), 0);
+            assert_eq!(server.wait(), 0, "{:#?}", server.log.all());
+            // TLS is said of each connection: a record says what the file with `tls://` leaves to the address.
+            let record = std::fs::read_to_string(record).unwrap();
+            let begins = record.matches("starttls\n").count();
+            assert_eq!(begins, if is_secure { 2 } else { 0 }, "{record}");
+        }
+    }
+}

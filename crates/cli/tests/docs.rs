@@ -295,6 +295,21 @@ fn the_examples_of_the_reference_play_from_both_ends() {
     }
 }
 
+/// What the reference says is refused is refused, in those words, and before a play.
+#[test]
+fn what_the_reference_says_is_refused_is_refused_in_those_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("refused.talk");
+    for example in blocks_of("transcript.md", "refused") {
+        std::fs::write(&path, &example).unwrap();
+        let output = run(&["check".as_ref(), path.as_os_str()], b"");
+        assert_code(&output, 2);
+        let (why, said) = (example.lines().next().unwrap().trim_start_matches("# "), text(&output.stderr));
+        assert!(said.contains(&format!("error: {why}")), "{example}\n{said}");
+        assert!(said.contains("= help: "), "{said}");
+    }
+}
+
 /// What the reference says about plays that are judged holds.
 #[test]
 fn a_client_that_leaves_at_a_loop_that_statements_follow_fails_where_plays_are_judged() {

@@ -633,3 +633,94 @@ fn the_example_of_the_page_runs_as_it_stands() {
     assert_eq!(transcript::import::with_holes(&exact), shown);
     assert!(again.ends_with("C: hello\nS: hello yourself\nS closes\n"), "{again}");
 }
+
+/// Commands of SMTP in groups (RFC 2920): both ends of it as sockets that know nothing of transcripts.
+const PIPELINED: &str = r#"
+cat >smtp.py <<'END'
+import socket, threading
+listener = socket.create_server(('127.0.0.1', 2525))
+def serve():
+    stream = listener.accept()[0].makefile('rwb', 0)
+    for lines, said in ((0, '220 mail.example\r\n'), (1, '250-mail.example\r\n250-SIZE\r\n250 PIPELINING\r\n'),
+                        (4, '250 from\r\n250 to ann\r\n550 not to bob\r\n354 go on\r\n'), (4, '250 kept\r\n221 bye\r\n')):
+        for _ in range(lines):
+            stream.readline()
+        stream.write(said.encode())
+serving = threading.Thread(target=serve)
+serving.start()
+# RFC 2920: a group of commands in one write, and their answers in one.
+client = socket.create_connection(('127.0.0.1', 2525)).makefile('rwb', 0)
+for lines, said in ((1, 'EHLO client.example\r\n'), (3, 'MAIL FROM:<a@a.example>\r\nRCPT TO:<ann@a.example>\r\nRCPT TO:<bob@a.example>\r\nDATA\r\n'),
+                    (4, 'Subject: hi\r\n\r\n.\r\nQUIT\r\n'), (2, '')):
+    for _ in range(lines):
+        client.readline()
+    client.write(said.encode())
+client.read()
+serving.join()
+END
+capture smtp
+python3 smtp.py
+captured smtp ' closes$'
+"#;
+
+#[test]
+fn captures_of_a_debugger_and_of_pipelined_mail_play_from_both_ends() {
+    let script = r#"
+gdbserver --once 127.0.0.1:1234 /bin/true >/dev/null 2>&1 & debugged=$!
+until grep -q ':04D2 00000000:0000 0A' /proc/net/tcp; do sleep 0.02; done
+capture gdb
+# Its own files are those of the program: none is sent.
+gdb -nx -batch -ex 'set sysroot /' -ex 'set architecture i386:x86-64' -ex 'target remote 127.0.0.1:1234' -ex 'info registers rip' -ex kill >/dev/null 2>&1
+captured gdb ' closes$'
+wait $debugged || true
+"#;
+    let folder = in_network(&["gdb", "gdbserver", "python3"], &format!("{script}{PIPELINED}"));
+    for (name, words) in [
+        ("gdb", "\nC raw: +$vMustReplyEmpty#3a\nS raw: +$#00\n"),
+        (
+            "smtp",
+            "\nC: RCPT TO:<bob@a.example>\nC: DATA\nS: 250 from\nS: 250 to ann\nS: 550 not to bob\nS: 354 go on\n",
+        ),
+    ] {
+        let capture = path(&folder, &format!("{name}.pcapng"));
+        let imported = printed(&["import", "--exact", &capture]);
+        assert!(imported.contains(words), "{imported}");
+        plays_again(&folder, &capture, "0", &imported);
+    }
+}
+
+/// Who asks one device asks all of it in one conversation; who asks a group hears from others than the group.
+#[test]
+fn a_capture_of_a_search_for_devices_plays_from_both_ends() {
+    let talk = fs::canonicalize(transcript("ssdp.talk")).unwrap();
+    let script = r#"
+ip link set lo multicast on
+ip route add 224.0.0.0/4 dev lo
+"$sockeye" serve 'udp://0.0.0.0:1900?join=239.255.255.250' --play 'TALK' --times 2 --port-file port & device=$!
+until [ -e port ]; do sleep 0.02; done
+cat >search.py <<'END'
+import socket, sys
+search = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+search.sendto(b'M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: "ssdp:discover"\r\nMX: 1\r\nST: upnp:rootdevice\r\n\r\n', (sys.argv[1], 1900))
+search.recv(2000)
+END
+capture ssdp
+python3 search.py 127.0.0.1
+captured ssdp 'S raw: HTTP/1.1 200 OK'
+capture group
+python3 search.py 239.255.255.250
+captured group 'C raw: HTTP/1.1 200 OK' --stream udp:1
+wait $device
+"#;
+    let folder = in_network(&["python3"], &script.replace("TALK", &talk.display().to_string()));
+    let capture = path(&folder, "ssdp.pcapng");
+    let imported = printed(&["import", "--exact", &capture]);
+    assert!(
+        imported.contains("\nC raw: M-SEARCH * HTTP/1.1{0x0d}{0x0a}HOST: ") && imported.contains("ST: upnp:rootdevice")
+    );
+    plays_again(&folder, &capture, "udp:0", &imported);
+    // The group says nothing, and the device asks nobody: these are two conversations, and each is half of one.
+    let group = path(&folder, "group.pcapng");
+    let asked = printed(&["import", "--exact", &group, "--stream", "udp:0"]);
+    assert!(asked.contains("C raw: M-SEARCH * HTTP/1.1") && !asked.contains("\nS"), "{asked}");
+}

@@ -341,3 +341,77 @@ fn without_tls_a_transcript_that_goes_over_to_it_is_refused_at_both_ends() {
         assert!(said.contains("`starttls` needs TLS, which this build of sockeye has not"), "{said}");
     }
 }
+
+/// Two at once, one after the other, and to a port that the server tells.
+const SEVERAL: [&str; 3] = [
+    "C: a IDLE\nS: + {id=7}\nC2 connects\nC2: b APPEND\nS2: b OK\nC2 closes\nS: {id} EXISTS\nC: DONE\nS closes\n",
+    "C: a\nS: later {id=7}\nS closes\nC waits 10ms\nC connects\nC: a again\nS: {id}\nS closes\n",
+    "C: EPSV\nS: {port}\nC2 connects to {port}\nS2: data\nS2 closes\nS: 226\nS closes\n",
+];
+
+#[test]
+fn a_mock_and_a_client_of_the_library_play_several_connections() {
+    let folder = tempfile::tempdir().unwrap();
+    for text in SEVERAL {
+        let server = Mock::start(text);
+        play(text, server.address());
+        server.finish();
+        let server = Mock::text(text).plays(3).start();
+        (0..3).for_each(|_| play(text, server.address()));
+        server.finish();
+    }
+    // Code that knows nothing of transcripts, over a Unix socket: the next client goes on with the play.
+    let path = folder.path().join("s");
+    let server = Mock::text(SEVERAL[1]).unix(&path).start();
+    for (asks, answer) in [("a\n", "later 7\n"), ("a again\n", "7\n")] {
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.write_all(asks.as_bytes()).unwrap();
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, answer);
+    }
+    server.finish();
+    // There are no ports there.
+    let path = folder.path().join("t");
+    let server = Mock::text(SEVERAL[2]).unix(&path).start();
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(b"EPSV\n").unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+    let said = failure(|| server.finish());
+    assert!(said.contains("a port to listen at needs TCP"), "{said}");
+    let refused = failure(|| drop(Mock::text(SEVERAL[1]).udp().start()));
+    assert!(refused.contains("mock.talk:5:") && refused.contains("datagrams"), "{refused}");
+}
+
+#[test]
+fn a_second_connection_that_fails_is_named_in_the_panic_of_the_mock() {
+    // It does not come.
+    let server = Mock::text(SEVERAL[0]).timeout(Duration::from_millis(200)).start();
+    let mut first = TcpStream::connect(server.address()).unwrap();
+    first.write_all(b"a IDLE\n").unwrap();
+    let mut heard = String::new();
+    first.read_to_string(&mut heard).unwrap();
+    let said = failure(|| server.finish());
+    assert!(said.contains("opened no connection") && said.contains("mock.talk:3:1"), "{said}");
+    // It says something else, and both end.
+    let server = Mock::start(SEVERAL[0]);
+    let mut first = TcpStream::connect(server.address()).unwrap();
+    first.write_all(b"a IDLE\n").unwrap();
+    let mut second = TcpStream::connect(server.address()).unwrap();
+    second.write_all(b"b DELETE\n").unwrap();
+    let mut heard = Vec::new();
+    second.read_to_end(&mut heard).unwrap();
+    first.read_to_end(&mut heard).unwrap();
+    let said = failure(|| server.finish());
+    assert!(said.contains("mock.talk:4:") && said.contains("received  b DELETE"), "{said}");
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn each_connection_of_a_mock_goes_over_to_tls_by_itself() {
+    let text = "C: STARTTLS\nS: go\nstarttls\nC2 connects\nC2: STARTTLS\nS2: go\nstarttls\nC: a\nS2: b\nC2 closes\nS closes\n\
+                C connects\nC: in clear\nS: c\nS closes\n";
+    let server = Mock::start(text);
+    play(text, server.address());
+    server.finish();
+}

@@ -201,6 +201,9 @@ pub fn with_holes(exact: &str) -> String {
         let mut remarks: Vec<String> = vec![];
         let mut written = said.head.to_owned();
         for part in &parts {
+            if !matches!(part, Token::Text(_)) {
+                show_sign(&mut written);
+            }
             match part {
                 Token::Text(plain) => written += plain,
                 Token::Again(_, name) => written += &format!("{{{name}}}"),
@@ -221,6 +224,14 @@ pub fn with_holes(exact: &str) -> String {
         text.push('\n');
     }
     text
+}
+
+/// A sign that would look like a part of the hole behind it is written in its digits: `%{x}` is something else in other languages.
+fn show_sign(written: &mut String) {
+    if let Some(sign) = written.chars().next_back().filter(|sign| matches!(sign, '$' | '%' | '\\' | '{')) {
+        written.pop();
+        *written += &format!("{{0x{:02x}}}", sign as u32);
+    }
 }
 
 /// The values that are said more than once, and their names.
@@ -513,6 +524,14 @@ mod tests {
         let exact = "S raw: {\"at\":\"2026-11-28T15:31:20Z\",\"id\":\"0b9ff4a2-1c2d-4e5f-8a9b-0c1d2e3f4a5b\"}{0x0a}\nS closes\n";
         let open = open(exact);
         assert!(open.contains("\"at\":\"{_:20 bytes=2026-11-28T15:31:20Z}\",\"id\":\"{_:36 bytes=0b9ff4a2-"), "{open}");
+    }
+
+    #[test]
+    fn a_sign_that_is_no_part_of_the_hole_behind_it_is_written_in_digits() {
+        for (sign, digits) in [("$", "24"), ("%", "25"), ("\\", "5c")] {
+            let text = open(&format!("S: id {sign}9e107d9d372bb6826bd81d3542a419d6\n"));
+            assert!(text.ends_with(&format!("S: id {{0x{digits}}}{{_=9e107d9d372bb6826bd81d3542a419d6}}\n")), "{text}");
+        }
     }
 
     #[test]
