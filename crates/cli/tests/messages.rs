@@ -629,6 +629,62 @@ fn question(id: u16, name: &str) -> Vec<u8> {
     message
 }
 
+/// Row 23 of the list of faults, for messages that are late: a stream's or a Unix socket's sender waits for a slow end, and
+/// none is lost.
+#[test]
+fn what_is_late_waits_for_a_slow_end_and_none_of_it_is_lost() {
+    const PIECE: usize = 50_000;
+    // More than may be under way.
+    const PIECES: usize = 200;
+    for (from, more) in [("tcp", &["--delay", "1ms"][..]), ("unix-seqpacket", &["--delay", "1ms"]), ("tcp", &[])] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Messages::new("unix-seqpacket", folder.path());
+        let at = if from == "tcp" { "tcp://127.0.0.1:0".to_owned() } else { front(from, folder.path()) };
+        let relay = Server::relay(&[&at, &server.address], more);
+        let saying = if from == "tcp" {
+            let mut stream = relay.connect();
+            std::thread::spawn(move || {
+                for number in 0..PIECES {
+                    stream.write_all(&[number as u8; PIECE]).unwrap();
+                }
+            })
+        } else {
+            let client = client(&relay, from, folder.path(), "client");
+            std::thread::spawn(move || (0..PIECES).for_each(|number| client.say(&[number as u8; PIECE])))
+        };
+        let (server, _) = server.accept();
+        // Nothing is read until all that can be is under way.
+        wait_until_idle(relay.child.id());
+        let mut heard = Vec::new();
+        loop {
+            match server.hear() {
+                message if message.is_empty() => break,
+                message => heard.extend(message),
+            }
+        }
+        saying.join().unwrap();
+        assert_eq!(heard.len(), PIECES * PIECE, "{from} {more:?}");
+        assert!(heard.chunks(PIECE).enumerate().all(|(number, piece)| piece == [number as u8; PIECE]));
+    }
+}
+
+/// What is late by then is not what the handshake of a slow server waits for.
+#[test]
+fn messages_that_are_late_wait_for_a_handshake() {
+    for scheme in ["tls", "ws"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = format!("{scheme}://{}", listener.local_addr().unwrap());
+        let relay = Server::relay(&["udp://127.0.0.1:0", &to], &["--delay", "1ms", "--grace", "10ms"]);
+        let client = relay.datagrams();
+        client.send(b"one").unwrap();
+        let _silent = listener.accept().unwrap().0;
+        client.send(b"two").unwrap();
+        wait_until_idle(relay.child.id());
+        let (code, log) = relay.stop();
+        assert_eq!(code, 0, "{scheme}: {log:#?}");
+    }
+}
+
 #[test]
 fn dns_goes_over_tcp_for_who_asks_by_datagrams_and_the_other_way() {
     need("dnsmasq");

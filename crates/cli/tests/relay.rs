@@ -112,8 +112,20 @@ fn says(acts: &str, said: &[u8]) -> Vec<u8> {
 }
 
 fn all_orders(relay: &Server, near: &str, path: &std::path::Path, server: &Listening, name: &str) {
-    for length in [1, 300_000] {
-        for (ours, theirs) in ORDERS {
+    orders(relay, near, path, server, name, &ORDERS, &[1, 300_000]);
+}
+
+fn orders(
+    relay: &Server,
+    near: &str,
+    path: &std::path::Path,
+    server: &Listening,
+    name: &str,
+    all: &[(&str, &str)],
+    lengths: &[usize],
+) {
+    for &length in lengths {
+        for &(ours, theirs) in all {
             let (up, down) = (bytes(1, length), bytes(2, length));
             let stream = client(relay, near, path);
             let (at_client, at_server) = std::thread::scope(|scope| {
@@ -160,6 +172,48 @@ fn all_orders_of_ends_lose_nothing_through_tls() {
     let pin = inner.log.pin();
     let outer = Server::relay(&[ANY, &format!("tls://{}?pin={pin}", inner.address())], &[]);
     all_orders(&outer, "tcp", std::path::Path::new(""), &server, "tcp to tls to tcp");
+}
+
+/// Both ends of each kind, one behind the other: what goes into the first over TCP comes out of the second over TCP.
+#[test]
+fn all_orders_of_ends_lose_nothing_through_every_other_kind_of_end() {
+    for kind in ["packets", "program", "packets of a program", "slow packets"] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Listening::new("tcp", folder.path());
+        let between = format!("unix-seqpacket:{}", folder.path().join("s").display());
+        let (to, more) = match kind {
+            "program" => (format!("exec:{BINARY} -q relay stdio tcp://{}", server.address()), &[][..]),
+            "packets of a program" => (format!("exec:{BINARY} -q relay stdio {between}"), &[][..]),
+            "slow packets" => (between.clone(), &["--delay", "1ms"][..]),
+            _ => (between.clone(), &[][..]),
+        };
+        let _inner = (kind != "program").then(|| Server::relay(&[&between, &server.address()], more));
+        let outer = Server::relay(&[ANY, &to], &[]);
+        all_orders(&outer, "tcp", folder.path(), &server, kind);
+    }
+}
+
+/// A WebSocket has no half-close: who has said its end hears what the other side said before it knew of that.
+#[test]
+fn orders_of_ends_that_a_websocket_can_tell_lose_nothing() {
+    let answers_an_end = |acts: &str| acts.find('e') < acts.find('s') && acts.contains('e') && acts.contains('s');
+    let told = |(ours, theirs): &&(&str, &str)| !answers_an_end(ours) && !answers_an_end(theirs);
+    let all: Vec<(&str, &str)> = ORDERS.iter().filter(told).copied().collect();
+    assert!(all.len() >= 8, "{all:?}");
+    // An end without an answer is told late: what waits for that waits at the same time.
+    std::thread::scope(|scope| {
+        for (scheme, length) in [("ws", 1), ("ws", 300_000), ("wss", 1), ("wss", 300_000)] {
+            let all = &all;
+            scope.spawn(move || {
+                let nowhere = std::path::Path::new("");
+                let server = Listening::new("tcp", nowhere);
+                let inner = Server::relay(&[&format!("{scheme}://127.0.0.1:0"), &server.address()], &[]);
+                let pin = if scheme == "wss" { format!("?pin={}", inner.log.pin()) } else { String::new() };
+                let outer = Server::relay(&[ANY, &format!("{scheme}://{}{pin}", inner.address())], &[]);
+                orders(&outer, "tcp", nowhere, &server, scheme, all, &[length]);
+            });
+        }
+    });
 }
 
 #[test]
@@ -448,16 +502,35 @@ fn a_flow_that_cannot_be_watched_is_told_and_keeps_nothing_open() {
 #[test]
 fn a_relay_to_itself_is_found_and_refused() {
     let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("link")).unwrap();
+    let shown = folder.path().display().to_string();
     for (from, to) in [
         ("127.0.0.1:PORT", "127.0.0.1:PORT"),
         (":PORT", "localhost:PORT"),
         (":PORT", "PORT"),
         ("PORT", "[::1]:PORT"),
+        ("127.0.0.1:PORT", "localhost:PORT"),
+        (":PORT", "[::ffff:127.0.0.1]:PORT"),
+        ("0.0.0.0:PORT", "127.0.0.2:PORT"),
+        ("127.0.0.1:PORT", "127.0.0.1:1 127.0.0.1:PORT"),
+        ("tls://127.0.0.1:PORT", "127.0.0.1:PORT"),
+        ("PORT", "ws://127.0.0.1:PORT"),
         ("udp://127.0.0.1:PORT", "udp://127.0.0.1:PORT"),
+        ("udp://:PORT", "udp://localhost:PORT"),
+        ("udp://127.0.0.1:PORT", "udp://[::ffff:127.0.0.1]:PORT"),
+        ("unix:FOLDER/s", "unix:FOLDER/link/s"),
+        ("unix:FOLDER/s", "unix:FOLDER/link/link/s"),
+        ("unix-dgram:FOLDER/s", "unix-dgram:FOLDER/link/s"),
+        ("unix-seqpacket:FOLDER/s", "unix-seqpacket:FOLDER/link/s"),
         ("unix:@sockeye-PORT", "unix:@sockeye-PORT"),
     ] {
         let port = free().to_string();
-        let output = run(&["relay", &from.replace("PORT", &port), &to.replace("PORT", &port)], b"");
+        let filled = |address: &str| address.replace("PORT", &port).replace("FOLDER", &shown);
+        let addresses: Vec<String> = [from].into_iter().chain(to.split(' ')).map(filled).collect();
+        let mut arguments = vec!["relay".to_owned()];
+        arguments.extend(addresses);
+        let output = run(&arguments, b"");
         assert_code(&output, 2);
         assert!(text(&output.stderr).contains("would relay to itself"), "{}", text(&output.stderr));
     }
@@ -466,7 +539,21 @@ fn a_relay_to_itself_is_found_and_refused() {
 #[test]
 fn what_cannot_be_relayed_is_said_before_anything_is_bound() {
     for (arguments, code, says) in [
-        (&["relay", "0"][..], 2, "there is no server to relay to"),
+        (&["relay"][..], 2, "write relay FROM TO"),
+        (&["relay", "0"], 2, "there is no server to relay to"),
+        (&["relay", "stdio", "stdio"], 2, "stands at both ends"),
+        (&["relay", "-", "1"], 2, "standard input and output are stdio"),
+        (&["relay", "127.0.0.1:0?bind=127.0.0.1", "1"], 2, "listens, and has the option `bind`"),
+        (&["relay", "tls://127.0.0.1:0?insecure", "1"], 2, "listens, and has the option `insecure`"),
+        (&["relay", "wss://127.0.0.1:0?pin=sha256:00", "1"], 2, "listens, and has the option `pin`"),
+        (&["relay", "tls://127.0.0.1:0?sni=x", "1"], 2, "listens, and has the option `sni`"),
+        (&["relay", "0", "1", "--share", "10%"], 2, "--share: it says what faults are about, and there is none"),
+        (&["relay", "0", "1", "--up"], 2, "--up: it says what faults are about, and there is none"),
+        (&["relay", "0", "1", "--delay", "20"], 2, "20 of what? write 20ms or 20s"),
+        (&["relay", "0", "1", "--delay", "20ms±5"], 2, "5 of what? write 5ms or 5s"),
+        (&["relay", "0", "1", "--rate", "0"], 2, "--stall-after 0 does that"),
+        (&["relay", "0", "1", "--corrupt", "150%"], 2, "a share from 0 to 1, or a percentage"),
+        (&["relay", "0", "1", "--record", "/no/such/folder/x"], 23, "--record: /no/such/folder is no folder"),
         (&["relay", "0", "tcp://127.0.0.1:1?nodely"], 2, "did you mean nodelay?"),
         (&["relay", "0", "gopher://x:1"], 2, "unknown scheme `gopher`"),
         (&["relay", "0", "quic://x:1"], 2, "`quic://` is not there yet"),

@@ -233,6 +233,12 @@ impl AddressError {
         Self::new(typed, "has one client, and others are asked for", "name it alone: all ends with that client")
     }
 
+    /// Standard input and output at both ends of a relay.
+    pub(crate) fn both_standard() -> Self {
+        let help = "there is one standard input and one standard output: name something else as one of them";
+        Self::new("stdio", "stands at both ends", help)
+    }
+
     /// An option of who listens, where we connect, or of a verb that does not know it.
     pub(crate) fn no_proxy_here(address: &Address, help: &str) -> Self {
         Self::new(&address.to_string(), "has the option `accept-proxy`", help)
@@ -465,6 +471,13 @@ mod tests {
             ("UDP-SENDTO:localhost:53", "write udp://localhost:53"),
             ("unix-connect:/run/x", "write unix:/run/x"),
             ("openssl:localhost:443", "begins with `starttls`"),
+            ("-", "standard input and output are stdio"),
+            ("7001,7002", "names several ports: an address has one"),
+            ("localhost:7001-7003", "has the port `7001-7003`: an address has one port"),
+            ("a:1,b:2", "has more than one colon: write each address as a word of its own"),
+            ("SYSTEM:cat", "write sh:cat"),
+            ("FILE:/tmp/x", "a file is a program that reads it: exec:'cat /tmp/x'"),
+            ("ABSTRACT-LISTEN:x", "write unix:@x"),
             ("/run/x.sock", "a Unix socket is unix:/run/x.sock"),
             ("./x.sock", "a Unix socket is unix:./x.sock"),
             ("127.0.0.1:70000", "has the port `70000`: ports are numbers from 0 to 65535"),

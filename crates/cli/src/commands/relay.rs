@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -96,7 +97,10 @@ fn exit_of(error: &RelayError) -> Exit {
     let of_tls =
         |error: &TlsError| if error.why == TlsErrorKind::Files { Exit::CannotRead } else { Exit::TlsHandshake };
     match error {
-        RelayError::Address(_) | RelayError::NoServer | RelayError::Itself { .. } => Exit::Usage,
+        RelayError::Address(_)
+        | RelayError::NoServer
+        | RelayError::Itself { .. }
+        | RelayError::Listen(ListenError::Option(_)) => Exit::Usage,
         RelayError::Local { error: LocalError::Program(error), .. }
         | RelayError::Listen(ListenError::Program { error, .. }) => Exit::from(error),
         RelayError::Listen(ListenError::NoAddress { .. }) => Exit::NameNotFound,
@@ -115,7 +119,11 @@ fn options(flags: &Relay, console: &Console) -> Result<RelayOptions, Exit> {
         Some(from) => from,
         // Its proxies say where each listens.
         None if flags.control.is_some() => Address::loopback(0),
-        None => return Err(usage("write relay FROM TO")),
+        None => {
+            return Err(usage(
+                "nothing is to be relayed: write relay FROM TO, such as relay 7001 localhost:7000, or relay --control 8474",
+            ));
+        }
     };
     let to: Vec<Address> = addresses.collect();
     if flags.control.is_some() && to.is_empty() && !flags.addresses.is_empty() {
@@ -126,6 +134,10 @@ fn options(flags: &Relay, console: &Console) -> Result<RelayOptions, Exit> {
     let datagrams = std::iter::once(&from).chain(&to).find(has_messages);
     if datagrams.is_some() && flags.control.is_some() {
         return Err(usage("toxics are about streams: relay datagrams without --control"));
+    }
+    if let Some(flag) = flags.weather.lonely() {
+        let help = "it says what faults are about, and there is none: add --delay, --cut-after, --drop or another";
+        return Err(usage(&format!("{flag}: {help}")));
     }
     if let Some(flag) = flags.weather.unfit(datagrams.is_some()) {
         let words = match datagrams {
@@ -173,6 +185,14 @@ fn capture<'a>(
         return Err(usage(
             "--record writes a file for each connection: name it, as x-%n.talk; --show tells who says what",
         ));
+    }
+    // Each connection has a file of its own, and the first would find out.
+    if let Some(folder) = flags.record.as_deref().and_then(Path::parent)
+        && !folder.as_os_str().is_empty()
+        && !folder.to_string_lossy().contains("%n")
+        && !folder.is_dir()
+    {
+        return Err(console.fail(Exit::CannotWrite, &format!("--record: {} is no folder", folder.display())));
     }
     let Some(path) = &flags.pcap else { return Ok(None) };
     if !is_stdout(path) {

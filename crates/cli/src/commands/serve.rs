@@ -42,9 +42,11 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
     let wanted = options.plays;
     let refuse = |error: ServeError| {
         let exit = match &error {
-            ServeError::Refused(_) | ServeError::Address(_) | ServeError::Count { .. } | ServeError::NoWayToHttps => {
-                Exit::Usage
-            }
+            ServeError::Refused(_)
+            | ServeError::Address(_)
+            | ServeError::Count { .. }
+            | ServeError::NoWayToHttps
+            | ServeError::Listen(ListenError::Option(_)) => Exit::Usage,
             ServeError::Tls(error) if error.why == TlsErrorKind::Files => Exit::CannotRead,
             ServeError::Tls(_) => Exit::TlsHandshake,
             ServeError::Listen(ListenError::Program { error, .. }) => error.into(),

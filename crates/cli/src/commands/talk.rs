@@ -366,7 +366,11 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
     let request = Request { address: address.clone(), protocols: vec![protocol] };
     let layers = listener_layers(flags, address, console)?;
     let mut bound = listen::bind(&[request], flags.family.family()).map_err(|error| {
-        let exit = if let ListenError::Program { error, .. } = &error { error.into() } else { Exit::CannotListen };
+        let exit = match &error {
+            ListenError::Program { error, .. } => error.into(),
+            ListenError::Option(_) => Exit::Usage,
+            _ => Exit::CannotListen,
+        };
         console.fail(exit, &error.to_string())
     })?;
     if !layers.is_plain() {

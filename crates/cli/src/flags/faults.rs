@@ -101,6 +101,26 @@ impl NetworkFlags {
         }
     }
 
+    /// What says whom faults are about, where there is none: its flag.
+    pub(crate) fn lonely(&self) -> Option<&'static str> {
+        let counts = [
+            self.delay.len(),
+            self.rate.len(),
+            self.slice.len(),
+            self.corrupt.len(),
+            self.cut_after.len(),
+            self.reset_after.len(),
+            self.stall_after.len(),
+            self.drop.len(),
+            self.duplicate.len(),
+            self.reorder.len(),
+            usize::from(self.refuse.is_some()),
+        ];
+        let flags = [("--share", self.share.is_some()), ("--up", self.up), ("--down", self.down)];
+        let given = flags.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag);
+        given.filter(|_| counts.iter().all(|count| *count == 0))
+    }
+
     /// A fault that only one kind of socket has, where it is the other: its flag.
     pub(crate) fn unfit(&self, is_datagram: bool) -> Option<&'static str> {
         let unfit: &[(&'static str, bool)] = if is_datagram {
@@ -145,6 +165,12 @@ fn delay(text: &str) -> Result<Delay, String> {
         None => (text, Shape::Even),
     };
     let (mean, spread) = times.split_once('±').or_else(|| times.split_once("+-")).unwrap_or((times, "0ms"));
+    for bare in [mean, spread] {
+        // Some tools count milliseconds, and others seconds.
+        if bare.parse::<f64>().is_ok_and(|number| number > 0.0) {
+            return Err(format!("{bare} of what? write {bare}ms or {bare}s"));
+        }
+    }
     Ok(Delay { mean: duration(mean).map_err(wrong)?, spread: duration(spread).map_err(wrong)?, shape })
 }
 
@@ -171,6 +197,9 @@ fn rate(text: &str) -> Result<u64, String> {
         units.iter().find_map(|(unit, factor)| Some((lower.strip_suffix(unit)?, factor))).ok_or_else(wrong)?;
     let number: f64 = number.parse().map_err(|_| wrong())?;
     let bytes = number * factor;
+    if bytes == 0.0 {
+        return Err("with 0 nothing passes: --stall-after 0 does that".to_owned());
+    }
     if (1.0..=1e12).contains(&bytes) { Ok(bytes as u64) } else { Err(wrong()) }
 }
 
@@ -236,8 +265,9 @@ mod tests {
                 Ok(After::Time(milliseconds(120_000)))
             ]
         );
-        for wrong in ["20", "20ms±", "20ms,odd", "x"] {
-            assert!(delay(wrong).is_err() || wrong == "20", "{wrong}");
+        assert_eq!(delay("0"), Ok(late(0, 0, Shape::Even)));
+        for wrong in ["20", "20ms±5", "20±5ms", "20ms±", "20ms,odd", "x"] {
+            assert!(delay(wrong).is_err(), "{wrong}");
         }
         assert!(rate("fast").is_err() && rate("0").is_err() && slice("9..3").is_err() && share("2").is_err());
         let up = directed(share)("up:1%").unwrap();

@@ -26,7 +26,7 @@ use super::values::FamilyFlags;
 )]
 pub(crate) struct Relay {
     /// Where to listen, and then where it leads: FROM TO [TO…]
-    #[arg(value_name = "ADDR", required_unless_present = "control", num_args = 1..)]
+    #[arg(value_name = "ADDR", num_args = 1..)]
     pub(crate) addresses: Vec<String>,
     /// With several TO: which is next
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]

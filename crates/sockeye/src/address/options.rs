@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{AddressError, Scheme};
+use super::{Address, AddressError, Scheme};
 use crate::gate::Prefix;
 use crate::sys::interface;
 
@@ -142,6 +142,34 @@ impl AddressOptions {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether they are of an address that listens.
+    ///
+    /// # Errors
+    /// One of them is about a connection that we open.
+    pub(crate) fn listen(&self, address: &Address) -> Result<(), AddressError> {
+        let TlsOptions { sni, pin, insecure, .. } = &self.tls;
+        let of_connections = [
+            (
+                "bind",
+                self.bind.is_some(),
+                "it is about where a connection comes from; who listens does so at its address",
+            ),
+            ("sni", sni.is_some(), "it is about whom a connection asks for; who listens is who cert=FILE says"),
+            ("pin", pin.is_some(), "it is about whom a connection believes; ca=FILE has clients show a certificate"),
+            (
+                "insecure",
+                *insecure,
+                "it is about whom a connection believes; who listens believes any client without ca=FILE",
+            ),
+        ];
+        match of_connections.into_iter().find(|(_, is_given, _)| *is_given) {
+            Some((name, _, help)) => {
+                Err(AddressError::new(&address.to_string(), format!("listens, and has the option `{name}`"), help))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Reads what stands behind the `?`.

@@ -201,7 +201,8 @@ fn socket_path(typed: &str, rest: &str) -> Result<PathBuf, AddressError> {
 /// Whether a word names a host and nothing else: the port stands in the next word.
 fn is_bare_host(word: &str) -> bool {
     let host = word.split_once("://").map_or(word, |(_, host)| host);
-    if without_host(word).is_some() || host.is_empty() || host.bytes().all(|byte| byte.is_ascii_digit()) {
+    if without_host(word).is_some() || host.is_empty() || host == "-" || host.bytes().all(|byte| byte.is_ascii_digit())
+    {
         return false;
     }
     !host.contains(':') || host.parse::<Ipv6Addr>().is_ok() || (host.starts_with('[') && host.ends_with(']'))
@@ -245,6 +246,12 @@ fn split_port(typed: &str, rest: &str) -> Result<(Host, u16), AddressError> {
     if let Some(wrong) = of_another_tool(typed).filter(|_| !typed.contains("://")) {
         return Err(wrong);
     }
+    if rest == "-" {
+        return Err(AddressError::new(typed, "is no address", "standard input and output are stdio"));
+    }
+    if is_list_of_ports(rest) {
+        return Err(AddressError::new(typed, "names several ports", "an address has one: write each by itself"));
+    }
     let Some((host, port)) = rest.rsplit_once(':') else {
         let help = if typed.starts_with(['/', '~']) || typed.contains('/') && typed.ends_with(".sock") {
             format!("a Unix socket is unix:{typed}")
@@ -260,11 +267,11 @@ fn split_port(typed: &str, rest: &str) -> Result<(Host, u16), AddressError> {
             (Ok(_), _) if port.parse::<u16>().is_ok() => format!("write {scheme}[{host}]:{port}"),
             (_, Ok(_)) => format!("write {scheme}[{rest}]:9999"),
             _ => {
-                return Err(AddressError::new(
-                    typed,
-                    "has more than one colon",
-                    "write [SCHEME://]HOST:PORT, and an IPv6 address in brackets: [::1]:9999",
-                ));
+                let help = match rest.contains(',') {
+                    true => "write each address as a word of its own",
+                    false => "write [SCHEME://]HOST:PORT, and an IPv6 address in brackets: [::1]:9999",
+                };
+                return Err(AddressError::new(typed, "has more than one colon", help));
             }
         };
         return Err(AddressError::new(typed, "looks like an IPv6 address without brackets", help));
@@ -299,6 +306,12 @@ fn split_port(typed: &str, rest: &str) -> Result<(Host, u16), AddressError> {
     Ok((host, port))
 }
 
+/// `7001,7004` or `7001-7003`.
+fn is_list_of_ports(text: &str) -> bool {
+    let mut parts = text.split([',', '-']);
+    text.contains([',', '-']) && parts.all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 fn is_name(host: &str) -> bool {
     host.len() <= 253
         && !host.starts_with(['-', '.'])
@@ -313,6 +326,7 @@ fn port_of(typed: &str, port: &str) -> Result<u16, AddressError> {
         let what = if port == typed { "is not a port".to_owned() } else { format!("has the port `{port}`") };
         let help = match service(port) {
             Some(number) => format!("ports are written as numbers: {port} is {number}"),
+            None if is_list_of_ports(port) => "an address has one port: write each by itself".to_owned(),
             None => "ports are numbers from 0 to 65535".to_owned(),
         };
         AddressError::new(typed, what, help)
@@ -346,6 +360,19 @@ fn of_another_tool(typed: &str) -> Option<AddressError> {
     let lower = word.to_ascii_lowercase();
     let (name, does) = lower.split_once('-').map_or((lower.as_str(), ""), |(name, does)| (name, does));
     let scheme = name.trim_end_matches(['4', '6']);
+    let end = rest.split(',').next().unwrap_or(rest);
+    let help = match name {
+        _ if rest.is_empty() => None,
+        "system" => Some(format!("write sh:{rest}")),
+        "file" | "open" | "gopen" => Some(format!("a file is a program that reads it: exec:'cat {end}'")),
+        "create" => Some(format!("a file is a program that writes it: sh:'cat > {end}'")),
+        "abstract" => Some(format!("write unix:@{end}")),
+        _ => None,
+    };
+    // A host may have such a name.
+    if let Some(help) = help.filter(|_| rest.parse::<u16>().is_err()) {
+        return Some(AddressError::new(typed, "is how another tool writes it", help));
+    }
     if !matches!(does, "" | "listen" | "l" | "connect" | "sendto" | "recv" | "recvfrom" | "datagram" | "client")
         || !matches!(scheme, "tcp" | "udp" | "unix" | "ssl" | "openssl")
         // `udp:9999` is answered below.

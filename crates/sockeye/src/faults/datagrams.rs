@@ -7,6 +7,7 @@ use transcript::Moment;
 
 use super::Faults;
 use super::random::Random;
+use crate::limits;
 
 /// Bytes that are under way at once; what comes beyond is lost, as on any queue.
 const UNDER_WAY: usize = 4 << 20;
@@ -96,6 +97,11 @@ impl DatagramFaults {
         let (_, datagram) = self.queue.pop_front_if(|(at, _)| *at <= now)?;
         self.waiting -= datagram.len();
         Some(datagram)
+    }
+
+    /// Whether any message finds room.
+    pub(crate) fn has_room(&self) -> bool {
+        self.waiting() as usize + limits::SOCKET_MESSAGE <= UNDER_WAY
     }
 
     /// Bytes that are under way.

@@ -163,8 +163,11 @@ pub struct Bound {
 /// Binds every socket of every request, or none.
 ///
 /// # Errors
-/// The first socket that cannot be bound; those bound before it are closed.
+/// The first socket that cannot be bound; those bound before it are closed. An option that only who connects has.
 pub fn bind(requests: &[Request], family: Option<Family>) -> Result<Bound, ListenError> {
+    for request in requests {
+        request.address.options.listen(&request.address).map_err(ListenError::Option)?;
+    }
     let mut bound = Bound::default();
     for (index, request) in requests.iter().enumerate() {
         let before = bound.sockets.len();

@@ -266,7 +266,7 @@ impl Relay {
         let secrets = || capture.clone().map(|capture| capture as Arc<dyn Secrets>);
         let is_standard = |address: &&Address| address.target == address::Target::Standard;
         if [&options.from].into_iter().chain(&options.to).filter(is_standard).count() > 1 {
-            return Err(RelayError::Address(AddressError::not_alone("stdio")));
+            return Err(RelayError::Address(AddressError::both_standard()));
         }
         let mut notices = Vec::new();
         let targets = targets(options, bounds, &secrets, steering.unknown_names, &mut notices)?;

@@ -12,6 +12,7 @@ use super::leg::{Bounds, Buffer, Ended, Leg, ReadOutcome};
 use super::message_queue::Messages;
 use super::tap::Taps;
 use crate::address::Framing;
+use crate::endpoint::Protocol;
 use crate::limits;
 use crate::net::message::{self, Received};
 use crate::net::words_of_sending;
@@ -214,10 +215,11 @@ impl Direction {
             if let Err(error) = self.pass_messages_on(messages, sink, tools.now) {
                 return Turn::SinkBroken(error);
             }
-            let wakes = messages.weather.as_ref().and_then(|weather| weather.wakes());
             if !messages.queue.is_empty() || sink.is_handshaking() {
-                return Turn::Rests(wakes);
+                // The sink tells when it takes more: what is due by then waits for that alone.
+                return Turn::Rests(None);
             }
+            let wakes = messages.weather.as_ref().and_then(|weather| weather.wakes());
             if self.ended {
                 if wakes.is_some() || sink.waiting() > 0 {
                     return Turn::Rests(wakes);
@@ -226,6 +228,11 @@ impl Direction {
             }
             if moved >= TURN {
                 return Turn::More;
+            }
+            // Over UDP what finds no room is lost; every other sender waits.
+            if source.protocol != Protocol::Udp && messages.weather.as_ref().is_some_and(|weather| !weather.has_room())
+            {
+                return Turn::Rests(wakes);
             }
             match source.receive_message(tools.buffer) {
                 ReadOutcome::Bytes(length) => {

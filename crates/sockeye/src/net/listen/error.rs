@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use crate::address::AddressError;
 use crate::child::ProgramError;
 use crate::endpoint::{Endpoint, Name};
 use crate::net::{words, words_at};
@@ -50,6 +51,8 @@ pub enum ListenError {
         /// What stands there.
         what: &'static str,
     },
+    /// The address has an option of who connects.
+    Option(AddressError),
     /// The only client is a program that cannot be run.
     Program {
         /// As it was typed.
@@ -99,6 +102,7 @@ impl fmt::Display for ListenError {
             Self::Occupied { endpoint, what } => {
                 write!(f, "cannot listen on {endpoint}: {what}; remove it or choose another path")
             }
+            Self::Option(error) => error.fmt(f),
             Self::Program { address, error } => write!(f, "{address}: {error}"),
             Self::NoCommonPort => f.write_str("no port is free on all addresses at once; name one"),
             Self::Other { endpoint, error } => match &endpoint.name {
