@@ -247,7 +247,9 @@ fn a_firewall_a_full_queue_and_a_long_answer_are_told_as_they_are() {
     assert_code(&output, 0);
 
     // From the other end it is told alike, with a transcript and without.
-    for how in ["--play /run/ping.talk", "--send-only", "--timeout 5s"] {
+    for (how, what) in
+        [("--play /run/ping.talk", "send"), ("--send-only", "send"), ("--timeout 5s", "send"), ("--zero", "ask")]
+    {
         let script = format!(
             "ip link set lo up\n\
             nft add table t\n\
@@ -259,7 +261,10 @@ fn a_firewall_a_full_queue_and_a_long_answer_are_told_as_they_are() {
         let output = in_namespace(&script);
         assert_code(&output, 18);
         let told = text(&output.stderr);
-        assert!(told.contains("cannot send: ") && told.contains("a firewall of this machine may drop it"), "{told}");
+        assert!(
+            told.contains(&format!("cannot {what}: ")) && told.contains("a firewall of this machine may drop it"),
+            "{told}"
+        );
     }
 
     let file = transcript_file("C: {x}\nS: {x}{x}\n");

@@ -11,7 +11,7 @@ use sockeye::address::{Address, AddressError};
 use sockeye::event::Protocol;
 use sockeye::limits;
 use sockeye::net::connect::{ConnectOptions, connect_within};
-use sockeye::net::words;
+use sockeye::net::{words, words_of_sending};
 use sockeye::verb::talk::{Probed, probe};
 
 use super::super::connection::{self, no_connection, protocol, tell_attempts};
@@ -220,7 +220,7 @@ fn ask(flags: &Talk, address: &Address, protocol: Protocol, console: &Console) -
             Probed::Answered => found(Exit::Done, "open", format!("udp {who}: open: it answered"), who),
             Probed::Failed(error) => {
                 let exit = Exit::of(&error, Exit::CutShort);
-                found(exit, "unknown", format!("{who}: cannot ask: {}", words(&error)), who)
+                found(exit, "unknown", format!("{who}: cannot ask: {}", words_of_sending(&error)), who)
             }
             _ if !over => {
                 std::thread::sleep(Duration::from_millis(50));
