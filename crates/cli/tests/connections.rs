@@ -157,6 +157,21 @@ fn a_play_whose_next_connection_does_not_come_is_a_failed_one() {
 }
 
 #[test]
+fn a_port_to_listen_at_is_refused_in_words_where_there_is_no_tcp() {
+    let (folder, path) =
+        written("C: PASV\nS: 227 {port}\nC2 connects to {port}\nS2: data\nS2 closes\nS: 226\nS closes\n");
+    let socket = folder.path().join("socket");
+    let mut server = Server::start_at(&[&format!("unix:{}", socket.display())], &["--play", &path, "--once"]);
+    let mut client = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    client.write_all(b"PASV\n").unwrap();
+    assert_eq!(to_end(&mut client), b"");
+    drop(client);
+    assert_eq!(server.wait(), 1);
+    server.log.wait_for("a port to listen at needs TCP, and this conversation is over something else");
+    server.log.wait_for("1 conversation, 0 as written, 1 not");
+}
+
+#[test]
 fn a_client_that_comes_early_waits_for_its_play() {
     // Both connections of a pool at once, and the second before the play asks for it.
     let (_folder, path) = written("C: a\nS: to a\nC2 connects\nC2: b\nS2: to b\n");

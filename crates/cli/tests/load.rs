@@ -131,6 +131,19 @@ fn a_play_has_a_connection_of_its_own_where_its_transcript_is_about_one() {
 }
 
 #[test]
+fn bytes_of_all_plays_of_a_connection_are_counted_once() {
+    let folder = Folder::new();
+    let served = folder.file("served.talk", "repeat\n  C: hello\n  S: world!\nend\n");
+    let asked = folder.file("asked.talk", "C: hello\nS: world!\n");
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &served]);
+    let output = run(&["load", &server.address(), "--play", &asked, "--plays", "20", "--connections", "1"], b"");
+    assert_code(&output, 0);
+    let said = text(&output.stdout);
+    let row = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).map(str::to_owned);
+    assert_eq!((row("sent"), row("received")), (Some("120 bytes".into()), Some("140 bytes".into())), "{said}");
+}
+
+#[test]
 fn plays_go_over_datagrams_paths_and_tls() {
     let folder = Folder::new();
     let (client, served) = (folder.file("ping.talk", ECHO), folder.file("served.talk", SERVED));

@@ -479,6 +479,34 @@ fn a_capture_of_datagrams_has_all_of_them_and_a_full_disk_does_not_end_the_relay
 }
 
 #[test]
+fn datagrams_that_are_too_long_for_the_other_side_are_told_as_lost() {
+    // IPv6 carries 20 bytes more than IPv4 (RFC 768, RFC 8200).
+    let server = UdpSocket::bind("[::1]:0").unwrap();
+    server.set_read_timeout(Some(LONG)).unwrap();
+    let relay = Server::relay(&["udp://127.0.0.1:0", &format!("udp://{}", server.local_addr().unwrap())], &[]);
+    let client = relay.datagrams();
+    client.send(b"question").unwrap();
+    let (_, from) = server.recv_from(&mut [0; 16]).unwrap();
+    server.send_to(&bytes(65_520), from).unwrap();
+    server.send_to(b"short", from).unwrap();
+    let mut heard = vec![0; 70_000];
+    assert_eq!(client.recv(&mut heard).unwrap(), 5);
+    relay.log.wait_for("dropped 1: datagrams that could not be sent on");
+    assert_eq!(relay.stop().0, 0);
+}
+
+#[test]
+fn what_is_lost_on_purpose_in_one_direction_is_counted_when_the_flow_ends() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = format!("udp://{}", server.local_addr().unwrap());
+    let relay = Server::relay(&["udp://127.0.0.1:0", &to], &["--drop", "100%", "--idle-timeout", "200ms"]);
+    let client = relay.datagrams();
+    client.send(b"one").unwrap();
+    client.send(b"two").unwrap();
+    relay.log.wait_for("2 datagrams were lost on purpose (--drop)");
+}
+
+#[test]
 fn what_is_said_is_shown_and_harms_no_terminal() {
     let echo = Server::start_at(&[ANY], &["--echo"]);
     let relay = Server::relay(&[ANY, &echo.address()], &["--show", "--hexdump"]);

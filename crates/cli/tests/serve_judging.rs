@@ -272,3 +272,40 @@ fn a_reset_behind_the_last_statement_is_judged_where_the_end_is_written() {
         }
     }
 }
+
+/// Over datagrams too, a play to which nothing comes where it may end has ended, by the time limit; only --strict minds.
+#[test]
+fn silence_between_two_exchanges_over_datagrams_is_an_end_by_timeout() {
+    let text = "C: {n=1}\nS: hi\nrepeat\n  C: {q=x}\n  S: {n}\nend\n";
+    for (strict, summary) in
+        [(&[][..], "1 conversation, 1 as written"), (&["--strict"], "1 conversation, 0 as written, 1 not")]
+    {
+        let arguments = [&["--timeout", "300ms"], strict].concat();
+        let (server, _folder) = serve_at("udp://127.0.0.1:0", text, &arguments);
+        server.datagrams().send(b"7\n").unwrap();
+        let closed = server.log.wait_for("closed #1");
+        assert!(closed.contains(" by timeout, 2 bytes from the client"), "{closed}");
+        assert!(closed.ends_with("nothing came for 0.3 s (--timeout)"), "{closed}");
+        let (_, log) = server.stop();
+        assert_eq!(log.last().unwrap(), summary);
+    }
+}
+
+#[test]
+fn an_echo_that_is_reset_has_failed_only_where_conversations_are_judged() {
+    for (arguments, code) in [(&["--echo"][..], 0), (&["--echo", "--once"], 1)] {
+        let mut server = Server::start_at(&["tcp://127.0.0.1:0"], arguments);
+        let mut client = server.connect();
+        client.write_all(b"a\n").unwrap();
+        assert_eq!(line(&mut client), "a\n");
+        reset(client);
+        server.log.wait_for("closed #1");
+        let is_judged = code != 0;
+        if !is_judged {
+            server.signal("TERM");
+        }
+        assert_eq!(server.wait(), code);
+        let log = server.log.to_end();
+        assert_eq!(log.iter().any(|line| line.contains("reset the connection")), is_judged, "{log:#?}");
+    }
+}

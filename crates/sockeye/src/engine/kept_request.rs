@@ -61,3 +61,18 @@ fn of_parts(parts: &Parts, has_content: bool) -> Result<Request<'_>, Status> {
     };
     Request::of_values(values, parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn fields_take_what_they_say_and_a_place_for_each() {
+        assert_eq!(size_of_fields(&HeaderMap::new()), 0);
+        let mut fields = HeaderMap::new();
+        fields.insert("x-long", HeaderValue::from_str(&"v".repeat(1000)).expect("it is text"));
+        assert_eq!(size_of_fields(&fields), fields.capacity() * FIELD + "x-long".len() + 1000);
+    }
+}

@@ -50,3 +50,25 @@ impl Drop for Share {
         self.settle(0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_connection_has_is_free_for_others_once_it_needs_less_and_once_it_ends() {
+        let all = Arc::new(MoreFiles::default());
+        let most = 1 + limits::more_files(open_files());
+        let mut first = Share::of(all.clone());
+        let mut second = Share::of(all.clone());
+        assert!(first.has_room_for(most));
+        assert!(!second.has_room_for(2), "one file is everybody's, and all others are taken");
+        first.settle(most - 1);
+        assert!(second.has_room_for(2));
+        assert!(!second.has_room_for(3));
+        drop(first);
+        assert!(second.has_room_for(most));
+        drop(second);
+        assert_eq!(all.0.load(Ordering::Relaxed), 0);
+    }
+}

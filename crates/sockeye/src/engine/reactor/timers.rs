@@ -79,4 +79,17 @@ mod tests {
         timers.arm(&mut armed, Moment::from_nanos(200), key);
         assert_eq!(timers.heap.len(), 2);
     }
+
+    #[test]
+    fn entries_of_keys_that_are_gone_are_forgotten_and_the_others_come_up() {
+        let mut timers = Timers::default();
+        for slot in 0..10 {
+            let at = Moment::from_nanos(100 + u64::from(slot));
+            timers.arm(&mut Armed::default(), at, Key { slot, generation: 0 });
+        }
+        timers.keep(|key| key.slot % 5 == 4);
+        assert_eq!(timers.len(), 2);
+        let up: Vec<_> = std::iter::from_fn(|| timers.due(Moment::from_nanos(1000))).map(|(_, key)| key.slot).collect();
+        assert_eq!(up, [4, 9]);
+    }
 }

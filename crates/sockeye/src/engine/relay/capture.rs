@@ -393,4 +393,11 @@ mod tests {
         assert!(all.windows(line.len()).any(|window| window == line));
         assert!(packets(&mut file).is_empty());
     }
+
+    #[test]
+    fn connections_of_a_unix_socket_have_ports_that_tell_them_apart() {
+        let port = |number| address(&Name::Unnamed, number, true).port();
+        assert_eq!((port(1), port(2), port(5000), port(63_999)), (1025, 1026, 6024, 65_023));
+        assert_ne!(address(&Name::Unnamed, 1, false), address(&Name::Unnamed, 1, true));
+    }
 }
