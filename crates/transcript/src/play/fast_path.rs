@@ -222,8 +222,8 @@ impl<'w> Answers<'w> {
         self.say_parts(&text.parts, hole);
     }
 
-    /// Says an answer of any form.
-    #[inline]
+    /// Says an answer of any form. Left to the compiler, it became a call when the walk had more to do, and every answer paid for that.
+    #[inline(always)]
     fn say_parts<'a>(&mut self, parts: &'a [AnswerPart], hole: impl Fn(usize) -> (&'a [u8], usize)) {
         let mut at = self.filled;
         for (index, part) in parts.iter().enumerate() {
