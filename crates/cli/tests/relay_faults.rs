@@ -507,6 +507,32 @@ fn what_is_lost_on_purpose_in_one_direction_is_counted_when_the_flow_ends() {
 }
 
 #[test]
+fn a_unix_server_whose_queue_is_full_is_tried_until_the_time_is_over() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("server");
+    let address = SocketAddrUnix::new(&path).unwrap();
+    let socket = || socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::NONBLOCK, None).unwrap();
+    let server = socket();
+    bind(&server, &address).unwrap();
+    listen(&server, 0).unwrap();
+    let mut queued = Vec::new();
+    loop {
+        let fd = socket();
+        match connect(&fd, &address) {
+            Ok(()) => queued.push(fd),
+            Err(error) => break assert_eq!(error, rustix::io::Errno::AGAIN),
+        }
+    }
+    let relay = Server::relay(&[ANY, &format!("unix:{}", path.display())], &["--connect-timeout", "300ms"]);
+    let began = Instant::now();
+    let _client = relay.connect();
+    relay.log.wait_for("Resource temporarily unavailable");
+    relay.log.wait_for("closed #1");
+    assert!(began.elapsed() >= Duration::from_millis(300));
+}
+
+#[test]
 fn what_is_said_is_shown_and_harms_no_terminal() {
     let echo = Server::start_at(&[ANY], &["--echo"]);
     let relay = Server::relay(&[ANY, &echo.address()], &["--show", "--hexdump"]);
