@@ -135,12 +135,16 @@ fn bytes_of_all_plays_of_a_connection_are_counted_once() {
     let folder = Folder::new();
     let served = folder.file("served.talk", "repeat\n  C: hello\n  S: world!\nend\n");
     let asked = folder.file("asked.talk", "C: hello\nS: world!\n");
-    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &served]);
-    let output = run(&["load", &server.address(), "--play", &asked, "--plays", "20", "--connections", "1"], b"");
-    assert_code(&output, 0);
-    let said = text(&output.stdout);
-    let row = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).map(str::to_owned);
-    assert_eq!((row("sent"), row("received")), (Some("120 bytes".into()), Some("140 bytes".into())), "{said}");
+    // A datagram needs no end of a line.
+    for (scheme, sent, received) in [("tcp", "120 bytes", "140 bytes"), ("udp", "100 bytes", "120 bytes")] {
+        let server = Server::start_at(&[&format!("{scheme}://127.0.0.1:0")], &["--play", &served]);
+        let address = format!("{scheme}://{}", server.address());
+        let output = run(&["load", &address, "--play", &asked, "--plays", "20", "--connections", "1"], b"");
+        assert_code(&output, 0);
+        let said = text(&output.stdout);
+        let row = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        assert_eq!((row("sent"), row("received")), (Some(sent), Some(received)), "{said}");
+    }
 }
 
 #[test]
