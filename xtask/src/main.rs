@@ -58,6 +58,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mariadb", "mariadb-client-core"),
     ("/usr/lib/python3/dist-packages/pymysql", "python3-pymysql"),
     ("/usr/lib/python3/dist-packages/pika", "python3-pika"),
+    ("/usr/lib/python3/dist-packages/kafka", "python3-kafka"),
     ("sipp", "sip-tester"),
     ("upnpc", "miniupnpc"),
     // GNOME's library for SSDP, about 2 MB with what it needs.

@@ -84,6 +84,19 @@ fn sipp_calls_and_is_called_over_both_protocols() {
     }
 }
 
+/// The port of the broker that it learns is one where the server listens for it.
+#[test]
+fn a_producer_of_kafka_goes_where_it_is_told_and_hands_over_its_record() {
+    let script = "
+from kafka import KafkaProducer
+producer = KafkaProducer(bootstrap_servers='127.0.0.1:PORT', api_version=(0, 9), acks=1, client_id='talk')
+answer = producer.send('fish', b'hello').get(timeout=60)
+assert (answer.topic, answer.partition, answer.offset) == ('fish', 0, 7)
+producer.close()
+";
+    serve("kafka.talk", TCP, &[], python("/usr/bin/python3", script));
+}
+
 /// It calls again after half a second.
 #[test]
 fn sipp_may_call_again_before_it_gets_an_answer() {
