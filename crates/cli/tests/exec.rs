@@ -193,6 +193,16 @@ fn what_it_writes_to_standard_error_is_told_with_the_number_and_made_harmless() 
     assert!(server.log.wait_for(r#""event":"stderr""#).contains(r#""conn":1"#));
 }
 
+#[test]
+fn a_line_of_errors_without_an_end_is_told_in_pieces() {
+    let server = serve(&["--shell", "head -c 10000 /dev/zero | tr '\\0' x >&2; echo said"]);
+    assert_eq!(ask(&server, b""), "said\n");
+    server.log.wait_for("closed #1");
+    let all = server.log.all();
+    let pieces: Vec<&str> = all.iter().filter_map(|line| line.strip_prefix("#1: ")).collect();
+    assert_eq!(pieces, [4096, 4096, 1808].map(|length| "x".repeat(length)));
+}
+
 /// Row 10 of the faults.
 #[test]
 fn a_thousand_clients_at_once_are_served_by_as_many_programs_as_may_run() {
