@@ -273,6 +273,30 @@ fn a_reset_of_either_side_is_passed_on_as_one_behind_what_was_said() {
     }
 }
 
+/// Row 21 of the list of faults, for what stands between: neither TLS nor WebSocket makes an end of a reset.
+#[test]
+fn a_reset_is_passed_on_through_tls_and_websocket() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = server.local_addr().unwrap().to_string();
+    for scheme in ["tls", "ws", "wss"] {
+        let inner = Server::relay(&[&format!("{scheme}://127.0.0.1:0"), &to], &[]);
+        let pin = if scheme == "ws" { String::new() } else { format!("?pin={}", inner.log.pin()) };
+        let outer = Server::relay(&[ANY, &format!("{scheme}://{}{pin}", inner.address())], &[]);
+        for by_client in [true, false] {
+            let client = outer.connect();
+            let served = accept(&server);
+            served.set_read_timeout(Some(LONG)).unwrap();
+            let (mut one, mut other) = if by_client { (client, served) } else { (served, client) };
+            one.write_all(b"said before").unwrap();
+            assert_eq!(read(&mut other, 11), b"said before");
+            sockopt::set_socket_linger(&one, Some(Duration::ZERO)).unwrap();
+            drop(one);
+            let ended = other.read(&mut [0]).map_err(|error| error.kind());
+            assert_eq!(ended, Err(ErrorKind::ConnectionReset), "{scheme}, by the client: {by_client}");
+        }
+    }
+}
+
 /// Whether the kernel will ask after the peer of the socket at this port: a keepalive timer stands in proc(5)'s table.
 fn is_probed(port: u16) -> bool {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
