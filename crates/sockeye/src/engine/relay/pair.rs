@@ -9,9 +9,9 @@ use rustix::io::Errno;
 use transcript::{Moment, Side};
 
 use super::super::reactor::timers::Armed;
+use super::connecting::Connecting;
 use super::direction::{Direction, Tools, Turn};
 use super::leg::{Leg, ReadOutcome};
-use super::names::Addresses;
 use super::poll::End;
 use super::tap::Taps;
 use super::{Outcome, PairFailure};
@@ -64,23 +64,6 @@ pub(super) enum Stage {
         until: Moment,
         look: Duration,
     },
-}
-
-/// Which server is tried.
-#[derive(Debug)]
-pub(super) struct Connecting {
-    /// The servers that are tried, in this order, and where in it we are.
-    pub(super) order: Vec<usize>,
-    pub(super) place: usize,
-    /// That server's addresses, as they were when it was its turn, and which of them.
-    pub(super) addresses: Addresses,
-    pub(super) address: usize,
-    pub(super) until: Moment,
-    /// When to try again what this machine could not do, or a backlog that was full.
-    pub(super) again: Option<Moment>,
-    /// Why the last one failed.
-    pub(super) why: String,
-    pub(super) kind: Kind,
 }
 
 /// How a relay ends whose pairs are cut.
