@@ -1,5 +1,6 @@
 //! The text of a transcript as a tree: what was written, before anyone asks from which side it is played.
 
+mod blocks;
 mod duration;
 mod encoding;
 mod foreign;
@@ -7,6 +8,7 @@ mod heads;
 mod include;
 mod meant;
 mod nearest;
+mod open;
 mod parse;
 mod settings;
 mod side_mark;

@@ -1,25 +1,20 @@
 //! Statements and blocks, line by line. A wrong line is reported and skipped, so that one reading finds every mistake.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::duration::duration;
 use super::encoding;
 use super::meant::{Instead, Meant};
 use super::nearest::nearest;
+use super::open::{Block, Open};
 use super::size::Size;
 use super::template::{self, At};
 use super::unknown;
-use super::{
-    Act, Branch, Case, FIRST, Form, MOST_CONNECTIONS, Pattern, Refused, Settings, Statement, StatementKind, Template,
-    TemplatePart, TemplatePartKind, Tree,
-};
+use super::{Act, FIRST, Form, MOST_CONNECTIONS, Refused, Settings, Statement, StatementKind, Template, Tree};
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::file::Files;
 
-/// Deepest nesting of blocks.
-const DEEPEST: usize = 16;
 /// Largest transcript, in bytes.
 const LARGEST: usize = 16 * 1024 * 1024;
 
@@ -73,33 +68,6 @@ pub(crate) fn read(name: &str, text: &[u8], files: Option<&dyn Files>) -> Result
     Ok(Tree { source, settings, body, findings, is_closed })
 }
 
-/// A block that is still open.
-pub(super) struct Open {
-    place: Span,
-    kind: Block,
-    /// The statements around it, up to the block.
-    outside: Vec<Statement>,
-}
-
-enum Block {
-    Repeat(Option<u32>),
-    Either {
-        done: Vec<Branch>,
-        current: Span,
-    },
-    AnyOrder,
-    Together,
-    Maybe,
-    Aside,
-    /// The body of the last way is what is read.
-    Choose {
-        name: Template,
-        done: Vec<Case>,
-    },
-    /// A block whose head was wrong: its lines are read, for their mistakes, and dropped.
-    Broken,
-}
-
 /// Which settings were met.
 #[derive(Default)]
 pub(super) struct Seen {
@@ -118,7 +86,7 @@ pub(super) struct Parser<'a> {
     pub(super) blocks_outside: usize,
     pub(super) included: Included,
     /// The first block whose `end` stands in another column: if one is never closed, it is this one.
-    astray: Option<Span>,
+    pub(super) astray: Option<Span>,
     pub(super) findings: Vec<Diagnostic>,
     pub(super) settings: Settings,
     pub(super) open: Vec<Open>,
@@ -126,13 +94,13 @@ pub(super) struct Parser<'a> {
     /// The line that is read is not the one that is written but the one that was meant.
     is_repaired: bool,
     /// Heads with a line behind them that were told as mistakes, and whose `end` did not come yet, if there is one.
-    inline: usize,
+    pub(super) inline: usize,
     /// The connection of the last statement.
     pub(super) connection: u8,
     /// No more is read.
     pub(super) is_full: bool,
     pub(super) size: Size,
-    body: Vec<Statement>,
+    pub(super) body: Vec<Statement>,
 }
 
 /// One statement's text, split as most statements need it.
@@ -440,268 +408,6 @@ impl Parser<'_> {
         self.push_on(line.place, connection, StatementKind::Connects { side, to });
     }
 
-    fn repeat(&mut self, line: Line<'_>, rest: &str) {
-        let times = match rest {
-            "" => None,
-            _ => match rest.parse::<u32>() {
-                Ok(times) if times > 0 => Some(times),
-                Ok(_) | Err(_) => {
-                    let place = line.place_of(rest);
-                    let rounds = rest.trim_start_matches(|c: char| !c.is_ascii_digit());
-                    let rounds = rounds.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-                    let help = match rounds.parse::<u32>() {
-                        Ok(rounds) if rounds > 0 && !rest.starts_with('-') && !rest.contains('.') => {
-                            format!("write `repeat {rounds}`, or `repeat` for as often as it comes")
-                        }
-                        _ => "write `repeat`, for as often as it comes, or `repeat 3`".to_owned(),
-                    };
-                    self.error(place, format!("`{rest}` is not a number of rounds"), help);
-                    return self.begin(line.place, Block::Broken);
-                }
-            },
-        };
-        self.begin(line.place, Block::Repeat(times));
-    }
-
-    /// `choose {key}`.
-    fn choose(&mut self, line: Line<'_>, rest: &str) {
-        let place = if rest.is_empty() { line.place } else { line.place_of(rest) };
-        let at = At { line: place.line, column: place.column };
-        let name = template::text(rest, at, &mut self.findings);
-        let is_name = match &name.parts[..] {
-            [TemplatePart { kind: TemplatePartKind::Hole(hole), .. }] => {
-                hole.name != "_" && hole.pattern == Pattern::Any && hole.defaults.is_empty()
-            }
-            _ => false,
-        };
-        if !is_name {
-            let message =
-                if rest.is_empty() { "`choose` names no value".to_owned() } else { format!("`{rest}` is not a name") };
-            self.error(place, message, "write `choose {key}`, with a name that has a value by then");
-            return self.begin(line.place, Block::Broken);
-        }
-        self.begin(line.place, Block::Choose { name, done: vec![] });
-    }
-
-    /// Whether the innermost block is a `choose`.
-    fn chooses(&self) -> bool {
-        matches!(self.open.last(), Some(Open { kind: Block::Choose { .. }, .. }))
-    }
-
-    /// `is value`: the value is verbatim to the end of the line.
-    fn is(&mut self, line: Line<'_>, written: &str) {
-        let at = At { line: line.place.line, column: line.place_of(written).column };
-        let template = template::text(written, at, &mut self.findings);
-        let mut value = Vec::new();
-        for part in &template.parts {
-            match &part.kind {
-                TemplatePartKind::Literal(bytes) => value.extend_from_slice(bytes),
-                TemplatePartKind::Hole(hole) => {
-                    let help = format!("write the value itself: `is {}`", hole.name);
-                    self.error(part.place, "`is` has a value that is known, and no hole", help);
-                    break;
-                }
-            }
-        }
-        self.case(line.place, Some(value));
-    }
-
-    /// A new way of a `choose`; without a value for all that the others are not.
-    fn case(&mut self, place: Span, value: Option<Vec<u8>>) {
-        self.size.statement();
-        let body = std::mem::take(&mut self.body);
-        let Some(Open { kind: Block::Choose { done, .. }, .. }) = self.open.last_mut() else { return };
-        let stray = match done.last_mut() {
-            Some(before) => {
-                before.body = body;
-                None
-            }
-            None => body.first().map(|first| first.place),
-        };
-        let is_behind_else = done.last().is_some_and(|before| before.value.is_none());
-        done.push(Case { place, value, body: vec![] });
-        if let Some(stray) = stray {
-            self.error(stray, "this stands above the first `is`", "write above it for which value it is: `is a`");
-        }
-        if is_behind_else {
-            self.error(place, "`else` is the last way of a `choose`", "move it below all others, and write it once");
-        }
-    }
-
-    /// No value stands twice.
-    fn told_apart(&mut self, cases: &[Case]) {
-        let mut seen = HashMap::new();
-        for case in cases {
-            let Some(value) = &case.value else { continue };
-            if let Some(first) = seen.insert(value, case.place.line) {
-                let message = format!("this value stands at {} already", self.source.mention(first));
-                self.error(case.place, message, "put both into one `is`");
-            }
-        }
-    }
-
-    fn begin(&mut self, place: Span, kind: Block) {
-        // Nothing deeper is kept: what walks the tree below here need not ask how deep it is.
-        let depth = self.open.len() + self.blocks_outside;
-        let kind = if depth < DEEPEST { kind } else { Block::Broken };
-        if depth == DEEPEST {
-            self.error(place, format!("blocks are nested deeper than {DEEPEST}"), "flatten the conversation");
-        }
-        self.size.statement();
-        self.open.push(Open { place, kind, outside: std::mem::take(&mut self.body) });
-    }
-
-    fn or(&mut self, place: Span) {
-        self.size.statement();
-        match self.open.last_mut() {
-            Some(Open { kind: Block::Either { done, current }, .. }) => {
-                done.push(Branch { place: *current, body: std::mem::take(&mut self.body) });
-                *current = place;
-            }
-            Some(Open { kind: Block::Broken, .. }) => {}
-            _ if self.inline > 0 => {}
-            _ => self.error(place, "`or` stands outside an `either`", "begin the choice with `either`"),
-        }
-    }
-
-    fn end(&mut self, place: Span) {
-        let Some(Open { place: began, kind, outside }) = self.open.pop() else {
-            if self.inline > 0 {
-                self.inline -= 1;
-                return;
-            }
-            let help = "every `end` closes a block above it, such as `repeat` or `either`";
-            return self.error(place, "`end` closes nothing", help);
-        };
-        if place.column < began.column && place.line > began.line {
-            self.astray.get_or_insert(began);
-        }
-        let body = std::mem::replace(&mut self.body, outside);
-        let kind = match kind {
-            Block::Repeat(times) => StatementKind::Repeat { times, body },
-            Block::Either { mut done, current } => {
-                let is_empty = body.is_empty() && done.iter().all(|branch| branch.body.is_empty());
-                if let Some(empty) = done.iter().find(|branch| branch.body.is_empty()).map(|branch| branch.place)
-                    && !is_empty
-                {
-                    self.error(empty, "an empty branch hides those below it", "make it the last one");
-                }
-                done.push(Branch { place: current, body });
-                StatementKind::Either { branches: done }
-            }
-            Block::Together => {
-                self.one_side_throughout(&body);
-                StatementKind::Together { body }
-            }
-            Block::Maybe => {
-                self.one_side(&body, "maybe");
-                StatementKind::Maybe { body }
-            }
-            Block::Choose { name, mut done } => {
-                match done.last_mut() {
-                    Some(last) => last.body = body,
-                    None => {
-                        let help = "write `is` and a value below it, and below that what is said then";
-                        self.error(began, "`choose` has no `is`", help);
-                    }
-                }
-                self.told_apart(&done);
-                StatementKind::Choose { name, cases: done }
-            }
-            Block::Aside => {
-                self.begins_with_a_line(began, &body);
-                StatementKind::Aside { body }
-            }
-            Block::AnyOrder => {
-                self.one_side(&body, "in any order");
-                StatementKind::AnyOrder { body }
-            }
-            Block::Broken => return self.push(began, StatementKind::Wrong),
-        };
-        let empty = match &kind {
-            StatementKind::Repeat { body, .. }
-            | StatementKind::Together { body }
-            | StatementKind::Maybe { body }
-            | StatementKind::Aside { body }
-            | StatementKind::AnyOrder { body } => body.is_empty(),
-            StatementKind::Either { branches } => branches.iter().all(|branch| branch.body.is_empty()),
-            _ => false,
-        };
-        if empty {
-            self.error(began, "the block is empty", "put a line between it and its `end`");
-        }
-        let connection = kind.bodies().find_map(first_said).unwrap_or(FIRST);
-        self.push_on(began, connection, kind);
-    }
-
-    pub(super) fn close_all(&mut self) {
-        // The layout knows better than the count which of them was forgotten.
-        let mut astray = self.astray.take();
-        while let Some(Open { place, .. }) = self.open.last() {
-            let (innermost, last) = (*place, self.body.last().map(|statement| statement.place));
-            let place = astray.take().unwrap_or(innermost);
-            let opened = self.source.line(place.line).trim();
-            let message = format!("`{opened}` is never closed");
-            self.findings.push(Diagnostic::error(place, message).help("write `end` below its last line"));
-            // What is wrong with a block that has no end is no second mistake.
-            let findings = self.findings.len();
-            self.end(last.unwrap_or(innermost));
-            self.findings.truncate(findings);
-        }
-    }
-
-    /// Refuses what is not a line of the block's one side.
-    fn one_side(&mut self, body: &[Statement], block: &str) {
-        if let Some(odd) = not_one_side(body) {
-            let message = format!("`{block}` holds lines of one side only");
-            let begins_block =
-                |statement: &Statement| statement.place == odd && statement.kind.bodies().next().is_some();
-            let help = match body.iter().any(begins_block) {
-                true if block == "maybe" => {
-                    "write `either`, this block, `or` and `end` instead: an `or` with nothing below it means that it did not come"
-                }
-                true => "move this block out of the block",
-                false => "move this line out of the block",
-            };
-            self.error(odd, message, help);
-        }
-    }
-
-    /// The same of a block that has others in it.
-    fn one_side_throughout(&mut self, body: &[Statement]) {
-        let mut first = None;
-        if let Some(odd) = not_one_side_throughout(body, &mut first) {
-            self.error(
-                odd,
-                "`together` holds what one side says: lines of it, and `repeat`, `either` and `in any order` with such lines",
-                "move this line out of the block",
-            );
-        }
-    }
-
-    /// `at any time`: it holds for the file from there on.
-    fn aside(&mut self, place: Span) {
-        if !self.open.is_empty() || self.blocks_outside > 0 {
-            let help = "move it out of the block: it holds from where it stands to the end of the file";
-            self.error(place, "`at any time` stands in no other block", help);
-        }
-        self.seen.message = true;
-        self.begin(place, Block::Aside);
-    }
-
-    /// What is heard at any time is known by its first line.
-    fn begins_with_a_line(&mut self, began: Span, body: &[Statement]) {
-        let Some(first) = body.first() else { return };
-        let first = match &first.kind {
-            StatementKind::Together { body } => body.first().unwrap_or(first),
-            _ => first,
-        };
-        if !matches!(first.kind, StatementKind::Message { .. } | StatementKind::Wrong) {
-            let place = if matches!(first.kind, StatementKind::Set { .. }) { first.place } else { began };
-            self.error(place, "`at any time` begins with a line", "let the line come first that tells what this is");
-        }
-    }
-
     /// `not` without a line behind it.
     fn not(&mut self, line: Line<'_>, rest: &str) {
         let help = match rest.split_ascii_whitespace().next() {
@@ -729,13 +435,6 @@ impl Parser<'_> {
             Instead::Or if !self.open.is_empty() => self.or_broken(line.place),
             Instead::End if !self.open.is_empty() => self.end(line.place),
             _ => {}
-        }
-    }
-
-    /// An `or` in other words: of a choice it is one.
-    fn or_broken(&mut self, place: Span) {
-        if let Some(Open { kind: Block::Either { .. }, .. }) = self.open.last() {
-            self.or(place);
         }
     }
 }
@@ -773,17 +472,6 @@ fn begins_with_connecting(kind: &StatementKind) -> bool {
     }
 }
 
-/// The connection of the first line in a block.
-fn first_said(body: &[Statement]) -> Option<u8> {
-    let has_connection = |statement: &&Statement| {
-        !matches!(
-            statement.kind,
-            StatementKind::Set { .. } | StatementKind::Let { .. } | StatementKind::Fresh { .. } | StatementKind::Wrong
-        )
-    };
-    body.iter().find(has_connection).map(|statement| statement.connection)
-}
-
 /// Whose line it is, and over which connection: `C`, `S2`.
 pub(crate) fn said_by(word: &str) -> Option<(Side, u8)> {
     let mut letters = word.chars();
@@ -797,30 +485,4 @@ pub(crate) fn said_by(word: &str) -> Option<(Side, u8)> {
         digit => digit.parse().ok().filter(|number| digit.len() == 1 && (2..=MOST_CONNECTIONS).contains(number))?,
     };
     Some((side, connection))
-}
-
-/// The same for statements in blocks: only those are looked at that may stand in a `together`.
-fn not_one_side_throughout(body: &[Statement], first: &mut Option<(Side, u8)>) -> Option<Span> {
-    body.iter().find_map(|statement| match &statement.kind {
-        StatementKind::Message { side, .. } => {
-            let speaker = (*side, statement.connection);
-            (*first.get_or_insert(speaker) != speaker).then_some(statement.place)
-        }
-        StatementKind::Repeat { body, .. } | StatementKind::AnyOrder { body } => not_one_side_throughout(body, first),
-        StatementKind::Either { branches } => {
-            branches.iter().find_map(|branch| not_one_side_throughout(&branch.body, first))
-        }
-        StatementKind::Wrong => None,
-        _ => Some(statement.place),
-    })
-}
-
-/// The first statement that is not a line of the same side as the first one.
-fn not_one_side(body: &[Statement]) -> Option<Span> {
-    let side_of = |statement: &Statement| match statement.kind {
-        StatementKind::Message { side, .. } => Some((side, statement.connection)),
-        _ => None,
-    };
-    let first = body.first().and_then(side_of);
-    body.iter().find(|statement| side_of(statement).is_none() || side_of(statement) != first).map(|odd| odd.place)
 }

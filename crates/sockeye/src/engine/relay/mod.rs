@@ -3,6 +3,7 @@
 //! sockets and says nothing of its own. It knows no option of the command line.
 
 mod accept;
+mod attempts;
 mod capture;
 mod connecting;
 mod direction;

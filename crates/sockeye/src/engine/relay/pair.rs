@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use transcript::{Moment, Side};
 
 use super::super::reactor::timers::Armed;
-use super::connecting::Connecting;
+use super::attempts::Connecting;
 use super::direction::{Direction, Tools, Turn};
 use super::leg::{Leg, ReadOutcome};
 use super::poll::End;
