@@ -91,7 +91,7 @@ fn what_cannot_be_an_end_is_said() {
         (&["talk", "fd:x"], 2, "has no number"),
         (&["relay", "0", "exec:no-such-program"], 26, "there is no such program"),
         (&["relay", "exec:no-such-program", "1"], 26, "there is no such program"),
-        (&["relay", "stdio", "stdio"], 2, "name it alone"),
+        (&["relay", "stdio", "stdio"], 2, "stands at both ends"),
         (&["relay", "fd:77", "exec:cat"], 3, "no open descriptor has this number"),
         (&["serve", "fd:77", "--echo"], 3, "no open descriptor has this number"),
         (&["serve", "stdio", "127.0.0.1:0", "--echo"], 2, "name it alone"),
