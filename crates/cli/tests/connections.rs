@@ -349,8 +349,8 @@ fn a_record_of_a_play_that_fails_has_what_came_over_each_of_its_connections() {
     assert_eq!(text(&output.stdout), format!("transcript 1\nat {}\neol lf\n{expected}", server.address()));
 }
 
-/// A server that answers as [`TWO`] has it, and says this over the second connection.
-fn tells_two(over_second: &'static str) -> (SocketAddr, std::thread::JoinHandle<()>) {
+/// A server that answers as [`TWO`] has it, and says this over the second connection; it ends with where the two came from.
+fn tells_two(over_second: &'static str) -> (SocketAddr, std::thread::JoinHandle<Vec<SocketAddr>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let serving = std::thread::spawn(move || {
@@ -360,7 +360,9 @@ fn tells_two(over_second: &'static str) -> (SocketAddr, std::thread::JoinHandle<
         let mut second = accept(&listener);
         line(&mut second);
         says(&mut second, over_second);
+        let from = [&first, &second].map(|stream| stream.peer_addr().unwrap());
         assert_eq!((to_end(&mut second), to_end(&mut first)), (vec![], vec![]));
+        from.to_vec()
     });
     (address, serving)
 }
@@ -394,19 +396,8 @@ const TWO: &str = "C: a\nS: b\nC2 connects\nC2: c\nS2: d\nC2 closes\nC closes\n"
 /// Plays the client of two connections at `host`; what came of it, and where the two came from.
 fn two_at(host: &str, query: &str, more: &[&str]) -> (Output, Vec<SocketAddr>, u16) {
     let (_folder, path) = written(TWO);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let serving = std::thread::spawn(move || {
-        let mut first = accept(&listener);
-        line(&mut first);
-        says(&mut first, "b\n");
-        let mut second = accept(&listener);
-        line(&mut second);
-        says(&mut second, "d\n");
-        let from = [&first, &second].map(|stream| stream.peer_addr().unwrap());
-        assert_eq!((to_end(&mut second), to_end(&mut first)), (vec![], vec![]));
-        from.to_vec()
-    });
+    let (server, serving) = tells_two("d\n");
+    let port = server.port();
     let address = format!("tcp://{host}:{port}{query}");
     let output = run(&[&["talk", &address, "--play", &path], more].concat(), b"");
     (output, serving.join().unwrap(), port)

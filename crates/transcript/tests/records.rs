@@ -54,14 +54,23 @@ fn record(carrier: Carrier, happenings: &[Happening], secrets: Vec<Secret>) -> S
     let mut recorder = Recorder::new(Recording { carrier, at: None, secrets, times: false, ports: false });
     let mut text = String::new();
     for happening in happenings {
-        match happening {
-            Happening::Said(side, bytes) => recorder.said(*side, bytes, Moment::default()),
-            Happening::Ended(side) => recorder.ended(*side),
-        }
+        hear(&mut recorder, happening);
         text.push_str(&recorder.take());
     }
+    finished(recorder, text)
+}
+
+fn hear(recorder: &mut Recorder, happening: &Happening) {
+    match happening {
+        Happening::Said(side, bytes) => recorder.said(*side, bytes, Moment::default()),
+        Happening::Ended(side) => recorder.ended(*side),
+    }
+}
+
+/// The whole record, of which this was taken before.
+fn finished(recorder: Recorder, taken: String) -> String {
     match recorder.finish() {
-        Finished::Rest(rest) => text + &rest,
+        Finished::Rest(rest) => taken + &rest,
         Finished::Whole(whole) => whole,
     }
 }
@@ -179,20 +188,11 @@ fn record_steps(steps: &[Step]) -> String {
             Step::Connects(number) => {
                 known[usize::from(*number)] = recorder.connects(*number, Side::Client, None, Moment::default());
             }
-            Step::Over(number, happening) => {
-                let recorder = recorder.over(known[usize::from(*number)]);
-                match happening {
-                    Happening::Said(side, bytes) => recorder.said(*side, bytes, Moment::default()),
-                    Happening::Ended(side) => recorder.ended(*side),
-                }
-            }
+            Step::Over(number, happening) => hear(recorder.over(known[usize::from(*number)]), happening),
         }
         text.push_str(&recorder.take());
     }
-    match recorder.finish() {
-        Finished::Rest(rest) => text + &rest,
-        Finished::Whole(whole) => whole,
-    }
+    finished(recorder, text)
 }
 
 proptest! {

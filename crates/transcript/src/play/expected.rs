@@ -1,7 +1,7 @@
 //! Where a play stands: what may come there, and which ways its counters leave open.
 
 use super::Play;
-use crate::program::{First, Op, Pc, Step as PathStep, StreamAction};
+use crate::program::{Arm, First, Op, Pc, Step as PathStep, StreamAction};
 use crate::script::Script;
 
 /// The messages that would be right where a play stands.
@@ -15,11 +15,7 @@ pub(super) fn expected_messages(script: &Script, play: &Play) -> Vec<usize> {
                 .map(|index| order.messages[index])
                 .collect()
         }
-        Op::Choice(index) => script.program.choices[*index]
-            .arms
-            .iter()
-            // What must not come is waited for only to be told.
-            .filter(|arm| allowed(play, &arm.path) && !script.program.is_forbidden(arm.pc))
+        Op::Choice(index) => right_arms(script, play, *index)
             .filter_map(|arm| match arm.first {
                 First::Line(message) => Some(message),
                 _ => None,
@@ -33,10 +29,7 @@ pub(super) fn expected_messages(script: &Script, play: &Play) -> Vec<usize> {
 pub(super) fn expected_actions(script: &Script, play: &Play) -> Vec<(StreamAction, Pc)> {
     match &script.program.ops[play.pc] {
         Op::Expect(action) => vec![(*action, play.pc)],
-        Op::Choice(index) => script.program.choices[*index]
-            .arms
-            .iter()
-            .filter(|arm| allowed(play, &arm.path))
+        Op::Choice(index) => right_arms(script, play, *index)
             .filter_map(|arm| match arm.first {
                 First::Expect(action) => Some((action, arm.pc)),
                 _ => None,
@@ -44,6 +37,12 @@ pub(super) fn expected_actions(script: &Script, play: &Play) -> Vec<(StreamActio
             .collect(),
         _ => vec![],
     }
+}
+
+/// The ways of a choice that the other side may go. What must not come is waited for only to be told.
+fn right_arms<'s>(script: &'s Script, play: &'s Play, choice: usize) -> impl Iterator<Item = &'s Arm> {
+    let arms = script.program.choices[choice].arms.iter();
+    arms.filter(|arm| allowed(play, &arm.path) && !script.program.is_forbidden(arm.pc))
 }
 
 /// Whether the counters let a play go this way.

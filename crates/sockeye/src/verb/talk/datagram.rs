@@ -12,7 +12,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::stream::of_output;
 use super::unread::Output;
-use super::{Activity, Direction, Ending, Eol, Outcome, Role, Sink, TalkOptions, Unsent, Writer, input};
+use super::{Activity, Direction, Ending, Eol, Outcome, Role, Sink, TalkOptions, Unsent, input};
 use crate::limits;
 use crate::net::connect::Connected;
 use crate::net::message;
@@ -323,7 +323,7 @@ impl Sending<'_> {
 
     /// Whether someone types it.
     fn is_typed(&self) -> bool {
-        self.options.writer == Writer::Typist || rustix::termios::isatty(self.input)
+        self.options.is_typed(self.input)
     }
 
     /// Waits until there is input; false if nothing will come of waiting longer. A peer that has ended may still read, and is

@@ -41,6 +41,7 @@ mod zero;
 
 use std::fmt;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -204,6 +205,11 @@ impl Tapped {
 }
 
 impl TalkOptions {
+    /// Whether someone types this input.
+    fn is_typed(&self, input: BorrowedFd<'_>) -> bool {
+        self.writer == Writer::Typist || rustix::termios::isatty(input)
+    }
+
     /// Sends the front of some bytes, and has the tap hear what was sent before any answer to it.
     fn send_heard<E>(&self, bytes: &[u8], send: impl FnOnce(&[u8]) -> Result<usize, E>) -> Result<usize, E> {
         let Some(tapped) = &self.tap else { return send(bytes) };

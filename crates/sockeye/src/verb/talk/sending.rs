@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::connection::{Connection, Peer};
 use super::input::Endings;
 use super::spliced;
-use super::{Direction, OurEnd, Role, TalkOptions, Writer, input};
+use super::{Direction, OurEnd, Role, TalkOptions, input};
 use crate::limits;
 use crate::net::{is_of_connection, timespec};
 
@@ -152,7 +152,7 @@ impl Sending<'_> {
 
     /// Whether someone types it.
     fn is_typed(&self) -> bool {
-        self.options.writer == Writer::Typist || rustix::termios::isatty(self.input)
+        self.options.is_typed(self.input)
     }
 
     /// An empty file was meant to be sent.

@@ -145,6 +145,7 @@ impl<'a> Sender<'a> {
     }
 }
 
-fn kind(fd: BorrowedFd<'_>) -> Option<FileType> {
+/// What sort of file it is.
+pub(super) fn kind(fd: BorrowedFd<'_>) -> Option<FileType> {
     fstat(fd).ok().map(|found| FileType::from_raw_mode(found.st_mode))
 }

@@ -3,9 +3,9 @@
 use std::os::fd::BorrowedFd;
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::{FileType, fstat};
+use rustix::fs::FileType;
 
-use super::{Direction, TalkOptions, Writer};
+use super::{Direction, TalkOptions, spliced};
 use crate::sink::Sink;
 
 /// An output whose reader may go.
@@ -23,10 +23,8 @@ impl<'a> Output<'a> {
             Sink::Descriptor(fd) if options.direction != Direction::Send => Some(*fd),
             _ => None,
         };
-        let is_pipe =
-            |fd: &BorrowedFd<'_>| fstat(fd).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_fifo());
-        let is_typed = options.writer == Writer::Typist || rustix::termios::isatty(input);
-        Self { pipe: pipe.filter(is_pipe), only_reads: is_typed || options.direction == Direction::Receive }
+        let pipe = pipe.filter(|fd| spliced::kind(*fd) == Some(FileType::Fifo));
+        Self { pipe, only_reads: options.is_typed(input) || options.direction == Direction::Receive }
     }
 
     pub(super) fn only_reads(&self) -> bool {

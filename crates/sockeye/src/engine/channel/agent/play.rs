@@ -112,12 +112,10 @@ impl Channel {
                 Some(load) => load.step(self.number as usize, play, script, input, (context.scratch, context.output)),
             };
             let resting = context.stopping && play.may_end(script);
-            if !has_datagrams {
-                self.tell_taken(bytes_left, step.consumed, context);
-            }
             if has_datagrams {
                 taken.leaves_datagram = step.left;
             } else {
+                self.tell_taken(bytes_left, step.consumed, context);
                 taken.bytes += step.consumed;
             }
             if self.send_output(context) == ChannelStatus::Closed {
