@@ -175,8 +175,6 @@ fn receive(
             Ok(_) | Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
                 match wait(connection, &mut watched, lingering, times) {
-                    // splice(2) would say so at once, whatever is still to be sent.
-                    Ok(Waited::Ready) if watched.is_unread => spliced = None,
                     Ok(Waited::Ready) => {}
                     Ok(Waited::Unread) => return Ending::OutputFailed(Errno::PIPE.into()),
                     Ok(Waited::Stopped) if options.direction == Direction::Send => {
