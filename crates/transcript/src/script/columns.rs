@@ -1,7 +1,9 @@
 //! The checks of a play's own values. Whatever may be wrong with them is told by making the script once more with the values
 //! in it, so that a value is refused in the same words however it is given; most rows need no more than a look.
 
-use super::{DATAGRAM, PlayOptions, Script, said};
+use super::over_carrier::DATAGRAM;
+use super::sayable::said;
+use super::{PlayOptions, Script};
 use crate::carrier::Carrier;
 use crate::pattern::count_in;
 use crate::program::{self, Depends, MOST_SAID, Op, Pattern, Piece, PieceKind, Program};
