@@ -1,7 +1,8 @@
 //! What the other side may begin at any time: it is heard where something else was awaited and did not come, played, and
 //! then the play goes on where it waited. And what must not come.
 
-use super::{Ending, Next, Play, Stop, Walk, Watch};
+use super::walk::{Stop, Walk};
+use super::{Play, Watch};
 use crate::program::{Aside, Message, Op, Pc, matcher};
 use crate::syntax::{FIRST, Form};
 use crate::verdict::{Awaited, Expected, Fault};
@@ -105,6 +106,6 @@ impl<'a, W: Watch> Walk<'a, W> {
         let text = self.script.source.line(place.line).trim().to_owned();
         let text = text.split_once("not ").map_or(text.clone(), |(_, line)| format!("not {line}"));
         verdict.expected = vec![Expected { awaited: Awaited::Message, line: place.line, text, matched: 0 }];
-        Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
+        Stop::failed(verdict)
     }
 }

@@ -1,14 +1,15 @@
-//! A play that has several connections: it is over one of them at a time, and asks whoever drives it for the others. And
-//! where a value decides how it goes on.
+//! A play that has several connections: it is over one of them at a time, and asks whoever drives it for the others.
 
 use std::time::Duration;
 
-use super::{Ending, Next, Play, Stop, StreamAction, Walk, Watch};
-use crate::program::{Connect, Op, Pc, PieceKind};
+use super::step::{Ending, Next};
+use super::walk::{Stop, Walk};
+use super::{Play, Watch};
+use crate::program::{Connect, Op, Pc, StreamAction};
 use crate::script::Script;
 use crate::syntax::FIRST;
 use crate::values::Scratch;
-use crate::verdict::{Awaited, Expected, Fault, Verdict};
+use crate::verdict::{Awaited, Expected, Fault};
 
 /// Where a play stands whose connection ended and that has not come to another one.
 const NOWHERE: u8 = u8::MAX;
@@ -107,23 +108,7 @@ impl Play {
 }
 
 impl<W: Watch> Walk<'_, W> {
-    /// What has to do with several connections, or with a choice by a value.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn beside(&mut self, play: &mut Play, pc: Pc) -> Result<Pc, Stop> {
-        match &self.script.program.ops[pc] {
-            Op::On(connection) => self.over(play, pc, *connection),
-            Op::Connect(connect) => self.connect(play, pc, *connect),
-            Op::Listen { connection, .. } => {
-                play.pc = pc + 1;
-                Err(Stop::Next(Next::Listen { connection: *connection }))
-            }
-            Op::Choose(table) => self.choose_by_value(play, pc, *table),
-            _ => Ok(pc + 1),
-        }
-    }
-
-    fn over(&mut self, play: &mut Play, pc: Pc, connection: u8) -> Result<Pc, Stop> {
+    pub(super) fn over(&mut self, play: &mut Play, pc: Pc, connection: u8) -> Result<Pc, Stop> {
         if play.connection() == Some(connection) {
             return Ok(pc + 1);
         }
@@ -133,7 +118,7 @@ impl<W: Watch> Walk<'_, W> {
         Err(Stop::Next(Next::Over { connection }))
     }
 
-    fn connect(&mut self, play: &mut Play, pc: Pc, connect: Connect) -> Result<Pc, Stop> {
+    pub(super) fn connect(&mut self, play: &mut Play, pc: Pc, connect: Connect) -> Result<Pc, Stop> {
         let Connect { connection, ours, to } = connect;
         self.owes_ending = false;
         let port = match to {
@@ -160,48 +145,10 @@ impl<W: Watch> Walk<'_, W> {
         }))
     }
 
-    fn choose_by_value(&mut self, play: &mut Play, pc: Pc, table: usize) -> Result<Pc, Stop> {
-        let table = &self.script.program.tables[table];
-        let value = match &table.key.kind {
-            PieceKind::Literal(bytes) => &bytes[..],
-            PieceKind::Value(slot) => self.scratch.value(*slot).unwrap_or_default(),
-            PieceKind::Capture { .. } | PieceKind::Same { .. } => &[],
-        };
-        match table.ways.get(value).copied().or(table.otherwise) {
-            Some(way) => {
-                self.watch.took(self.script.program.places[way].line);
-                Ok(way)
-            }
-            None => {
-                let received = value.to_vec();
-                let mut verdict = self.wrong_value(play, pc, Fault::NoSuchValue, received);
-                verdict.name = match &table.key.kind {
-                    PieceKind::Value(slot) => self.script.program.name(*slot).to_owned(),
-                    _ => self.script.source.line(table.place.line).trim_start().replace("choose", "").trim().to_owned(),
-                };
-                Err(Stop::Next(Next::End(Ending::Failed(Box::new(verdict)))))
-            }
-        }
-    }
-
-    fn value_is_wrong(&mut self, play: &mut Play, pc: Pc, slot: usize, fault: Fault, received: Vec<u8>) -> Stop {
-        let mut verdict = self.wrong_value(play, pc, fault, received);
-        self.script.program.name(slot).clone_into(&mut verdict.name);
-        Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
-    }
-
-    fn wrong_value(&mut self, play: &mut Play, pc: Pc, fault: Fault, received: Vec<u8>) -> Verdict {
-        let mut verdict = self.account(play, fault, &[]);
-        verdict.place = self.script.program.places[pc];
-        verdict.expected.clear();
-        verdict.received = received;
-        verdict
-    }
-
     /// Our side ends the connection.
     #[inline(never)]
     pub(super) fn end_ours(&mut self, play: &mut Play, pc: Pc, deed: StreamAction) -> Stop {
         let ending = if deed == StreamAction::Reset { Ending::DoneByReset } else { Ending::Done };
-        Stop::Next(Next::End(play.part(self.script, pc, ending)))
+        Stop::end(play.part(self.script, pc, ending))
     }
 }

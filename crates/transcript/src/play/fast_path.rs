@@ -1,8 +1,11 @@
 //! The fast path of the player: a batch of lines that each have a known answer is answered in one loop. Whatever is
 //! out of the ordinary is left to the walk, and what is left behind is what the walk would have left.
 
+use super::framing::Heard;
 use super::say::MOST_SHOWN;
-use super::{Heard, Last, Play, SAID_AHEAD, Walk, Watch};
+use super::step::SAID_AHEAD;
+use super::walk::Walk;
+use super::{Last, Play, Watch};
 use crate::program::{
     Answer, AnswerPart, Bookkeeping, CHUNK, FastPath, KnownExchange, Message, QuickMatch, Text, TextForm, matcher,
 };

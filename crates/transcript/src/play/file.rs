@@ -1,6 +1,8 @@
 //! Files that are said or heard as they stand, a piece at a time: none is ever held whole.
 
-use super::{Ending, Next, Play, SAID_AHEAD, Stop, Walk, Watch};
+use super::step::{Next, SAID_AHEAD};
+use super::walk::{Stop, Walk};
+use super::{Play, Watch};
 use crate::carrier::MessageKind;
 use crate::notation::show;
 use crate::program::Pc;
@@ -96,7 +98,7 @@ impl<W: Watch> Walk<'_, W> {
         verdict.byte = None;
         verdict.expected =
             vec![Expected { awaited: Awaited::File, line: file.place.line, text: place + &shown, matched: 0 }];
-        Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
+        Stop::failed(verdict)
     }
 
     /// The file is shorter than it was when the play began, or can be read no more.
@@ -107,6 +109,6 @@ impl<W: Watch> Walk<'_, W> {
         verdict.side = self.script.side;
         verdict.name.clone_from(&file.path);
         verdict.expected.clear();
-        Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
+        Stop::failed(verdict)
     }
 }

@@ -1,7 +1,10 @@
 //! What we say: values and defaults are filled in, line endings follow the other side's.
 
-use super::{Ending, Heard, Last, Next, Play, Stop, Walk, Watch};
-use crate::carrier::{Carrier, MessageKind};
+use super::framing::Heard;
+use super::step::{Ending, Next};
+use super::walk::{Stop, Walk};
+use super::{Last, Play, Watch};
+use crate::carrier::{Bound, Carrier, MessageKind};
 use crate::program::{Depends, MOST_SAID, Pattern, Piece, PieceKind, Unwritten, matcher};
 use crate::script::DATAGRAM;
 use crate::syntax::{Eol, Form};
@@ -162,6 +165,20 @@ impl<W: Watch> Walk<'_, W> {
         self.output.bytes.extend_from_slice(ending);
     }
 
+    /// A datagram, or a message, ends here.
+    pub(super) fn end_datagram(&mut self) {
+        self.owes_ending = false;
+        let end = self.output.bytes.len();
+        match self.script.carrier {
+            Carrier::Stream => {}
+            Carrier::Datagram | Carrier::Packet => self.output.datagrams.push(end),
+            Carrier::Messages => {
+                let kind = std::mem::replace(&mut self.kind, MessageKind::Text);
+                self.output.messages.push(Bound { kind, end });
+            }
+        }
+    }
+
     /// The value of a `set`, unless it is larger than all values may be.
     pub(super) fn fill(&self, pieces: &[Piece]) -> Result<Vec<u8>, ()> {
         let length = matcher::text_length(pieces, self.scratch).filter(|&length| length <= MOST_VALUES).ok_or(())?;
@@ -219,6 +236,6 @@ impl<W: Watch> Walk<'_, W> {
             .iter()
             .find(|piece| matches!(piece.kind, PieceKind::Value(_)))
             .map_or(message.place, |piece| piece.place);
-        Stop::Next(Next::End(Ending::Failed(Box::new(verdict))))
+        Stop::failed(verdict)
     }
 }

@@ -1,0 +1,269 @@
+//! Where a play branches: by what the other side says or does, by our plan, or by a value.
+
+use super::expected::allowed;
+use super::framing::{Framed, Heard};
+use super::step::Ending;
+use super::walk::{Stop, Walk};
+use super::{Play, Watch};
+use crate::program::{Arm, First, Fork, Op, Pc, PieceKind, Plan, StreamAction, matcher};
+use crate::verdict::Fault;
+
+impl<W: Watch> Walk<'_, W> {
+    /// Takes our way at a choice that is ours.
+    #[inline(never)]
+    pub(super) fn choose(&mut self, play: &mut Play, choice: usize, plan: &Plan) -> Pc {
+        match (plan, &self.script.program.choices[choice].kind) {
+            (Plan::Repeat { counter, times }, Fork::Loop { body, after, .. }) => {
+                if play.counters[*counter] < *times {
+                    play.counters[*counter] += 1;
+                    *body
+                } else {
+                    *after
+                }
+            }
+            (Plan::Turns { counter, turns }, _) => {
+                let all = turns.iter().fold(0_u32, |sum, (_, times)| sum.saturating_add(*times));
+                let mut turn = match counter {
+                    Some(counter) => {
+                        let turn = play.counters[*counter] % all.max(1);
+                        play.counters[*counter] = play.counters[*counter].wrapping_add(1);
+                        turn
+                    }
+                    None => 0,
+                };
+                let mut way = turns[0].0;
+                for (start, times) in turns {
+                    if turn < *times {
+                        way = *start;
+                        break;
+                    }
+                    turn -= times;
+                }
+                if let Some(place) = self.script.program.places.get(way) {
+                    self.watch.took(place.line);
+                }
+                way
+            }
+            (Plan::Repeat { .. }, Fork::Either { branches, .. }) => branches[0],
+        }
+    }
+
+    /// Hears the first line at a choice of theirs and takes the first way that it fits.
+    pub(super) fn dispatch(&mut self, play: &mut Play, index: usize) -> Result<Pc, Stop> {
+        self.owes_ending = false;
+        let script = self.script;
+        let choice = &script.program.choices[index];
+        if !choice.fast_path.exchanges.is_empty() {
+            self.take_fast_path(play, &choice.fast_path);
+        }
+        // Behind what was answered on a stream there is mostly nothing, and nothing to look at.
+        let nothing = self.rest().is_empty() && !self.datagram;
+        if choice.has_text
+            && !nothing
+            && let Some((text, next, heard)) = self.line_at_hand(play)
+            && let Some(pc) = self.take_way(play, &choice.arms, text, next, heard)?
+        {
+            return Ok(pc);
+        }
+        if play.since.is_none() {
+            play.patience += choice.patience;
+            self.begin_waiting(play);
+        }
+        if self.is_over() || !choice.has_lines {
+            return self.end_at(play, index);
+        }
+        if nothing {
+            return Err(self.wait(play));
+        }
+        if !choice.has_text {
+            return self.dispatch_run(play, &choice.arms);
+        }
+        if self.datagram && choice.arms.iter().any(|arm| arm.together) {
+            return self.dispatch_datagram(play, index);
+        }
+        let (text, next, heard, by_gap) = match self.line(play) {
+            Err(Stop::More) if self.is_over() => return self.end_at(play, index),
+            framed => framed?,
+        };
+        match self.take_way(play, &choice.arms, text, next, heard)? {
+            Some(pc) => {
+                play.after_gap = by_gap;
+                Ok(pc)
+            }
+            None => Err(self.aside_or(play, |walk, play| walk.fail(play, Fault::Differs))),
+        }
+    }
+
+    /// A datagram at a choice where some way begins with a part of one: each way sees the line that it would get.
+    #[inline(never)]
+    pub(super) fn dispatch_datagram(&mut self, play: &mut Play, index: usize) -> Result<Pc, Stop> {
+        let script = self.script;
+        let arms = &script.program.choices[index].arms;
+        let around = play.together;
+        let mut wrong = None;
+        for arm in arms {
+            play.together = around || arm.together;
+            let framed = self.frame_datagram(play);
+            play.together = around;
+            let (text, next, heard) = match framed {
+                Framed::Line { text, next, heard, .. } if text <= script.longest_line => (text, next, heard),
+                Framed::Line { .. } => {
+                    wrong = wrong.or(Some(Fault::TooLong { most: script.longest_line }));
+                    continue;
+                }
+                Framed::Wrong(fault) => {
+                    wrong = wrong.or(Some(fault));
+                    continue;
+                }
+                Framed::Part | Framed::Ended => continue,
+            };
+            // A datagram of several lines has more behind the first one, and one of a single line has not.
+            let is_more = next < self.rest().len();
+            let fits = match script.program.ops.get(arm.pc + 1) {
+                _ if !arm.together => !is_more,
+                Some(Op::Apart) => !is_more,
+                Some(Op::Hear(_)) => is_more,
+                // Where a block follows, it tells.
+                _ => true,
+            };
+            if !fits {
+                continue;
+            }
+            if let Some(pc) = self.take_way(play, std::slice::from_ref(arm), text, next, heard)? {
+                return Ok(pc);
+            }
+        }
+        Err(self.aside_or(play, |walk, play| walk.fail(play, wrong.unwrap_or(Fault::Differs))))
+    }
+
+    /// Takes the first way whose line fits what came.
+    pub(super) fn take_way(
+        &mut self,
+        play: &mut Play,
+        arms: &[Arm],
+        text: usize,
+        next: usize,
+        heard: Heard,
+    ) -> Result<Option<Pc>, Stop> {
+        let line = &self.rest()[..text];
+        for arm in arms {
+            let First::Line(index) = arm.first else { continue };
+            let message = &self.script.program.messages[index];
+            if !allowed(play, &arm.path) || !matcher::line_matches(message, line, self.scratch) {
+                continue;
+            }
+            if !arm.path.is_empty() {
+                let captured = std::mem::take(&mut self.scratch.captured);
+                self.follow(play, &arm.path)?;
+                self.scratch.captured = captured;
+            }
+            self.take_line(play, text, next, heard, false)?;
+            return Ok(Some(self.behind(play, arm.pc, index)));
+        }
+        Ok(None)
+    }
+
+    /// Where the way goes on behind a line that was heard.
+    pub(super) fn behind(&mut self, play: &mut Play, pc: Pc, message: usize) -> Pc {
+        match &self.script.program.ops[pc] {
+            Op::AnyOrder(order) => {
+                self.came(play, *order, message);
+                pc
+            }
+            _ => {
+                self.told(message);
+                pc + 1
+            }
+        }
+    }
+
+    /// The same for `raw` and `hex` messages.
+    #[inline(never)]
+    pub(super) fn dispatch_run(&mut self, play: &mut Play, arms: &[Arm]) -> Result<Pc, Stop> {
+        let candidate = |play: &Play, index: usize| {
+            let arm = &arms[index];
+            let First::Line(message) = arm.first else { return None };
+            allowed(play, &arm.path).then_some((message, play.together || arm.together))
+        };
+        let Some((index, length)) = self.run_at_hand(play, arms.len(), None, candidate)? else {
+            return Err(self.fail(play, Fault::Differs));
+        };
+        let arm = &arms[index];
+        let captured = std::mem::take(&mut self.scratch.captured);
+        self.follow(play, &arm.path)?;
+        self.scratch.captured = captured;
+        self.take(play, length, length)?;
+        match arm.first {
+            First::Line(message) => Ok(self.behind(play, arm.pc, message)),
+            _ => Ok(arm.pc),
+        }
+    }
+
+    /// The end of their stream at a choice: a way that begins with it, or leaving where one may.
+    #[inline(never)]
+    pub(super) fn end_at(&mut self, play: &mut Play, index: usize) -> Result<Pc, Stop> {
+        let script = self.script;
+        let choice = &script.program.choices[index];
+        for arm in &choice.arms {
+            let fits = match arm.first {
+                First::Do(_) | First::End => true,
+                First::Expect(StreamAction::Close | StreamAction::StopSending) => self.is_over(),
+                First::Expect(StreamAction::Reset)
+                | First::Line(_)
+                | First::File(_)
+                | First::Tls
+                | First::Connect
+                | First::Choose
+                | First::Wrong => false,
+            };
+            // Without the end, an act of ours or the end of the file waits for it where they could still speak.
+            let waits = !self.is_over() && choice.arms.len() > 1;
+            if fits && !waits && allowed(play, &arm.path) {
+                self.follow(play, &arm.path)?;
+                play.since = None;
+                return match arm.first {
+                    First::End => Err(Stop::end(if self.is_over() { Ending::Left } else { Ending::Done })),
+                    First::Expect(StreamAction::Close) => Err(Stop::end(play.part(script, arm.pc, Ending::Left))),
+                    First::Expect(_) => Ok(arm.pc + 1),
+                    _ => Ok(arm.pc),
+                };
+            }
+        }
+        if !self.is_over() {
+            return if self.rest().is_empty() {
+                Err(self.wait(play))
+            } else {
+                Err(self.aside_or(play, |walk, play| walk.fail(play, Fault::UnexpectedData)))
+            };
+        }
+        let may_leave = match &choice.kind {
+            Fork::Loop { ends_file, .. } => *ends_file || script.may_leave,
+            Fork::Either { .. } => false,
+        };
+        if may_leave { Err(Stop::end(Ending::Left)) } else { Err(self.fail(play, Fault::ClosedEarly)) }
+    }
+
+    pub(super) fn choose_by_value(&mut self, play: &mut Play, pc: Pc, table: usize) -> Result<Pc, Stop> {
+        let table = &self.script.program.tables[table];
+        let value = match &table.key.kind {
+            PieceKind::Literal(bytes) => &bytes[..],
+            PieceKind::Value(slot) => self.scratch.value(*slot).unwrap_or_default(),
+            PieceKind::Capture { .. } | PieceKind::Same { .. } => &[],
+        };
+        match table.ways.get(value).copied().or(table.otherwise) {
+            Some(way) => {
+                self.watch.took(self.script.program.places[way].line);
+                Ok(way)
+            }
+            None => {
+                let received = value.to_vec();
+                let mut verdict = self.wrong_value(play, pc, Fault::NoSuchValue, received);
+                verdict.name = match &table.key.kind {
+                    PieceKind::Value(slot) => self.script.program.name(*slot).to_owned(),
+                    _ => self.script.source.line(table.place.line).trim_start().replace("choose", "").trim().to_owned(),
+                };
+                Err(Stop::failed(verdict))
+            }
+        }
+    }
+}
