@@ -22,6 +22,19 @@ struct Work {
     exchanges: usize,
 }
 
+impl Work {
+    fn of(
+        name: &'static str,
+        side: Side,
+        script: &'static str,
+        first: &'static [u8],
+        heard: &[u8],
+        exchanges: usize,
+    ) -> Self {
+        Self { name, side, script, first, heard: heard.to_vec(), exchanges }
+    }
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     match &arguments[..] {
@@ -41,104 +54,25 @@ fn works() -> [Work; 12] {
     let lines = "eol crlf\nrepeat\n  either\n    C: GET {key:word=fish} {_:int=1}\n    S: VALUE {key}\n  or\n    C: {_=QUIT}\n  end\nend\n";
     let sets = "eol crlf\nC: hello\nrepeat\n  C: x\n  S: 250 ok\nend\n";
     let greeted = "S: Welcome!\nrepeat 4294967295\n  C: {name=Michael}\n  S: Hello, {name}!\nend\n";
+    let blocks = "repeat\n  C raw: {body:65536 bytes}\n  S: ok\nend\n";
+    let pings = "repeat 4294967295\n  C: PING\n  S: +PONG\nend\n";
+    let names = "repeat 4294967295\n  C: {name=Ann|Bob|Eve}\n  S: Hello, {name}!\nend\n";
+    let why = "repeat\n  S: {question=why}\n  C: {question}: because\nend\n";
     let long = [b"x".repeat(1000), b"\n".to_vec()].concat();
+    let (hello, hellos) = (b"Hello, Michael!\n", b"Hello, Ann!\nHello, Bob!\nHello, Eve!\n");
     [
-        Work {
-            name: "greeting, one at a time",
-            side: Side::Server,
-            script: greeting,
-            first: b"",
-            heard: b"Michael\n".to_vec(),
-            exchanges: 1,
-        },
-        Work {
-            name: "greeting, 100 at a time",
-            side: Side::Server,
-            script: greeting,
-            first: b"",
-            heard: b"Michael\n".repeat(100),
-            exchanges: 100,
-        },
-        Work {
-            name: "greeting, names of 1,000 bytes",
-            side: Side::Server,
-            script: greeting,
-            first: b"",
-            heard: long,
-            exchanges: 1,
-        },
-        Work {
-            name: "no hole, 100 at a time",
-            side: Side::Server,
-            script: ping,
-            first: b"",
-            heard: b"PING\n".repeat(100),
-            exchanges: 100,
-        },
-        Work {
-            name: "a choice with patterns",
-            side: Side::Server,
-            script: lines,
-            first: b"",
-            heard: b"GET fish 17\r\n".repeat(100),
-            exchanges: 100,
-        },
-        Work {
-            name: "a loop behind a first line",
-            side: Side::Server,
-            script: sets,
-            first: b"hello\r\n",
-            heard: b"x\r\n".repeat(100),
-            exchanges: 100,
-        },
-        Work {
-            name: "blocks of 64 KiB",
-            side: Side::Server,
-            script: "repeat\n  C raw: {body:65536 bytes}\n  S: ok\nend\n",
-            first: b"",
-            heard: vec![b'x'; 65536],
-            exchanges: 1,
-        },
-        Work {
-            name: "a client's greeting, one at a time",
-            side: Side::Client,
-            script: greeted,
-            first: b"Welcome!\n",
-            heard: b"Hello, Michael!\n".to_vec(),
-            exchanges: 1,
-        },
-        Work {
-            name: "a client's greeting, 100 at a time",
-            side: Side::Client,
-            script: greeted,
-            first: b"Welcome!\n",
-            heard: b"Hello, Michael!\n".repeat(100),
-            exchanges: 100,
-        },
-        Work {
-            name: "a client without holes, 100 at a time",
-            side: Side::Client,
-            script: "repeat 4294967295\n  C: PING\n  S: +PONG\nend\n",
-            first: b"",
-            heard: b"+PONG\n".repeat(100),
-            exchanges: 100,
-        },
-        Work {
-            name: "a client's three names in turn",
-            side: Side::Client,
-            script: "repeat 4294967295\n  C: {name=Ann|Bob|Eve}\n  S: Hello, {name}!\nend\n",
-            first: b"",
-            heard: b"Hello, Ann!\nHello, Bob!\nHello, Eve!\n".repeat(33),
-            exchanges: 99,
-        },
-        Work {
-            name: "a client that answers",
-            side: Side::Client,
-            script: "repeat\n  S: {question=why}\n  C: {question}: because\nend\n",
-            first: b"",
-            heard: b"why\n".repeat(100),
-            exchanges: 100,
-        },
+        Work::of("greeting, one at a time", Side::Server, greeting, b"", b"Michael\n", 1),
+        Work::of("greeting, 100 at a time", Side::Server, greeting, b"", &b"Michael\n".repeat(100), 100),
+        Work::of("greeting, names of 1,000 bytes", Side::Server, greeting, b"", &long, 1),
+        Work::of("no hole, 100 at a time", Side::Server, ping, b"", &b"PING\n".repeat(100), 100),
+        Work::of("a choice with patterns", Side::Server, lines, b"", &b"GET fish 17\r\n".repeat(100), 100),
+        Work::of("a loop behind a first line", Side::Server, sets, b"hello\r\n", &b"x\r\n".repeat(100), 100),
+        Work::of("blocks of 64 KiB", Side::Server, blocks, b"", &[b'x'; 65536], 1),
+        Work::of("a client's greeting, one at a time", Side::Client, greeted, b"Welcome!\n", hello, 1),
+        Work::of("a client's greeting, 100 at a time", Side::Client, greeted, b"Welcome!\n", &hello.repeat(100), 100),
+        Work::of("a client without holes, 100 at a time", Side::Client, pings, b"", &b"+PONG\n".repeat(100), 100),
+        Work::of("a client's three names in turn", Side::Client, names, b"", &hellos.repeat(33), 99),
+        Work::of("a client that answers", Side::Client, why, b"", &b"why\n".repeat(100), 100),
     ]
 }
 

@@ -4,6 +4,7 @@
 mod account;
 mod any_order;
 mod aside;
+mod assign;
 mod choice;
 mod connections;
 mod expected;

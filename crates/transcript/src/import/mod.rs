@@ -265,17 +265,27 @@ impl Reader {
             None => marked(body, &mut self.parties).filter(|_| !is_field),
         };
         if let Some((marker, said)) = marked {
-            self.end_block();
-            self.items.append(&mut self.remarks);
-            let says = !said.trim().is_empty();
-            if says || !marker.is_arrow() {
-                self.said(line, marker, said.to_owned());
-            }
-            self.last = Some((indent, marker));
-            self.block =
-                marker.is_arrow().then_some(Block { marker, first: self.items.len(), indent: None, blanks: 0, says });
-            return;
+            self.behind_marker(line, indent, marker, said);
+        } else {
+            self.without_marker(line, text, (indent, body), blank, broke);
         }
+    }
+
+    /// What stands behind a marker.
+    fn behind_marker(&mut self, line: usize, indent: usize, marker: Marker, said: &str) {
+        self.end_block();
+        self.items.append(&mut self.remarks);
+        let says = !said.trim().is_empty();
+        if says || !marker.is_arrow() {
+            self.said(line, marker, said.to_owned());
+        }
+        self.last = Some((indent, marker));
+        self.block =
+            marker.is_arrow().then_some(Block { marker, first: self.items.len(), indent: None, blanks: 0, says });
+    }
+
+    /// A line without a marker: it belongs to the one above it, or is a remark.
+    fn without_marker(&mut self, line: usize, text: &str, (indent, body): (usize, &str), blank: bool, broke: bool) {
         let Some((column, marker)) = self.last else { return };
         if self.is_in_block(indent, column, broke) {
             self.under_arrow(line, indent, body);

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use payload::Payload;
 
-use crate::diagnostic::{Diagnostic, Source};
+use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::names::Roles;
 use crate::side::Side;
 use crate::syntax::{Eol, Form, Settings, Statement, StatementKind};
@@ -58,22 +58,9 @@ impl Linter<'_> {
         for statement in body {
             match &statement.kind {
                 StatementKind::Message { side, form: Form::Text, template }
-                    if self.bare && template.parts.is_empty() =>
+                    if template.parts.is_empty() && (self.bare || self.bare_datagrams && *side == Side::Client) =>
                 {
-                    let text =
-                        "this line has no bytes: under `eol none` nothing is sent, and on a stream nobody hears it";
-                    let help = format!(
-                        "leave it out, or write its bytes: `{} raw: {{0x0a}}`; for datagrams alone, write `at udp://…`",
-                        side.letter()
-                    );
-                    self.findings.push(Diagnostic::warning(statement.place, text).help(help));
-                }
-                StatementKind::Message { side: Side::Client, form: Form::Text, template }
-                    if self.bare_datagrams && template.parts.is_empty() =>
-                {
-                    let text = "this line is an empty datagram, and `serve` answers none";
-                    let help = "write `eol lf`, so that the line ending is sent, or give the line text; another server may answer it";
-                    self.findings.push(Diagnostic::warning(statement.place, text).help(help));
+                    self.empty_line(statement.place, *side);
                 }
                 StatementKind::Message { side, form, template } | StatementKind::Not { side, form, template } => {
                     let Some(payload) = Payload::of(self.source, statement.place, template) else { continue };
@@ -115,6 +102,23 @@ impl Linter<'_> {
                 | StatementKind::Wrong => {}
             }
         }
+    }
+
+    /// A line without text, where lines are said without an ending.
+    fn empty_line(&mut self, place: Span, side: Side) {
+        let finding = if self.bare {
+            let help = format!(
+                "leave it out, or write its bytes: `{} raw: {{0x0a}}`; for datagrams alone, write `at udp://…`",
+                side.letter()
+            );
+            let text = "this line has no bytes: under `eol none` nothing is sent, and on a stream nobody hears it";
+            Diagnostic::warning(place, text).help(help)
+        } else {
+            let help =
+                "write `eol lf`, so that the line ending is sent, or give the line text; another server may answer it";
+            Diagnostic::warning(place, "this line is an empty datagram, and `serve` answers none").help(help)
+        };
+        self.findings.push(finding);
     }
 
     fn text(&mut self, payload: &Payload<'_>) {

@@ -20,17 +20,7 @@ impl Play {
     pub(super) fn verdict(&self, script: &Script, fault: Fault, received: &[u8], scratch: &mut Scratch) -> Verdict {
         let here = script.program.places[self.pc];
         let secrets = script.secrets_with(scratch);
-        let mut nearest: Vec<(usize, usize, Span)> = expected_messages(script, self)
-            .into_iter()
-            .map(|index| {
-                let message = &script.program.messages[index];
-                let (piece, matched) =
-                    if received.is_empty() { (0, 0) } else { matcher::difference(message, received, scratch) };
-                (index, matched, place_in(message, piece, matched, received))
-            })
-            .collect();
-        // The nearest branch first.
-        nearest.sort_by_key(|(_, matched, _)| std::cmp::Reverse(*matched));
+        let nearest = self.nearest(script, received, scratch);
         let only = match nearest.as_slice() {
             [(index, ..)] if fault == Fault::Differs => Some(&script.program.messages[*index]),
             _ => None,
@@ -78,6 +68,19 @@ impl Play {
             held,
             fold,
         }
+    }
+
+    /// The messages that would be right, the nearest to what came first: how many bytes agree with each, and where it differs.
+    fn nearest(&self, script: &Script, received: &[u8], scratch: &mut Scratch) -> Vec<(usize, usize, Span)> {
+        let differs = |index| {
+            let message = &script.program.messages[index];
+            let (piece, matched) =
+                if received.is_empty() { (0, 0) } else { matcher::difference(message, received, scratch) };
+            (index, matched, place_in(message, piece, matched, received))
+        };
+        let mut nearest: Vec<(usize, usize, Span)> = expected_messages(script, self).into_iter().map(differs).collect();
+        nearest.sort_by_key(|(_, matched, _)| std::cmp::Reverse(*matched));
+        nearest
     }
 }
 

@@ -40,8 +40,8 @@ impl<W: Watch> Walk<'_, W> {
     /// Says the next of lines that may come in any order, or hears one of those that have not come.
     #[inline(never)]
     pub(super) fn any_order(&mut self, play: &mut Play, which: usize) -> Result<Pc, Stop> {
-        let script = self.script;
-        let order = &script.program.orders[which];
+        let program = &self.script.program;
+        let order = &program.orders[which];
         if order.ours {
             let said = play.counters[order.counter] as usize;
             let Some(&message) = order.messages.get(said) else { return Ok(play.pc + 1) };
@@ -54,40 +54,50 @@ impl<W: Watch> Walk<'_, W> {
         }
         self.owes_ending = false;
         self.begin_waiting(play);
-        if script.program.messages[order.messages[0]].form == Form::Text {
-            let (text, next, heard, by_gap) = self.line(play)?;
-            let line = &self.rest()[..text];
-            self.scratch.captured.clear();
-            let missing = |bits: Range<usize>| play.missing(order, bits);
-            let found = match (&order.literals, &order.keys) {
-                (Some(literals), _) => literals.equal(line, missing),
-                (None, Some(keys)) => {
-                    let mut found = std::mem::take(&mut self.scratch.found);
-                    keys.of_whole(line, missing, &mut found);
-                    let fits = |&index: &usize| {
-                        matcher::line_matches(&script.program.messages[order.messages[index]], line, self.scratch)
-                    };
-                    let first = found.iter().copied().find(fits);
-                    self.scratch.found = found;
-                    first
-                }
-                (None, None) => (0..order.messages.len()).find(|&index| {
-                    let message = &script.program.messages[order.messages[index]];
-                    !play.has_come(order, index) && matcher::line_matches(message, line, self.scratch)
-                }),
-            };
-            let Some(index) = found else {
-                return Err(self.aside_or(play, |walk, play| walk.fail(play, Fault::Differs)));
-            };
-            self.came(play, which, order.messages[index]);
-            self.take_line(play, text, next, heard, by_gap)?;
-            return Ok(play.pc);
+        match &order.literals {
+            _ if program.messages[order.messages[0]].form == Form::Text => self.any_line(play, which),
+            Some(literals) if program.asides.is_empty() => self.any_literal(play, which, literals),
+            _ => self.any_raw(play, which),
         }
-        if let Some(literals) = &order.literals
-            && script.program.asides.is_empty()
-        {
-            return self.literal(play, which, literals);
+    }
+
+    /// Hears one of many text lines.
+    fn any_line(&mut self, play: &mut Play, which: usize) -> Result<Pc, Stop> {
+        let order = &self.script.program.orders[which];
+        let (text, next, heard, by_gap) = self.line(play)?;
+        let Some(index) = self.which_line(play, order, &self.rest()[..text]) else {
+            return Err(self.aside_or(play, |walk, play| walk.fail(play, Fault::Differs)));
+        };
+        self.came(play, which, order.messages[index]);
+        self.take_line(play, text, next, heard, by_gap)?;
+        Ok(play.pc)
+    }
+
+    /// Which of the lines that have not come this is.
+    fn which_line(&mut self, play: &Play, order: &Order, line: &[u8]) -> Option<usize> {
+        self.scratch.captured.clear();
+        let messages = &self.script.program.messages;
+        let missing = |bits: Range<usize>| play.missing(order, bits);
+        match (&order.literals, &order.keys) {
+            (Some(literals), _) => literals.equal(line, missing),
+            (None, Some(keys)) => {
+                let mut found = std::mem::take(&mut self.scratch.found);
+                keys.of_whole(line, missing, &mut found);
+                let fits = |&index: &usize| matcher::line_matches(&messages[order.messages[index]], line, self.scratch);
+                let first = found.iter().copied().find(fits);
+                self.scratch.found = found;
+                first
+            }
+            (None, None) => (0..order.messages.len()).find(|&index| {
+                let message = &messages[order.messages[index]];
+                !play.has_come(order, index) && matcher::line_matches(message, line, self.scratch)
+            }),
         }
+    }
+
+    /// Hears one of many `raw` and `hex` messages.
+    fn any_raw(&mut self, play: &mut Play, which: usize) -> Result<Pc, Stop> {
+        let order = &self.script.program.orders[which];
         let together = play.together;
         let candidate =
             |play: &Play, index: usize| (!play.has_come(order, index)).then(|| (order.messages[index], together));
@@ -101,8 +111,8 @@ impl<W: Watch> Walk<'_, W> {
         }
     }
 
-    /// Hears one of many texts that may come in any order.
-    pub(super) fn literal(&mut self, play: &mut Play, which: usize, literals: &Literals) -> Result<Pc, Stop> {
+    /// The same where all of them are known texts.
+    fn any_literal(&mut self, play: &mut Play, which: usize, literals: &Literals) -> Result<Pc, Stop> {
         let order = &self.script.program.orders[which];
         if play.after_gap {
             let mut missing = (0..order.messages.len()).filter(|&index| !play.has_come(order, index));

@@ -145,10 +145,17 @@ impl<W: Watch> Walk<'_, W> {
         }))
     }
 
-    /// Our side ends the connection.
+    /// Does an act of ours to the connection.
     #[inline(never)]
-    pub(super) fn end_ours(&mut self, play: &mut Play, pc: Pc, deed: StreamAction) -> Stop {
-        let ending = if deed == StreamAction::Reset { Ending::DoneByReset } else { Ending::Done };
-        Stop::end(play.part(self.script, pc, ending))
+    pub(super) fn act(&mut self, play: &mut Play, pc: Pc, action: StreamAction) -> Stop {
+        self.owes_ending = false;
+        match action {
+            StreamAction::Close => Stop::end(play.part(self.script, pc, Ending::Done)),
+            StreamAction::Reset => Stop::end(play.part(self.script, pc, Ending::DoneByReset)),
+            StreamAction::StopSending => {
+                play.pc = pc + 1;
+                Stop::Next(Next::StopSending)
+            }
+        }
     }
 }

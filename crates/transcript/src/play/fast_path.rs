@@ -91,25 +91,38 @@ impl<W: Watch> Walk<'_, W> {
             return;
         }
         if MORE {
-            if let Some(count) = own.count {
-                play.counters[count.counter] += done;
-            }
-            if let Some(turn) = turn {
-                play.counters[turn.tour] = turns;
-                // Another of its defaults was there before, so that there is room.
-                let _ = turn.slot.map(|slot| self.scratch.set(slot, turn.default(turns.wrapping_sub(1))));
-            }
-            if script.keep_said
-                && let Some((answer, start, heard)) = answered
-            {
-                let is_crlf = matches!((script.eol, heard), (Eol::CrLf, _) | (Eol::Any, Heard::CrLf));
-                self.last = last_line(&self.output.bytes, start, 1 + usize::from(is_crlf), &answer.lines);
-            }
+            self.keep_books(play, own, (done, turns), answered);
         }
         self.at += begin;
         self.owes_ending = false;
         (play.heard, play.since, play.patience) = (last, None, std::time::Duration::ZERO);
         (play.scanned, play.gained) = (0, 0);
+    }
+
+    /// Notes what a batch did besides: how many exchanges there were, whose turn it is, and what was said last. A batch of one
+    /// is as common as any other, and is not to pay for a call.
+    #[inline(always)]
+    fn keep_books(
+        &mut self,
+        play: &mut Play,
+        own: &Bookkeeping,
+        (done, turns): (u32, u32),
+        answered: Option<(&Answer, usize, Heard)>,
+    ) {
+        if let Some(count) = own.count {
+            play.counters[count.counter] += done;
+        }
+        if let Some(turn) = &own.turn {
+            play.counters[turn.tour] = turns;
+            // Another of its defaults was there before, so that there is room.
+            let _ = turn.slot.map(|slot| self.scratch.set(slot, turn.default(turns.wrapping_sub(1))));
+        }
+        if self.script.keep_said
+            && let Some((answer, start, heard)) = answered
+        {
+            let is_crlf = matches!((self.script.eol, heard), (Eol::CrLf, _) | (Eol::Any, Heard::CrLf));
+            self.last = last_line(&self.output.bytes, start, 1 + usize::from(is_crlf), &answer.lines);
+        }
     }
 }
 

@@ -9,6 +9,17 @@ use crate::program::matcher::{self, Walked};
 use crate::program::{KeyMatch, Message, Order};
 use crate::values::{Coming, Progress};
 
+/// What a look at the messages that may be coming came to.
+#[derive(Default)]
+struct Look {
+    /// The first that is whole, or a longer one that begins like it and holds nothing but text: which, and how long.
+    best: Option<(usize, usize)>,
+    /// One that is not whole yet would be taken instead.
+    may_become_longer: bool,
+    /// Whose captures stand in the scratch.
+    walked_last: Option<usize>,
+}
+
 impl<W: Watch> Walk<'_, W> {
     /// The same as [`Self::first_at_hand`]; what may come at any time is tried behind them, and if it is that, the play goes on
     /// there.
@@ -37,80 +48,26 @@ impl<W: Watch> Walk<'_, W> {
     /// Which of several `raw` and `hex` messages is at hand, and how long it is; `None` if none of them. The first that
     /// fits is taken, but not while one that may still come begins just like it: then the longer one, or the shorter
     /// one once the other side was quiet for the gap, has ended, or is out of time.
-    pub(super) fn first_at_hand(
+    fn first_at_hand(
         &mut self,
         play: &mut Play,
         count: usize,
         order: Option<&Order>,
         candidate: impl Fn(&Play, usize) -> Option<(usize, bool)>,
     ) -> Result<Option<(usize, usize)>, Stop> {
-        let script = self.script;
         if play.after_gap {
+            let script = self.script;
             let mut messages = (0..count).filter_map(|index| Some(&script.program.messages[candidate(play, index)?.0]));
             let may_be_its_own = messages.any(Message::begins_with_ending);
             self.late_ending_before_run(play, may_be_its_own)?;
         }
-        let keys = order.and_then(|order| Some((order, order.keys.as_ref()?)));
-        let waited = !play.coming.is_empty();
-        let mut coming = std::mem::take(if waited { &mut play.coming } else { &mut self.scratch.coming });
-        if !waited {
-            coming.clear();
-            let mut found = std::mem::take(&mut self.scratch.found);
-            let rest = self.rest();
-            match keys {
-                Some((order, keys)) => {
-                    let missing = |bits: Range<usize>| play.missing(order, bits);
-                    // Between datagrams nothing has come, as on a stream.
-                    let carrier = if self.datagram { Carrier::Datagram } else { Carrier::Stream };
-                    if keys.of_part(rest, carrier, missing, &mut found) == KeyMatch::Partial {
-                        (self.scratch.found, self.scratch.coming) = (found, coming);
-                        return Err(self.wait(play));
-                    }
-                }
-                None => {
-                    found.clear();
-                    found.extend(0..count);
-                }
-            }
-            let all = found.iter().map(|&candidate| Coming { candidate, whole: None, progress: Progress::default() });
-            coming.extend(all.filter(|one| {
-                let message = candidate(play, one.candidate).map(|(message, _)| &script.program.messages[message]);
-                message.is_some_and(|message| message.may_begin(rest))
-            }));
-            self.scratch.found = found;
-        }
-        // The first that is whole, or a longer one that begins like it and holds nothing but text.
-        let mut best: Option<(usize, usize)> = None;
-        let mut may_become_longer = false;
-        // Whose captures stand in the scratch.
-        let mut walked_last = None;
-        let is_text = |index: usize| {
-            candidate(play, index).is_some_and(|(message, _)| !script.program.messages[message].has_holes())
+        let mut coming = if play.coming.is_empty() {
+            let Some(coming) = self.candidates(play, count, order, &candidate) else { return Err(self.wait(play)) };
+            coming
+        } else {
+            std::mem::take(&mut play.coming)
         };
-        coming.retain_mut(|one| {
-            let Some((message, together)) = candidate(play, one.candidate) else { return false };
-            let walked = match one.whole {
-                Some(length) => Walked::Whole(length),
-                None => {
-                    walked_last = Some(one.candidate);
-                    self.run_of(&script.program.messages[message], together, &mut one.progress)
-                }
-            };
-            match walked {
-                Walked::Whole(length) => {
-                    one.whole = Some(length);
-                    let better = |(best, shorter)| length > shorter && is_text(best) && is_text(one.candidate);
-                    if best.is_none_or(better) {
-                        best = Some((one.candidate, length));
-                    }
-                }
-                Walked::Partly => {
-                    may_become_longer |= best.is_none_or(|(best, _)| is_text(best) && is_text(one.candidate));
-                }
-                Walked::Differs { .. } => return false,
-            }
-            true
-        });
+        let Look { best, may_become_longer, walked_last } = self.look_at(play, &mut coming, &candidate);
         let Some((index, length)) = best else {
             if !may_become_longer {
                 return Ok(None);
@@ -132,12 +89,84 @@ impl<W: Watch> Walk<'_, W> {
         if walked_last != Some(index)
             && let Some((message, together)) = candidate(play, index)
         {
-            self.run_of(&script.program.messages[message], together, &mut Progress::default());
+            self.run_of(&self.script.program.messages[message], together, &mut Progress::default());
         }
         Ok(Some((index, length)))
     }
 
-    pub(super) fn run_of(&mut self, message: &Message, together: bool, progress: &mut Progress) -> Walked {
+    /// The messages that may be coming, by their first text; `None` if too little has come to find them among many.
+    fn candidates(
+        &mut self,
+        play: &Play,
+        count: usize,
+        order: Option<&Order>,
+        candidate: &impl Fn(&Play, usize) -> Option<(usize, bool)>,
+    ) -> Option<Vec<Coming>> {
+        let messages = &self.script.program.messages;
+        let rest = self.rest();
+        let found = &mut self.scratch.found;
+        match order.and_then(|order| Some((order, order.keys.as_ref()?))) {
+            Some((order, keys)) => {
+                let missing = |bits: Range<usize>| play.missing(order, bits);
+                // Between datagrams nothing has come, as on a stream.
+                let carrier = if self.datagram { Carrier::Datagram } else { Carrier::Stream };
+                if keys.of_part(rest, carrier, missing, found) == KeyMatch::Partial {
+                    return None;
+                }
+            }
+            None => {
+                found.clear();
+                found.extend(0..count);
+            }
+        }
+        let mut coming = std::mem::take(&mut self.scratch.coming);
+        coming.clear();
+        let all = found.iter().map(|&candidate| Coming { candidate, whole: None, progress: Progress::default() });
+        coming.extend(all.filter(|one| {
+            let message = candidate(play, one.candidate).map(|(message, _)| &messages[message]);
+            message.is_some_and(|message| message.may_begin(rest))
+        }));
+        Some(coming)
+    }
+
+    /// Looks at the bytes that have come as each of some messages. Those that they are not are left out.
+    fn look_at(
+        &mut self,
+        play: &Play,
+        coming: &mut Vec<Coming>,
+        candidate: &impl Fn(&Play, usize) -> Option<(usize, bool)>,
+    ) -> Look {
+        let messages = &self.script.program.messages;
+        let is_text = |index: usize| candidate(play, index).is_some_and(|(message, _)| !messages[message].has_holes());
+        let mut look = Look::default();
+        coming.retain_mut(|one| {
+            let Some((message, together)) = candidate(play, one.candidate) else { return false };
+            let walked = match one.whole {
+                Some(length) => Walked::Whole(length),
+                None => {
+                    look.walked_last = Some(one.candidate);
+                    self.run_of(&messages[message], together, &mut one.progress)
+                }
+            };
+            match walked {
+                Walked::Whole(length) => {
+                    one.whole = Some(length);
+                    let better = |(best, shorter)| length > shorter && is_text(best) && is_text(one.candidate);
+                    if look.best.is_none_or(better) {
+                        look.best = Some((one.candidate, length));
+                    }
+                }
+                Walked::Partly => {
+                    look.may_become_longer |= look.best.is_none_or(|(best, _)| is_text(best) && is_text(one.candidate));
+                }
+                Walked::Differs { .. } => return false,
+            }
+            true
+        });
+        look
+    }
+
+    fn run_of(&mut self, message: &Message, together: bool, progress: &mut Progress) -> Walked {
         let rest = self.rest();
         // Over datagrams a message is the whole datagram, inside `together` a part of one.
         let whole = if self.datagram { !together || message.to_end } else { self.input.ended && message.to_end };

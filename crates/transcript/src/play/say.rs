@@ -5,7 +5,7 @@ use super::step::{Ending, Next};
 use super::walk::{Stop, Walk};
 use super::{Last, Play, Watch};
 use crate::carrier::{Bound, Carrier, MessageKind};
-use crate::program::{Depends, MOST_SAID, Pattern, Piece, PieceKind, Unwritten, matcher};
+use crate::program::{Depends, MOST_SAID, Message, Pattern, Piece, PieceKind, Unwritten, matcher};
 use crate::script::DATAGRAM;
 use crate::syntax::{Eol, Form};
 use crate::values::{MOST_VALUES, TooLarge};
@@ -39,6 +39,30 @@ impl<W: Watch> Walk<'_, W> {
                 return Err(self.refuse_piece(play, (index, start), piece, Some(count.slot), Fault::WrongLength));
             }
         }
+        self.may_be_said(play, message, index, start)?;
+        if self.script.keep_said {
+            let end = self.output.bytes.len().min(start + MOST_SHOWN);
+            self.last = Some(Last { line: message.place.line, start, end });
+        }
+        if message.form == Form::Text {
+            self.end_line(play);
+        } else {
+            self.kind = MessageKind::Binary;
+        }
+        if play.together {
+            self.said = true;
+        } else {
+            let owes = self.owes_ending;
+            self.end_datagram();
+            self.owes_ending = owes && self.script.carrier == Carrier::Stream;
+        }
+        self.watch.said(message.place.line, self.input.now);
+        Ok(())
+    }
+
+    /// Whether what was put together may be said: it breaks no line, is taken for no other one, and is not too long.
+    #[inline]
+    fn may_be_said(&mut self, play: &mut Play, message: &Message, index: usize, start: usize) -> Result<(), Stop> {
         let said = &self.output.bytes[start..];
         let streamed_text = message.form == Form::Text && !self.script.carrier.keeps_bounds();
         if streamed_text
@@ -58,23 +82,6 @@ impl<W: Watch> Walk<'_, W> {
         if self.script.carrier.keeps_bounds() && (self.output.bytes.len() - begins) as u64 > DATAGRAM {
             return Err(self.refuse(play, index, start, Fault::MessageTooLarge { most: DATAGRAM as usize }));
         }
-        if self.script.keep_said {
-            let end = self.output.bytes.len().min(start + MOST_SHOWN);
-            self.last = Some(Last { line: message.place.line, start, end });
-        }
-        if message.form == Form::Text {
-            self.end_line(play);
-        } else {
-            self.kind = MessageKind::Binary;
-        }
-        if play.together {
-            self.said = true;
-        } else {
-            let owes = self.owes_ending;
-            self.end_datagram();
-            self.owes_ending = owes && self.script.carrier == Carrier::Stream;
-        }
-        self.watch.said(message.place.line, self.input.now);
         Ok(())
     }
 
@@ -165,6 +172,23 @@ impl<W: Watch> Walk<'_, W> {
         self.output.bytes.extend_from_slice(ending);
     }
 
+    /// The end of a `together`: what was said in it is one datagram.
+    pub(super) fn end_together(&mut self, play: &mut Play) -> Result<(), Stop> {
+        play.together = false;
+        // What was begun to be heard is heard to its end.
+        if self.datagram && self.at > 0 && !self.rest().is_empty() {
+            return Err(self.fail(play, Fault::UnexpectedData));
+        }
+        if std::mem::take(&mut self.said) {
+            // The ending before an empty last line must not be taken for that of the whole datagram.
+            if self.owes_ending && self.output.bytes.ends_with(b"\n") {
+                self.output.bytes.push(b'\n');
+            }
+            self.end_datagram();
+        }
+        Ok(())
+    }
+
     /// A datagram, or a message, ends here.
     pub(super) fn end_datagram(&mut self) {
         self.owes_ending = false;
@@ -177,22 +201,6 @@ impl<W: Watch> Walk<'_, W> {
                 self.output.messages.push(Bound { kind, end });
             }
         }
-    }
-
-    /// The value of a `set`, unless it is larger than all values may be.
-    pub(super) fn fill(&self, pieces: &[Piece]) -> Result<Vec<u8>, ()> {
-        let length = matcher::text_length(pieces, self.scratch).filter(|&length| length <= MOST_VALUES).ok_or(())?;
-        let mut bytes = Vec::with_capacity(length);
-        for piece in pieces {
-            match &piece.kind {
-                PieceKind::Literal(text) => bytes.extend_from_slice(text),
-                PieceKind::Value(slot) | PieceKind::Same { slot, .. } => {
-                    bytes.extend_from_slice(self.scratch.value(*slot).unwrap_or_default());
-                }
-                PieceKind::Capture { .. } => {}
-            }
-        }
-        Ok(bytes)
     }
 
     /// The line that a listener would take for what we are about to say.

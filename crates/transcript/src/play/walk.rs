@@ -3,11 +3,11 @@
 use super::step::{Ending, Input, Next, Output, SAID_AHEAD};
 use super::{Last, Play, Watch};
 use crate::carrier::{Carrier, MessageKind};
-use crate::program::{Op, Pc, Piece, PieceKind, Step as PathStep, StreamAction};
+use crate::program::{Op, Pc, Step as PathStep};
 use crate::script::Script;
 use crate::syntax::Tls;
 use crate::values::Scratch;
-use crate::verdict::{Fault, Verdict};
+use crate::verdict::Verdict;
 
 /// Messages said in one step at which it pauses too: even empty ones take time, and over datagrams memory.
 const MANY: usize = 4096;
@@ -130,18 +130,9 @@ impl<'a, W: Watch> Walk<'a, W> {
                 Some(plan) => Ok(self.choose(play, *index, plan)),
                 None => self.dispatch(play, *index),
             },
-            Op::Do(deed) => {
-                self.owes_ending = false;
-                match deed {
-                    StreamAction::Close | StreamAction::Reset => Err(self.end_ours(play, pc, *deed)),
-                    StreamAction::StopSending => {
-                        play.pc = pc + 1;
-                        Err(Stop::Next(Next::StopSending))
-                    }
-                }
-            }
-            Op::Expect(deed) => {
-                self.expect(play, *deed)?;
+            Op::Do(action) => Err(self.act(play, pc, *action)),
+            Op::Expect(action) => {
+                self.expect(play, *action)?;
                 Ok(pc + 1)
             }
             Op::Pause(time) => {
@@ -204,45 +195,12 @@ impl<'a, W: Watch> Walk<'a, W> {
     pub(super) fn pass(&mut self, play: &mut Play, pc: Pc) -> Result<(), Stop> {
         match &self.script.program.ops[pc] {
             Op::Patience(time) => play.patience += *time,
-            Op::Set { slot, value } => {
-                // What is put behind its own value leaves that where it is.
-                let (is_longer, value) = match &value[..] {
-                    [Piece { kind: PieceKind::Value(own), .. }, more @ ..] if own == slot => (true, more),
-                    all => (false, all),
-                };
-                let bytes = self.fill(value).map_err(|_| self.too_large(play, pc, *slot))?;
-                let set = match is_longer {
-                    true => self.scratch.append(*slot, &bytes),
-                    false => self.scratch.set(*slot, &bytes),
-                };
-                set.map_err(|_| self.too_large(play, pc, *slot))?;
-            }
-            Op::Let { slot, function, key, value } => {
-                let filled = self.fill(key).and_then(|key| Ok((key, self.fill(value)?)));
-                let (secret, bytes) = filled.map_err(|_| self.too_large(play, pc, *slot))?;
-                let made = match function.apply(&secret, &bytes) {
-                    Ok(made) => made,
-                    Err(why) => return Err(self.bad_value(play, pc, *slot, bytes, why)),
-                };
-                self.scratch.set(*slot, &made).map_err(|_| self.too_large(play, pc, *slot))?;
-            }
+            Op::Set { slot, value } => self.assign(play, pc, *slot, value)?,
+            Op::Let { slot, function, key, value } => self.compute(play, pc, *slot, function, (key, value))?,
             Op::Enter(counters) => counters.iter().for_each(|&counter| play.counters[counter] = 0),
             Op::Together => play.together = true,
             Op::Forbidden | Op::Return => return Err(self.behind_aside(play)),
-            Op::Apart => {
-                play.together = false;
-                // What was begun to be heard is heard to its end.
-                if self.datagram && self.at > 0 && !self.rest().is_empty() {
-                    return Err(self.fail(play, Fault::UnexpectedData));
-                }
-                if std::mem::take(&mut self.said) {
-                    // The ending before an empty last line must not be taken for that of the whole datagram.
-                    if self.owes_ending && self.output.bytes.ends_with(b"\n") {
-                        self.output.bytes.push(b'\n');
-                    }
-                    self.end_datagram();
-                }
-            }
+            Op::Apart => self.end_together(play)?,
             _ => {}
         }
         Ok(())

@@ -134,7 +134,7 @@ pub(crate) fn run_matches(
         std::mem::swap(&mut captured, &mut progress.captured);
     }
     let extent = if whole { Extent::Line } else { Extent::Prefix };
-    let walked = walk(message, bytes, extent, progress, scratch, &mut captured);
+    let walked = Matching { message, line: bytes, extent, scratch }.walk(progress, &mut captured);
     if walked == Walked::Partly && !captured.is_empty() {
         std::mem::swap(&mut captured, &mut progress.captured);
         captured.clear();
@@ -155,7 +155,8 @@ pub(crate) fn difference(message: &Message, line: &[u8], scratch: &mut Scratch) 
 fn line_walk(message: &Message, line: &[u8], scratch: &mut Scratch) -> Walked {
     let mut captured = std::mem::take(&mut scratch.captured);
     captured.clear();
-    let walked = walk(message, line, Extent::Line, &mut Progress::default(), scratch, &mut captured);
+    let walked =
+        Matching { message, line, extent: Extent::Line, scratch }.walk(&mut Progress::default(), &mut captured);
     scratch.captured = captured;
     walked
 }
@@ -171,109 +172,147 @@ enum Extent {
     Prefix,
 }
 
-fn walk(
-    message: &Message,
-    line: &[u8],
+/// A message beside the bytes that are to be it.
+struct Matching<'a> {
+    message: &'a Message,
+    line: &'a [u8],
     extent: Extent,
-    progress: &mut Progress,
-    scratch: &Scratch,
-    captured: &mut Vec<Captured>,
-) -> Walked {
-    let pieces = &message.pieces[..];
-    loop {
-        let text = Text::from(message, progress.index, scratch);
-        let next = progress.index + text.pieces.len();
-        let last = next == pieces.len();
-        let differs = |at: usize, offset: usize| Walked::Differs {
-            piece: piece_in(pieces, progress.index, next, offset, scratch),
-            at,
-        };
-        let begins = match (progress.begins, progress.open) {
-            (Some(begins), _) => begins,
-            // Text stands right here: at the beginning of the message.
-            (None, None) => 0,
-            (None, Some((piece, start))) => {
-                let pattern = pattern_of(&pieces[piece]);
-                let end = if pattern.has_length() {
-                    if let Pattern::Number(Number::Varint) = pattern
-                        && extent == Extent::Prefix
-                        && Number::varint_length(&line[start..]).is_none()
-                    {
-                        return Walked::Partly;
-                    }
-                    let Some(count) = length_of(pattern, line, start, scratch, captured) else {
+    scratch: &'a Scratch,
+}
+
+impl Matching<'_> {
+    /// Goes on from where `progress` stands: text, hole, text, to the end of the message or to what differs.
+    fn walk(&self, progress: &mut Progress, captured: &mut Vec<Captured>) -> Walked {
+        let Self { message, line, extent, scratch } = *self;
+        let pieces = &message.pieces[..];
+        loop {
+            let text = Text::from(message, progress.index, scratch);
+            let begins = match (progress.begins, progress.open) {
+                (Some(begins), _) => begins,
+                // Text stands right here: at the beginning of the message.
+                (None, None) => 0,
+                (None, Some((piece, start))) => {
+                    let end = match self.end_of_hole(&text, piece, start, progress, captured) {
+                        Ok(end) => end,
+                        Err(walked) => return walked,
+                    };
+                    if !close(&pieces[piece], pattern_of(&pieces[piece]), line, start..end, captured) {
                         return Walked::Differs { piece, at: start };
-                    };
-                    if line.len() - start < count {
-                        return if extent == Extent::Prefix { Walked::Partly } else { differs(line.len(), 0) };
                     }
-                    start + count
-                } else if last && extent == Extent::Line {
-                    let end = line.len().checked_sub(text.length).filter(|&end| end >= start);
-                    match end.filter(|&end| text.agreeing(&line[end..], 0) == text.length) {
-                        Some(end) => {
-                            progress.agreed = text.length;
-                            end
-                        }
-                        None => {
-                            let common = text.agreeing_backwards(line);
-                            let at = (line.len() - common).saturating_sub(1).max(start);
-                            return differs(at, (text.length - common).saturating_sub(1));
-                        }
-                    }
-                } else if text.length == 0 {
-                    if extent == Extent::Prefix {
-                        // An open end without a length: it goes on until the stream ends.
-                        return Walked::Partly;
-                    }
-                    // Another hole stands right behind it.
-                    let limit = line.len().saturating_sub(tail_length(message, scratch)).max(start);
-                    match pattern.taken_from(&line[start..limit]) {
-                        Some(taken) => start + taken,
-                        None => return differs(start, 0),
-                    }
-                } else {
-                    let limit = match extent {
-                        Extent::Line => line.len().saturating_sub(tail_length(message, scratch)).max(start),
-                        Extent::Prefix => line.len(),
-                    };
-                    let from = progress.upto.max(start);
-                    // An earlier look, before the end was known, may have searched where only the last text can stand.
-                    match text.find(&line[..limit], from, extent, &mut progress.seek) {
-                        Some(found) => {
-                            progress.agreed = text.length;
-                            found
-                        }
-                        None if extent == Extent::Prefix => {
-                            progress.upto = (limit + 1).saturating_sub(text.length).max(from);
-                            return Walked::Partly;
-                        }
-                        None => return differs(start, 0),
-                    }
-                };
-                if !close(&pieces[piece], pattern, line, start..end, captured) {
-                    return Walked::Differs { piece, at: start };
+                    end
                 }
-                end
+            };
+            progress.begins = Some(begins);
+            let common = text.agreeing(&line[begins..], progress.agreed);
+            if common < text.length {
+                let short = begins + common == line.len();
+                progress.agreed = common;
+                return match short && extent == Extent::Prefix {
+                    true => Walked::Partly,
+                    false => self.differs(&text, progress.index, begins + common, common),
+                };
             }
-        };
-        progress.begins = Some(begins);
-        let common = text.agreeing(&line[begins..], progress.agreed);
-        if common < text.length {
-            let short = begins + common == line.len();
-            progress.agreed = common;
-            return if short && extent == Extent::Prefix { Walked::Partly } else { differs(begins + common, common) };
+            let at = begins + text.length;
+            let next = progress.index + text.pieces.len();
+            if next == pieces.len() {
+                return match extent {
+                    Extent::Line if at < line.len() => Walked::Differs { piece: pieces.len().saturating_sub(1), at },
+                    _ => Walked::Whole(at),
+                };
+            }
+            (progress.open, progress.index) = (Some((next, at)), next + 1);
+            (progress.begins, progress.agreed, progress.upto) = (None, 0, at);
+            progress.seek = None;
         }
-        let at = begins + text.length;
-        if last {
+    }
+
+    /// Where a hole ends: after as many bytes as it has, or where the text behind it stands. Else what that means for the message.
+    #[inline(always)]
+    fn end_of_hole(
+        &self,
+        text: &Text<'_>,
+        piece: usize,
+        start: usize,
+        progress: &mut Progress,
+        captured: &[Captured],
+    ) -> Result<usize, Walked> {
+        let Self { message, line, extent, .. } = *self;
+        let pattern = pattern_of(&message.pieces[piece]);
+        if pattern.has_length() {
+            return self.end_by_length(text, piece, start, progress.index, captured);
+        }
+        let differs = |at: usize, offset: usize| Err(self.differs(text, progress.index, at, offset));
+        if progress.index + text.pieces.len() == message.pieces.len() && extent == Extent::Line {
+            let end = line.len().checked_sub(text.length).filter(|&end| end >= start);
+            if let Some(end) = end.filter(|&end| text.agreeing(&line[end..], 0) == text.length) {
+                progress.agreed = text.length;
+                return Ok(end);
+            }
+            let common = text.agreeing_backwards(line);
+            let at = (line.len() - common).saturating_sub(1).max(start);
+            return differs(at, (text.length - common).saturating_sub(1));
+        }
+        let limit = match extent {
+            Extent::Line => line.len().saturating_sub(tail_length(message, self.scratch)).max(start),
+            Extent::Prefix => line.len(),
+        };
+        if text.length == 0 {
             return match extent {
-                Extent::Line if at < line.len() => Walked::Differs { piece: pieces.len().saturating_sub(1), at },
-                _ => Walked::Whole(at),
+                // An open end without a length: it goes on until the stream ends.
+                Extent::Prefix => Err(Walked::Partly),
+                // Another hole stands right behind it.
+                Extent::Line => match pattern.taken_from(&line[start..limit]) {
+                    Some(taken) => Ok(start + taken),
+                    None => differs(start, 0),
+                },
             };
         }
-        (progress.open, progress.index) = (Some((next, at)), next + 1);
-        (progress.begins, progress.agreed, progress.upto) = (None, 0, at);
-        progress.seek = None;
+        let from = progress.upto.max(start);
+        // An earlier look, before the end was known, may have searched where only the last text can stand.
+        match text.find(&line[..limit], from, extent, &mut progress.seek) {
+            Some(found) => {
+                progress.agreed = text.length;
+                Ok(found)
+            }
+            None if extent == Extent::Prefix => {
+                progress.upto = (limit + 1).saturating_sub(text.length).max(from);
+                Err(Walked::Partly)
+            }
+            None => differs(start, 0),
+        }
+    }
+
+    /// The same of a hole that says how many bytes it has, or whose first bytes say so.
+    fn end_by_length(
+        &self,
+        text: &Text<'_>,
+        piece: usize,
+        start: usize,
+        index: usize,
+        captured: &[Captured],
+    ) -> Result<usize, Walked> {
+        let Self { message, line, extent, scratch } = *self;
+        let pattern = pattern_of(&message.pieces[piece]);
+        if let Pattern::Number(Number::Varint) = pattern
+            && extent == Extent::Prefix
+            && Number::varint_length(&line[start..]).is_none()
+        {
+            return Err(Walked::Partly);
+        }
+        let Some(count) = length_of(pattern, line, start, scratch, captured) else {
+            return Err(Walked::Differs { piece, at: start });
+        };
+        match line.len() - start < count {
+            true if extent == Extent::Prefix => Err(Walked::Partly),
+            true => Err(self.differs(text, index, line.len(), 0)),
+            false => Ok(start + count),
+        }
+    }
+
+    /// The text that begins with the piece of this index has another byte than the line has there.
+    fn differs(&self, text: &Text<'_>, index: usize, at: usize, offset: usize) -> Walked {
+        let next = index + text.pieces.len();
+        Walked::Differs { piece: piece_in(&self.message.pieces, index, next, offset, self.scratch), at }
     }
 }
 
@@ -345,7 +384,9 @@ struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// The text from a piece up to the next hole.
+    /// The text from a piece up to the next hole. Left to the compiler, this and [`Self::agreeing`] became calls when the
+    /// modules beside it changed, and each piece of a line paid for that.
+    #[inline(always)]
     fn from(message: &'a Message, index: usize, scratch: &'a Scratch) -> Self {
         let pieces = &message.pieces[index..];
         let hole = |piece: &Piece| matches!(piece.kind, PieceKind::Capture { .. } | PieceKind::Same { .. });
@@ -369,7 +410,7 @@ impl<'a> Text<'a> {
     }
 
     /// How many bytes from the beginning of a line are as they should be; the first ones are known to be.
-    #[inline]
+    #[inline(always)]
     fn agreeing(&self, line: &[u8], known: usize) -> usize {
         // The usual case: one piece, and all of it is there.
         if let [Piece { kind: PieceKind::Literal(own), .. }] = self.pieces

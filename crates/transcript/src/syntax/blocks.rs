@@ -150,7 +150,26 @@ impl Parser<'_> {
             self.astray.get_or_insert(began);
         }
         let body = std::mem::replace(&mut self.body, outside);
-        let kind = match kind {
+        let Some(kind) = self.closed(began, kind, body) else { return self.push(began, StatementKind::Wrong) };
+        let empty = match &kind {
+            StatementKind::Repeat { body, .. }
+            | StatementKind::Together { body }
+            | StatementKind::Maybe { body }
+            | StatementKind::Aside { body }
+            | StatementKind::AnyOrder { body } => body.is_empty(),
+            StatementKind::Either { branches } => branches.iter().all(|branch| branch.body.is_empty()),
+            _ => false,
+        };
+        if empty {
+            self.error(began, "the block is empty", "put a line between it and its `end`");
+        }
+        let connection = kind.bodies().find_map(first_said).unwrap_or(FIRST);
+        self.push_on(began, connection, kind);
+    }
+
+    /// The statement that a block is whose last body this is; `None` if it was broken from the start.
+    fn closed(&mut self, began: Span, block: Block, body: Vec<Statement>) -> Option<StatementKind> {
+        let kind = match block {
             Block::Repeat(times) => StatementKind::Repeat { times, body },
             Block::Either { mut done, current } => {
                 let is_empty = body.is_empty() && done.iter().all(|branch| branch.body.is_empty());
@@ -189,22 +208,9 @@ impl Parser<'_> {
                 self.one_side(&body, "in any order");
                 StatementKind::AnyOrder { body }
             }
-            Block::Broken => return self.push(began, StatementKind::Wrong),
+            Block::Broken => return None,
         };
-        let empty = match &kind {
-            StatementKind::Repeat { body, .. }
-            | StatementKind::Together { body }
-            | StatementKind::Maybe { body }
-            | StatementKind::Aside { body }
-            | StatementKind::AnyOrder { body } => body.is_empty(),
-            StatementKind::Either { branches } => branches.iter().all(|branch| branch.body.is_empty()),
-            _ => false,
-        };
-        if empty {
-            self.error(began, "the block is empty", "put a line between it and its `end`");
-        }
-        let connection = kind.bodies().find_map(first_said).unwrap_or(FIRST);
-        self.push_on(began, connection, kind);
+        Some(kind)
     }
 
     pub(super) fn close_all(&mut self) {
