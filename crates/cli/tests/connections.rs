@@ -178,8 +178,11 @@ fn a_client_that_comes_early_waits_for_its_play() {
     let mut server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path, "--once"]);
     let mut first = server.connect();
     server.log.wait_for("opened #1");
+    let before = files_of(server.child.id());
     let mut second = server.connect();
     says(&mut second, "b\n");
+    // It is inside before the play is.
+    until("the second is let in", || files_of(server.child.id()) > before);
     says(&mut first, "a\n");
     assert_eq!((line(&mut first), line(&mut second)), ("to a\n".into(), "to b\n".into()));
     assert_eq!((to_end(&mut first), to_end(&mut second)), (vec![], vec![]));
