@@ -123,6 +123,9 @@ fn early_end(payload: &Payload<'_>, hole: &Hole, from: usize, to: usize, finding
         );
         return warn(first, format!("this default ends at the first `}}`: it is `{all}`"), help);
     }
+    if let Some((message, help)) = from_elsewhere(hole, &all) {
+        return warn(first, message, help);
+    }
     if all.ends_with('\\') || bare.contains("\\|") {
         let help = "write `{0x7d}` for a } and `{0x7c}` for a | inside a default".to_owned();
         return warn(first, "a backslash keeps no sign in a default".to_owned(), help);
@@ -151,6 +154,21 @@ fn early_end(payload: &Payload<'_>, hole: &Hole, from: usize, to: usize, finding
         let help = format!("write `{{{name}={tidy}}}`, or `{{0x22}}` for a quote that is meant");
         warn(first, "the quotes belong to the default".to_owned(), help);
     }
+}
+
+/// `{name=~/re/}`, `{name==Ann}`: a default that begins with the rest of an operator.
+fn from_elsewhere(hole: &Hole, all: &str) -> Option<(String, String)> {
+    let name = &hole.name;
+    if hole.pattern == Pattern::Any
+        && all.starts_with('~')
+        && let Some(regex) = regex_without_colon(all)
+    {
+        let help = format!("write `{{{name}:/{regex}/}}`, or `{{0x7e}}` for a ~ that is meant");
+        return Some((format!("a regex stands behind a colon: this is the default `{all}`"), help));
+    }
+    let value = all.strip_prefix('=').filter(|value| !value.is_empty() && !value.starts_with('='))?;
+    let help = format!("write `{{{name}={value}}}`, or `{{0x3d}}` for a = that is meant");
+    Some((format!("one = stands before a default: this one is `{all}`"), help))
 }
 
 fn is_pattern(text: &str) -> bool {
@@ -315,6 +333,9 @@ fn behind_name(begun: &Begun<'_>, known: &Known<'_>) -> Option<(Option<String>, 
         let value = behind.trim_start_matches(['=', ':']).trim();
         if behind.is_empty() { format!("{{{name}}}") } else { format!("{{{name}{}{value}}}", &behind[..1]) }
     };
+    if is_name && let Some(regex) = regex_without_colon(behind) {
+        return Some((Some(is_text(inside, "a regex stands behind a colon")), format!("{{{name}:/{regex}/}}")));
+    }
     match behind.chars().next() {
         Some(sign @ ('＝' | '：')) if is_name => {
             let plain = if sign == '＝' { '=' } else { ':' };
@@ -326,7 +347,10 @@ fn behind_name(begun: &Begun<'_>, known: &Known<'_>) -> Option<(Option<String>, 
         None if is_name && !is_tight && is_doubled => {
             Some((Some(format!("`{{{{{inside}}}}}` is text and no hole: a hole has one brace and no spaces")), tidy()))
         }
-        None if is_name && !is_tight && (is_known || !inside.starts_with(' ') || !inside.ends_with(' ')) => {
+        None if is_name
+            && !is_tight
+            && (is_known || name == "_" || !inside.starts_with(' ') || !inside.ends_with(' ')) =>
+        {
             Some((None, tidy()))
         }
         None if !is_name => Some((None, tidy())),
@@ -342,6 +366,19 @@ fn behind_name(begun: &Begun<'_>, known: &Known<'_>) -> Option<(Option<String>, 
         }
         None => None,
     }
+}
+
+/// The regex of `{name/[0-9]+/}`, `{name ~ [0-9]+}` and `{name=~/[0-9]+/}`, by what stands behind the name: something that would be odd
+/// in a path.
+fn regex_without_colon(behind: &str) -> Option<&str> {
+    let written = behind.trim_start_matches(['=', '!', '~', ' ']);
+    let bare = written.strip_prefix('/').and_then(|written| written.strip_suffix('/'));
+    let regex = match behind.strip_prefix(['=', '!']).unwrap_or(behind).starts_with('~') {
+        true => bare.unwrap_or(written),
+        false => bare?,
+    };
+    let is_regex = !behind.starts_with("!/") && regex.contains(['[', '\\', '+', '*', '^', '$', '(', '?']);
+    (is_regex && !regex.contains('/')).then_some(regex)
 }
 
 /// `random 16 hex`, `time HTTP`: what stands behind `let name =`.

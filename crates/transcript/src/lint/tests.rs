@@ -107,6 +107,32 @@ fn text_that_looks_like_a_hole_is_told_with_the_hole() {
 }
 
 #[test]
+fn a_regex_or_a_comparison_in_the_way_of_other_languages_is_told() {
+    let told = |hole: &str, words: &str| {
+        let text = format!("C: {hole}\nS: ok\n");
+        each_is_told(&[(&text, &[words])]);
+    };
+    told("{id/[0-9]+/}", "write `{id:/[0-9]+/}`");
+    told("{id /[a-z]*/}", "write `{id:/[a-z]*/}`");
+    told("{id~[0-9]+}", "write `{id:/[0-9]+/}`");
+    told("{id ~ \\d+}", "write `{id:/\\d+/}`");
+    told("{id ~/^a/}", "write `{id:/^a/}`");
+    told("{id=~/[0-9]+/}", "this is the default `~/[0-9]+/`");
+    told("{id=~[0-9]+}", "write `{id:/[0-9]+/}`");
+    told("{id==1}", "write `{id=1}`");
+    told("{ _ }", "write `{_}`");
+    none_is_told(&[
+        "C: {a/b/}\nS: ok\n",
+        "C: {id~1}\nS: ok\n",
+        "C: {home=~/files}\nS: ok\n",
+        "C: {home=~}\nS: ok\n",
+        "C: {pad===}\nS: ok\n",
+        "C: {pad==}\nS: ok\n",
+        "C: { __ }\nS: ok\n",
+    ]);
+}
+
+#[test]
 fn a_hole_that_ends_early_or_holds_too_much_is_told() {
     each_is_told(&[
         ("C: {body={\"a\":{\"b\":1}}}\n", &["1:10 this default ends at the first `}`", "write `set body = …`"]),
