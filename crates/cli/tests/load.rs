@@ -449,24 +449,7 @@ fn a_ramp_opens_connections_one_after_the_other_and_lets_a_rate_grow() {
 /// With the library of another language, where PyPI's hdrhistogram is there or can be had.
 #[test]
 fn histograms_are_read_by_another_tool_of_hdrhistogram() {
-    need("python3");
-    let home = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("hdrhistogram");
-    let python = home.join("bin/python");
-    let has = |python: &std::path::Path| {
-        std::process::Command::new(python)
-            .args(["-c", "import hdrh.histogram"])
-            .output()
-            .is_ok_and(|output| output.status.success())
-    };
-    if !has(&python) {
-        let _ = std::process::Command::new("python3").args(["-m", "venv"]).arg(&home).output();
-        let pip = ["-m", "pip", "install", "-q", "--retries", "1", "--timeout", "20", "hdrhistogram"];
-        let _ = std::process::Command::new(&python).args(pip).output();
-        if !has(&python) {
-            eprintln!("hdrhistogram cannot be had here: the format is read by our own reader alone");
-            return;
-        }
-    }
+    let Some(python) = packages::python("hdrhistogram", "hdrh.histogram") else { return };
     let folder = Folder::new();
     let (client, served) = (folder.file("ping.talk", &ECHO.repeat(2)), folder.file("served.talk", SERVED));
     let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &served]);

@@ -273,30 +273,12 @@ fn the_manifest_is_an_indexed_job_whose_pods_know_which_shard_they_are() {
 /// With the schemas of Kubernetes itself, where PyPI's kubernetes-validate is there or can be had.
 #[test]
 fn the_manifest_keeps_to_the_schemas_of_kubernetes() {
-    need("python3");
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kubernetes-validate");
-    let program = home.join("bin/kubernetes-validate");
-    if !program.exists() {
-        let quietly = |program: &Path, words: &[&str]| {
-            let made = Command::new(program).args(words).stdin(Stdio::null()).output();
-            made.is_ok_and(|output| output.status.success())
-        };
-        let folder = home.display().to_string();
-        let is_made = quietly(Path::new("python3"), &["-m", "venv", &folder])
-            && quietly(
-                &home.join("bin/pip"),
-                &["install", "-q", "--retries", "1", "--timeout", "20", "kubernetes-validate"],
-            );
-        if !is_made {
-            eprintln!("kubernetes-validate cannot be had here: the manifest is checked against its own fields alone");
-            return;
-        }
-    }
+    let Some(program) = packages::python("kubernetes-validate", "kubernetes_validate") else { return };
     let folder = tempfile::tempdir().unwrap();
     let validate = |manifest: &str| {
         let path = folder.path().join("job.yaml");
         fs::write(&path, manifest).unwrap();
-        Command::new(&program).arg("--strict").arg(&path).output().unwrap()
+        Command::new(&program).args(["-m", "kubernetes_validate", "--strict"]).arg(&path).output().unwrap()
     };
     let manifest = &blocks(MANY, "yaml")[0];
     let output = validate(manifest);

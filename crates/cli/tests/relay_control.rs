@@ -607,7 +607,7 @@ print("done")
 #[test]
 fn toxiproxys_client_in_python_drives_it() {
     need("python3");
-    let Some(python) = packages::python("toxiproxy-python") else { return };
+    let Some(python) = packages::python("toxiproxy-python", "toxiproxy") else { return };
     let echo = Server::start_at(&["tcp://127.0.0.1:0"], &["--echo"]);
     let server = control(&[]);
     let mut python = Command::new(python);

@@ -18,17 +18,22 @@ pub fn packaged(name: &str, file: &str, install: impl Fn(&Path) -> bool) -> Opti
     Some(home)
 }
 
-/// A Python that has a package.
-pub fn python(package: &str) -> Option<PathBuf> {
+/// A Python that has a package of PyPI, by the name under which it is imported. Its other programs name the folder that
+/// they were made in, from which a checkout may have moved.
+pub fn python(package: &str, module: &str) -> Option<PathBuf> {
     need("python3");
-    let home = packaged(package, "bin/done", |home| {
-        let folder = home.display().to_string();
-        let words = ["install", "-q", "--retries", "1", "--timeout", "20", package];
-        quietly(Path::new("python3"), &["-m", "venv", &folder])
-            && quietly(&home.join("bin/pip"), &words)
-            && std::fs::write(home.join("bin/done"), "").is_ok()
-    });
-    home.map(|home| home.join("bin/python"))
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(package);
+    let python = home.join("bin/python");
+    let is_there = || quietly(&python, &["-c", &format!("import {module}")]);
+    let install = || {
+        let words = ["-m", "pip", "install", "-q", "--retries", "1", "--timeout", "20", package];
+        quietly(Path::new("python3"), &["-m", "venv", &home.display().to_string()]) && quietly(&python, &words)
+    };
+    if is_there() || install() && is_there() {
+        return Some(python);
+    }
+    eprintln!("{package} cannot be had here: it is not tried");
+    None
 }
 
 /// Whether a program did what it was to do.

@@ -182,7 +182,7 @@ struct Python {
 
 impl Python {
     fn start(script: &str, words: &[&str]) -> Option<Self> {
-        let mut command = Command::new(packages::python("websockets")?);
+        let mut command = Command::new(packages::python("websockets", "websockets")?);
         command.args(["-u", "-c", script]).args(words).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let said = BufReader::new(child.stdout.take().unwrap());
