@@ -176,6 +176,7 @@ fn what_it_writes_to_standard_error_is_told_with_the_number_and_made_harmless() 
     let server = serve(&["--shell", "printf 'one\\n\\033[2Jtwo\\nthree' >&2; exit 3"]);
     ask(&server, b"");
     ask(&server, b"");
+    server.log.wait_for("#1: three");
     server.log.wait_for("#2: three");
     let all = server.log.all();
     for number in [1, 2] {
@@ -198,7 +199,7 @@ fn a_line_of_errors_without_an_end_is_told_in_pieces() {
     let server = serve(&["--shell", "head -c 10000 /dev/zero | tr '\\0' x >&2; echo said"]);
     assert_eq!(ask(&server, b""), "said\n");
     server.log.wait_for("closed #1");
-    let all = server.log.all();
+    let all = server.log.wait_for_count("#1: x", 3);
     let pieces: Vec<&str> = all.iter().filter_map(|line| line.strip_prefix("#1: ")).collect();
     assert_eq!(pieces, [4096, 4096, 1808].map(|length| "x".repeat(length)));
 }

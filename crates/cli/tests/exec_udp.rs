@@ -48,6 +48,7 @@ fn each_peer_has_a_program_and_datagrams_keep_their_bounds_both_ways() {
         one.send(word.as_bytes()).unwrap();
     }
     assert_eq!([hear(&one), hear(&one), hear(&one)], [&b"a"[..], b"bc", b"def"]);
+    server.log.wait_for("opened #2");
     let said = server.log.all();
     assert_eq!(said.iter().filter(|line| line.starts_with("opened #")).count(), 2);
     assert!(!said.iter().any(|line| line.contains("did not read")), "{said:#?}");

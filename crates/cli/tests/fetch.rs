@@ -378,7 +378,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
         go.send(()).unwrap();
         assert_eq!(wait(&mut child), 0);
         log.wait_for("saved x, 65536 bytes");
-        let shown = log.all().join("\n");
+        let shown = log.to_end().join("\n");
         assert!(shown.contains("{0xc29b}2J{0xe280ae}"), "{shown:?}");
         assert_eq!(shown.contains("50%"), !fields.is_empty(), "{shown:?}");
     }

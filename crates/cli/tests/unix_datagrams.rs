@@ -98,7 +98,7 @@ fn each_named_client_has_a_play_of_its_own_at_a_path_and_at_an_abstract_name() {
             assert_eq!(client.asks(format!("client {number}")), format!("hello, client {number}"));
         }
         assert_eq!(server.wait(), 0, "{:#?}", server.log.all());
-        let log = server.log.all().join("\n");
+        let log = server.log.to_end().join("\n");
         assert!(log.contains(&format!("a{number}")) && log.contains("3 as written"), "{log}");
         assert!(!folder.path().join("served").exists());
     }
@@ -250,10 +250,10 @@ fn a_program_serves_each_named_client_and_hears_one_message_at_a_time() {
             }
         }
     }
-    let log = server.log.all().join("\n");
-    assert!(log.contains("opened #2") && !log.contains("opened #3"), "{log}");
     let (code, log) = server.stop();
     assert_eq!(code, 0, "{log:#?}");
+    let log = log.join("\n");
+    assert!(log.contains("opened #2") && !log.contains("opened #3"), "{log}");
 }
 
 fn packets(path: &Path) -> std::os::fd::OwnedFd {
