@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use sockeye::child::ProgramError;
 use sockeye::failure::Kind;
 use sockeye::net::connect::{ConnectError, ProxyFailure};
+use sockeye::net::listen::ListenError;
 use sockeye::net::proxy::ProxyError;
 use sockeye::net::secured::SecureError;
 use sockeye::net::tls::{TlsError, TlsErrorKind};
@@ -169,6 +170,17 @@ impl From<&ProgramError> for Exit {
         match error {
             ProgramError::NotFound { .. } | ProgramError::NotExecutable(_) => Self::CannotRead,
             _ => Self::Usage,
+        }
+    }
+}
+
+impl From<&ListenError> for Exit {
+    fn from(error: &ListenError) -> Self {
+        match error {
+            ListenError::Option(_) => Self::Usage,
+            ListenError::Program { error, .. } => Self::from(error),
+            ListenError::NoAddress { .. } => Self::NameNotFound,
+            _ => Self::CannotListen,
         }
     }
 }

@@ -171,8 +171,13 @@ fn names_that_lead_nowhere_and_ports_that_refuse_have_codes_of_their_own() {
     let output = run(&["serve", "198.51.100.77:0"], b"");
     assert_code(&output, 3);
     assert!(text(&output.stderr).contains("no interface of this machine has that address"));
-    let output = run(&["serve", "no-such-name.invalid:0"], b"");
-    assert_code(&output, 6);
+    for listening in [
+        &["serve", "no-such-name.invalid:0"][..],
+        &["relay", "no-such-name.invalid:0", "1"],
+        &["talk", "--listen", "no-such-name.invalid:0"],
+    ] {
+        assert_code(&run(listening, b""), 6);
+    }
 }
 
 /// Row 32 of the faults: dead first addresses, 64 of them, no resolver.

@@ -188,6 +188,23 @@ impl Address {
         matches!(self.scheme, Some(Scheme::Ws | Scheme::Wss))
     }
 
+    /// The transport under what is spoken there, TLS and WebSocket included; without a scheme a stream. None where it is no
+    /// socket of ours (a program, standard streams, a descriptor), and for a scheme that no verb speaks.
+    #[must_use]
+    pub fn protocol(&self) -> Option<Protocol> {
+        match self.scheme {
+            Some(Scheme::Udp) => Some(Protocol::Udp),
+            Some(Scheme::UnixDgram) => Some(Protocol::UnixDgram),
+            Some(Scheme::UnixSeqpacket) => Some(Protocol::UnixSeqpacket),
+            _ if self.is_unix() => Some(Protocol::Unix),
+            _ if self.is_local() => None,
+            None | Some(Scheme::Tcp | Scheme::Tls | Scheme::Http | Scheme::Https | Scheme::Ws | Scheme::Wss) => {
+                Some(Protocol::Tcp)
+            }
+            Some(Scheme::Unix | Scheme::Stdio | Scheme::Exec | Scheme::Sh | Scheme::Fd | Scheme::Quic) => None,
+        }
+    }
+
     /// What carries a transcript over a protocol there. Of a WebSocket whose messages are to be binary they are a stream.
     #[must_use]
     pub fn carrier(&self, protocol: Protocol) -> Carrier {

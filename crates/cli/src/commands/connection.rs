@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sockeye::address::{Address, AddressError, Scheme, Target};
+use sockeye::address::{Address, Target};
 use sockeye::event::Protocol;
 use sockeye::net::connect::{ConnectError, ConnectOptions, Connected, Source};
 use sockeye::net::datagrams::Datagrams;
-use sockeye::net::listen::protocol_of_local;
 use sockeye::net::tls::{IdentityFiles, TlsError, Trust};
 use sockeye::net::words;
 use sockeye::record::Record;
@@ -81,19 +80,6 @@ pub(super) fn with_identity(trust: Trust, flags: &Talk) -> Trust {
             trust.with_identity(files)
         }
         _ => trust,
-    }
-}
-
-/// What an address is spoken to over.
-pub(super) fn protocol(address: &Address) -> Result<Protocol, AddressError> {
-    match address.scheme {
-        Some(Scheme::Udp) => Ok(Protocol::Udp),
-        Some(Scheme::Unix) => Ok(Protocol::Unix),
-        Some(Scheme::UnixDgram) => Ok(Protocol::UnixDgram),
-        Some(Scheme::UnixSeqpacket) => Ok(Protocol::UnixSeqpacket),
-        Some(Scheme::Tcp | Scheme::Tls | Scheme::Ws | Scheme::Wss) | None => Ok(Protocol::Tcp),
-        Some(_) if address.is_local() => Ok(protocol_of_local(address)),
-        Some(other) => Err(AddressError::not_yet(other)),
     }
 }
 

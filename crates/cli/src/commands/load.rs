@@ -7,6 +7,7 @@ use std::path::Path;
 use sockeye::address::{self, Address, AddressError};
 use sockeye::figures::{Begun, LoadModel};
 use sockeye::net::connect::ConnectOptions;
+use sockeye::net::listen::protocol_of;
 use sockeye::net::tls::Trust;
 use sockeye::net::words;
 use sockeye::stop;
@@ -171,7 +172,7 @@ fn options(flags: &Flags, console: &Console) -> Result<LoadOptions, Exit> {
         let help = "a load has many connections: write tcp://HOST:PORT, tls://, udp:// or unix:PATH";
         return Err(wrong(&AddressError::not_here(scheme, help).to_string()));
     }
-    connection::protocol(&address).map_err(|error| wrong(&error.to_string()))?;
+    protocol_of(&address).map_err(|error| wrong(&error.to_string()))?;
     let trust = connection::trust_at(&address, trust).map_err(|error| wrong(&error.to_string()))?;
     shared(LoadOptions { rows, host: address.tls_host(), trust, ..LoadOptions::new(address, Work::Plays(plays)) })
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use sockeye::address::{self, Address, Scheme};
 use sockeye::net::connect::connect_within;
+use sockeye::net::listen::protocol_of;
 use sockeye::net::tls::Trust;
 use sockeye::record::{Record, Tap};
 use sockeye::verb::talk::{InitialLayers, Setting, play};
@@ -151,7 +152,7 @@ fn targets(flags: &Talk, given: Option<&Address>, rows: &[Row], console: &Consol
             let why = format!("where to? {} names no address with `at`, and none is given", path.display());
             return Err(console.conclude(Exit::Usage, why));
         };
-        let protocol = connection::protocol(&address).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
+        let protocol = protocol_of(&address).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
         targets.push(Target { loaded, address, protocol });
     }
     transcript::known_names(targets.iter().map(|target| &target.loaded.transcript), &names)

@@ -10,7 +10,6 @@ use sockeye::address::{Address, Scheme};
 use sockeye::event::{Event, Observer};
 use sockeye::limits;
 use sockeye::net::connect::ConnectError;
-use sockeye::net::listen::ListenError;
 use sockeye::net::tls::{TlsError, TlsErrorKind};
 use sockeye::record::Tap;
 use sockeye::stop;
@@ -97,13 +96,9 @@ fn exit_of(error: &RelayError) -> Exit {
     let of_tls =
         |error: &TlsError| if error.why == TlsErrorKind::Files { Exit::CannotRead } else { Exit::TlsHandshake };
     match error {
-        RelayError::Address(_)
-        | RelayError::NoServer
-        | RelayError::Itself { .. }
-        | RelayError::Listen(ListenError::Option(_)) => Exit::Usage,
-        RelayError::Local { error: LocalError::Program(error), .. }
-        | RelayError::Listen(ListenError::Program { error, .. }) => Exit::from(error),
-        RelayError::Listen(ListenError::NoAddress { .. }) => Exit::NameNotFound,
+        RelayError::Address(_) | RelayError::NoServer | RelayError::Itself { .. } => Exit::Usage,
+        RelayError::Local { error: LocalError::Program(error), .. } => Exit::from(error),
+        RelayError::Listen(error) => Exit::from(error),
         RelayError::Connect(error @ ConnectError::Local { .. }) if error.to_string().contains("port 0") => Exit::Usage,
         RelayError::Connect(error) => Exit::from(error),
         RelayError::Tls(error) => of_tls(error),
@@ -135,7 +130,7 @@ fn options(flags: &Relay, console: &Console) -> Result<RelayOptions, Exit> {
     if datagrams.is_some() && flags.control.is_some() {
         return Err(usage("toxics are about streams: relay datagrams without --control"));
     }
-    if let Some(flag) = flags.weather.lonely() {
+    if let Some(flag) = flags.weather.without_fault() {
         let help = "it says what faults are about, and there is none: add --delay, --cut-after, --drop or another";
         return Err(usage(&format!("{flag}: {help}")));
     }

@@ -10,7 +10,7 @@ use sockeye::child::{Program, ProgramError};
 use sockeye::event::{Event, Observer};
 use sockeye::file::read_secret;
 use sockeye::limits;
-use sockeye::net::listen::{ListenError, has_one_client};
+use sockeye::net::listen::has_one_client;
 use sockeye::net::tls::{Identity, TlsErrorKind};
 use sockeye::stop;
 use sockeye::verb::serve::{
@@ -42,16 +42,13 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
     let wanted = options.plays;
     let refuse = |error: ServeError| {
         let exit = match &error {
-            ServeError::Refused(_)
-            | ServeError::Address(_)
-            | ServeError::Count { .. }
-            | ServeError::NoWayToHttps
-            | ServeError::Listen(ListenError::Option(_)) => Exit::Usage,
+            ServeError::Refused(_) | ServeError::Address(_) | ServeError::Count { .. } | ServeError::NoWayToHttps => {
+                Exit::Usage
+            }
             ServeError::Tls(error) if error.why == TlsErrorKind::Files => Exit::CannotRead,
             ServeError::Tls(_) => Exit::TlsHandshake,
-            ServeError::Listen(ListenError::Program { error, .. }) => error.into(),
+            ServeError::Listen(error) => error.into(),
             ServeError::Folder { .. } => Exit::CannotRead,
-            ServeError::Listen(ListenError::NoAddress { .. }) => Exit::NameNotFound,
             _ => Exit::CannotListen,
         };
         match error {

@@ -14,7 +14,7 @@ use transcript::Side;
 use self::history::History;
 use self::typing::Typing;
 use self::watch::Watch;
-use super::connection::{self, finish, no_connection, protocol, tell_attempts};
+use super::connection::{self, finish, no_connection, tell_attempts};
 use super::play_once::ready_trust;
 use super::{gate, play, sandbox, signals};
 use crate::clean::Cleaner;
@@ -27,7 +27,7 @@ use sockeye::event::{Name, Protocol};
 use sockeye::failure::Failure;
 use sockeye::limits;
 use sockeye::net::connect::{Connected, connect_within};
-use sockeye::net::listen::{self, ListenError, Request};
+use sockeye::net::listen::{self, Request};
 use sockeye::net::secured::SecureError;
 use sockeye::net::tls::{Identity, TlsError};
 use sockeye::record::{Record, Tap};
@@ -68,7 +68,7 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     }
     let is_websocket = address.is_websocket();
     let begins_secure = matches!(address.scheme, Some(Scheme::Tls | Scheme::Wss));
-    let protocol = protocol(address).map_err(|error| wrong(&error))?;
+    let protocol = listen::protocol_of(address).map_err(|error| wrong(&error))?;
     if (flags.broadcast || !flags.join.is_empty() || flags.ttl.is_some()) && protocol != Protocol::Udp {
         let why = "--broadcast, --join and --ttl are for datagrams: write udp://HOST:PORT";
         return Err(console.fail(Exit::Usage, why));
@@ -365,14 +365,8 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
     let (gate, user) = (gate::gate(&flags.gate, console)?, gate::user(&flags.gate, console)?);
     let request = Request { address: address.clone(), protocols: vec![protocol] };
     let layers = listener_layers(flags, address, console)?;
-    let mut bound = listen::bind(&[request], flags.family.family()).map_err(|error| {
-        let exit = match &error {
-            ListenError::Program { error, .. } => error.into(),
-            ListenError::Option(_) => Exit::Usage,
-            _ => Exit::CannotListen,
-        };
-        console.fail(exit, &error.to_string())
-    })?;
+    let mut bound = listen::bind(&[request], flags.family.family())
+        .map_err(|error| console.fail(Exit::from(&error), &error.to_string()))?;
     if !layers.is_plain() {
         bound.sockets.iter_mut().for_each(|socket| socket.endpoint.over = address.scheme.map(Scheme::name));
     }

@@ -75,70 +75,87 @@ impl NetworkFlags {
             seed: self.seed.unwrap_or(seed),
             ..BadNetwork::default()
         };
-        self.put(&mut network, &self.delay, |faults, delay| faults.delay = Some(delay));
-        self.put(&mut network, &self.rate, |faults, rate| faults.rate = Some(rate));
-        self.put(&mut network, &self.slice, |faults, slice| faults.slice = Some(slice));
-        self.put(&mut network, &self.corrupt, |faults, share| faults.corrupt = share);
-        self.put(&mut network, &self.cut_after, |faults, after| faults.cut_after = Some(after));
-        self.put(&mut network, &self.reset_after, |faults, after| faults.reset_after = Some(after));
-        self.put(&mut network, &self.stall_after, |faults, after| faults.stall_after = Some(after));
-        self.put(&mut network, &self.drop, |faults, share| faults.drop = share);
-        self.put(&mut network, &self.duplicate, |faults, share| faults.duplicate = share);
-        self.put(&mut network, &self.reorder, |faults, share| faults.reorder = share);
+        for fault in self.faults() {
+            for (up, down, set) in &fault.given {
+                let (up, down) = if *up || *down { (*up, *down) } else { (!self.down, !self.up) };
+                if up {
+                    set(&mut network.up);
+                }
+                if down {
+                    set(&mut network.down);
+                }
+            }
+        }
         network
     }
 
-    fn put<T: Copy>(&self, network: &mut BadNetwork, values: &[Directed<T>], set: impl Fn(&mut Faults, T)) {
-        for directed in values {
-            let named = directed.up || directed.down;
-            let (up, down) = if named { (directed.up, directed.down) } else { (!self.down, !self.up) };
-            if up {
-                set(&mut network.up, directed.value);
-            }
-            if down {
-                set(&mut network.down, directed.value);
-            }
-        }
+    /// Every fault that has a direction: its flag, which sockets it is about, and what was given.
+    fn faults(&self) -> [FaultFlag<'_>; 10] {
+        use Sockets::{All, Datagrams, Streams};
+        [
+            FaultFlag::new("--delay", All, &self.delay, |faults, delay| faults.delay = Some(delay)),
+            FaultFlag::new("--rate", All, &self.rate, |faults, rate| faults.rate = Some(rate)),
+            FaultFlag::new("--slice", Streams, &self.slice, |faults, slice| faults.slice = Some(slice)),
+            FaultFlag::new("--corrupt", All, &self.corrupt, |faults, share| faults.corrupt = share),
+            FaultFlag::new("--cut-after", Streams, &self.cut_after, |faults, after| faults.cut_after = Some(after)),
+            FaultFlag::new("--reset-after", Streams, &self.reset_after, |faults, after| {
+                faults.reset_after = Some(after);
+            }),
+            FaultFlag::new("--stall-after", Streams, &self.stall_after, |faults, after| {
+                faults.stall_after = Some(after);
+            }),
+            FaultFlag::new("--drop", Datagrams, &self.drop, |faults, share| faults.drop = share),
+            FaultFlag::new("--duplicate", Datagrams, &self.duplicate, |faults, share| faults.duplicate = share),
+            FaultFlag::new("--reorder", Datagrams, &self.reorder, |faults, share| faults.reorder = share),
+        ]
     }
 
-    /// What says whom faults are about, where there is none: its flag.
-    pub(crate) fn lonely(&self) -> Option<&'static str> {
-        let counts = [
-            self.delay.len(),
-            self.rate.len(),
-            self.slice.len(),
-            self.corrupt.len(),
-            self.cut_after.len(),
-            self.reset_after.len(),
-            self.stall_after.len(),
-            self.drop.len(),
-            self.duplicate.len(),
-            self.reorder.len(),
-            usize::from(self.refuse.is_some()),
-        ];
+    /// A flag that says whom faults are about, where there is none.
+    pub(crate) fn without_fault(&self) -> Option<&'static str> {
+        let has_fault = self.refuse.is_some() || self.faults().iter().any(FaultFlag::is_given);
         let flags = [("--share", self.share.is_some()), ("--up", self.up), ("--down", self.down)];
-        let given = flags.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag);
-        given.filter(|_| counts.iter().all(|count| *count == 0))
+        flags.into_iter().find(|(_, is_given)| *is_given && !has_fault).map(|(flag, _)| flag)
     }
 
     /// A fault that only one kind of socket has, where it is the other: its flag.
     pub(crate) fn unfit(&self, is_datagram: bool) -> Option<&'static str> {
-        let unfit: &[(&'static str, bool)] = if is_datagram {
-            &[
-                ("--slice", !self.slice.is_empty()),
-                ("--cut-after", !self.cut_after.is_empty()),
-                ("--reset-after", !self.reset_after.is_empty()),
-                ("--stall-after", !self.stall_after.is_empty()),
-                ("--refuse", self.refuse.is_some()),
-            ]
-        } else {
-            &[
-                ("--drop", !self.drop.is_empty()),
-                ("--duplicate", !self.duplicate.is_empty()),
-                ("--reorder", !self.reorder.is_empty()),
-            ]
-        };
-        unfit.iter().find(|(_, is_given)| *is_given).map(|(flag, _)| *flag)
+        let wrong = if is_datagram { Sockets::Streams } else { Sockets::Datagrams };
+        let refuse = (is_datagram && self.refuse.is_some()).then_some("--refuse");
+        let unfit = self.faults().into_iter().find(|fault| fault.sockets == wrong && fault.is_given());
+        unfit.map(|fault| fault.flag).or(refuse)
+    }
+}
+
+/// Which sockets a fault is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sockets {
+    All,
+    Streams,
+    Datagrams,
+}
+
+/// What sets one value of a fault in one direction.
+type Set<'a> = Box<dyn Fn(&mut Faults) + 'a>;
+
+/// A fault that has a direction.
+struct FaultFlag<'a> {
+    flag: &'static str,
+    sockets: Sockets,
+    /// Each value: whether it names the way up and the way down, and what sets it.
+    given: Vec<(bool, bool, Set<'a>)>,
+}
+
+impl<'a> FaultFlag<'a> {
+    fn new<T: Copy>(flag: &'static str, sockets: Sockets, values: &'a [Directed<T>], set: fn(&mut Faults, T)) -> Self {
+        let given = values.iter().map(|directed| {
+            let value = directed.value;
+            (directed.up, directed.down, Box::new(move |faults: &mut Faults| set(faults, value)) as Set<'a>)
+        });
+        Self { flag, sockets, given: given.collect() }
+    }
+
+    fn is_given(&self) -> bool {
+        !self.given.is_empty()
     }
 }
 

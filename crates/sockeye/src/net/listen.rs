@@ -31,7 +31,7 @@ use super::message;
 use super::path::{self, Occupant, OwnFile};
 use super::per_peer::{Next, PerPeer, Undelivered};
 use super::{Family, alive, options, resolve};
-use crate::address::{Address, AddressOptions, Host, Target};
+use crate::address::{Address, AddressError, AddressOptions, Host, Scheme, Target};
 use crate::endpoint::{Endpoint, Name, Protocol};
 use crate::limits;
 use crate::sys::inherited::{self, Nature};
@@ -206,6 +206,20 @@ pub fn has_one_client(address: &Address) -> bool {
         Target::Descriptor(number) => {
             matches!(inherited::nature(*number), Ok(Nature::Connected(_) | Nature::Plain))
         }
+    }
+}
+
+/// What carries an address of a verb that speaks no HTTP; without a scheme it is a stream.
+///
+/// # Errors
+/// A scheme that such a verb does not speak.
+pub fn protocol_of(address: &Address) -> Result<Protocol, AddressError> {
+    match address.scheme {
+        _ if address.is_local() => Ok(protocol_of_local(address)),
+        Some(scheme @ (Scheme::Http | Scheme::Https)) => Err(AddressError::not_yet(scheme)),
+        Some(scheme @ (Scheme::Ws | Scheme::Wss)) if !cfg!(feature = "http") => Err(AddressError::not_yet(scheme)),
+        Some(scheme) => address.protocol().ok_or_else(|| AddressError::not_yet(scheme)),
+        None => Ok(address.protocol().unwrap_or(Protocol::Tcp)),
     }
 }
 

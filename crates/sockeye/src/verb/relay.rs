@@ -365,18 +365,9 @@ impl Relay {
     }
 }
 
-/// What carries an address. Without a scheme it is a stream.
+/// What carries an address.
 fn protocol(address: &Address) -> Result<Protocol, RelayError> {
-    match address.scheme {
-        _ if address.is_unix() && matches!(address.scheme, None | Some(Scheme::Unix)) => Ok(Protocol::Unix),
-        Some(Scheme::UnixDgram) => Ok(Protocol::UnixDgram),
-        Some(Scheme::UnixSeqpacket) => Ok(Protocol::UnixSeqpacket),
-        _ if address.is_local() => Ok(listen::protocol_of_local(address)),
-        None | Some(Scheme::Tcp | Scheme::Tls) => Ok(Protocol::Tcp),
-        Some(Scheme::Ws | Scheme::Wss) if cfg!(feature = "http") => Ok(Protocol::Tcp),
-        Some(Scheme::Udp) => Ok(Protocol::Udp),
-        Some(other) => Err(RelayError::Address(AddressError::not_yet(other))),
-    }
+    listen::protocol_of(address).map_err(RelayError::Address)
 }
 
 /// How streams hold messages, where an end is no stream; none where bytes are relayed, or datagrams over IP alone.

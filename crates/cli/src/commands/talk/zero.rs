@@ -11,10 +11,11 @@ use sockeye::address::{Address, AddressError};
 use sockeye::event::Protocol;
 use sockeye::limits;
 use sockeye::net::connect::{ConnectOptions, connect_within};
+use sockeye::net::listen::protocol_of;
 use sockeye::net::{words, words_of_sending};
 use sockeye::verb::talk::{Probed, probe};
 
-use super::super::connection::{self, no_connection, protocol, tell_attempts};
+use super::super::connection::{self, no_connection, tell_attempts};
 use super::name_of;
 use crate::exit::Exit;
 use crate::flags::Talk;
@@ -41,7 +42,7 @@ pub(super) fn run(
     let addresses = addresses.map_err(|error| wrong(&error))?;
     let mut ports = Vec::with_capacity(addresses.len());
     for address in addresses {
-        let protocol = protocol(&address).map_err(|error| wrong(&error))?;
+        let protocol = protocol_of(&address).map_err(|error| wrong(&error))?;
         if let Some(scheme) = address.scheme.filter(|_| address.is_local()) {
             return Err(wrong(&AddressError::not_here(scheme, "nobody listens there: --zero asks at ports and paths")));
         }

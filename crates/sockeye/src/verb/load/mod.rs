@@ -199,13 +199,7 @@ impl LoadOptions {
 
     /// What carries a play.
     fn protocol(&self) -> Protocol {
-        match self.address.scheme {
-            Some(crate::address::Scheme::Udp) => Protocol::Udp,
-            Some(crate::address::Scheme::UnixDgram) => Protocol::UnixDgram,
-            Some(crate::address::Scheme::UnixSeqpacket) => Protocol::UnixSeqpacket,
-            _ if matches!(self.address.target, crate::address::Target::Unix(_)) => Protocol::Unix,
-            _ => Protocol::Tcp,
-        }
+        self.address.protocol().unwrap_or(Protocol::Tcp)
     }
 }
 
