@@ -2,40 +2,18 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use super::{DEFAULT_PORT, Roles, ServeError, ServeOptions};
+use super::error::ServeError;
+use super::options::{DEFAULT_PORT, Files, Plain, ServeOptions};
+use super::roles::Roles;
 use crate::address::{Address, AddressError, Scheme};
-use crate::engine::{AccessLog, Behaviour, HttpService, Listening};
+use crate::engine::{Behaviour, HttpService, Listening};
 use crate::event::Name;
 use crate::net::listen::Socket;
-use crate::web;
 use crate::web::account::{Access, Accounts};
 use crate::web::root::Root;
 use crate::web::site::Site;
-
-/// A folder that is served over HTTP.
-#[derive(Debug, Clone)]
-pub struct Files {
-    /// The folder. Nothing outside it is ever served.
-    pub folder: PathBuf,
-    /// What is done beyond sending files.
-    pub site: web::options::SiteOptions,
-    /// What is told of each answer.
-    pub log: AccessLog,
-    /// Whether who comes over http:// is sent to the https:// address.
-    pub plain: Plain,
-}
-
-/// What is done with clients that come over plain HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plain {
-    /// They are served.
-    Served,
-    /// They are sent to the address of https://.
-    Redirected,
-}
 
 impl Files {
     /// What who serves may not have meant.
