@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use transcript::Moment;
 
-use super::{Loop, Outcome, PairFailure};
+use super::Loop;
+use super::summary::{Outcome, PairFailure};
 use crate::event::Event;
 use crate::failure::{Failure, Kind};
 use crate::limits::TERM_WAIT;

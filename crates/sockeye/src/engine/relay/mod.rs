@@ -7,6 +7,7 @@ mod attempts;
 mod capture;
 mod connecting;
 mod direction;
+mod dispatch;
 mod flows;
 mod framing;
 mod leg;
@@ -19,6 +20,8 @@ mod pair;
 mod pcapng;
 mod poll;
 mod state;
+mod stopping;
+mod summary;
 mod tap;
 mod targets;
 
@@ -29,32 +32,31 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use transcript::{FaultKind, Moment};
+use transcript::Moment;
 
 use super::reactor::slab::Slab;
 use super::reactor::timers::Timers;
 use super::reactor::token::Key;
 use crate::address::Framing;
 use crate::event::{Event, Observer, Protocol};
-use crate::failure::Kind;
 use crate::faults::BadNetwork;
 use crate::gate::Gate;
 use crate::net::listen::Socket;
 use crate::net::session::ServerLayers;
-use crate::net::words;
 use crate::stop::Stop;
 use accept::PendingClient;
-use direction::{Pipes, Tools};
+use direction::Pipes;
 use flows::Flows;
 use leg::Buffer;
 use lingering::LingeringPair;
-use pair::{EndOfRelay, Pair, PairStatus, Stage};
-use poll::{End, Poll, Ready, Token};
+use pair::{EndOfRelay, Pair};
+use poll::{Poll, Ready, Token};
 use state::{Message, RelayState};
 
 pub(crate) use capture::Capture;
 pub(crate) use live::Live;
 pub(crate) use names::{Bell, Named};
+pub use summary::{PairFailure, Summary};
 pub use tap::{Listen, TapOptions};
 pub use targets::Balance;
 pub(crate) use targets::{Target, TargetAddress, Targets};
@@ -90,81 +92,6 @@ pub(crate) struct RelaySettings {
     pub(crate) live: Option<Arc<Live>>,
     /// What several relays number their connections by.
     pub(crate) numbers: Option<Arc<AtomicU64>>,
-}
-
-/// What went wrong with a pair, for an exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PairFailure {
-    /// There is no server.
-    Kind(Kind),
-    /// It was reset.
-    Reset,
-    /// Not everything arrived.
-    CutShort,
-    /// TLS failed.
-    Tls,
-    /// The server's certificate is not believed.
-    Untrusted,
-}
-
-impl PairFailure {
-    fn fault(self) -> FaultKind {
-        match self {
-            Self::Untrusted => FaultKind::Untrusted,
-            Self::Reset => FaultKind::Reset,
-            _ => FaultKind::Tls,
-        }
-    }
-}
-
-/// What came of one pair.
-#[derive(Debug)]
-pub(super) struct Outcome {
-    from_client: u64,
-    from_server: u64,
-    lost: u64,
-    failure: Option<PairFailure>,
-    is_cut: bool,
-}
-
-/// What came of all of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Summary {
-    /// Clients that came.
-    pub opened: u64,
-    /// Pairs that ended by themselves.
-    pub closed: u64,
-    /// Of all pairs, those with which something went wrong.
-    pub failed: u64,
-    /// Pairs that the end of the relay cut.
-    pub cut: u64,
-    /// Bytes that came from clients.
-    pub from_clients: u64,
-    /// Bytes that came from servers.
-    pub from_servers: u64,
-    /// Bytes of both that the other side did not take.
-    pub lost: u64,
-    /// The first thing that went wrong.
-    pub failure: Option<PairFailure>,
-    /// Whether it was asked twice to end.
-    pub at_once: bool,
-}
-
-impl Summary {
-    /// Adds what came of another relay.
-    pub(crate) fn add(&mut self, other: Self) {
-        let Self { opened, closed, failed, cut, from_clients, from_servers, lost, failure, at_once } = other;
-        self.opened += opened;
-        self.closed += closed;
-        self.failed += failed;
-        self.cut += cut;
-        self.from_clients += from_clients;
-        self.from_servers += from_servers;
-        self.lost += lost;
-        self.failure = self.failure.or(failure);
-        self.at_once |= at_once;
-    }
 }
 
 /// A listening socket, and what its clients are spoken to through.
@@ -316,19 +243,6 @@ impl Loop {
         Ok(())
     }
 
-    /// What was said to peers of datagram sockets goes out; how many bytes did not.
-    fn finish_peers(&mut self) -> u64 {
-        let mut lost = 0;
-        for listener in &mut self.listeners {
-            let left = listener.socket.finish();
-            lost += left.lost;
-            for (count, error) in left.told {
-                self.shared.observe(Event::Dropped { count, error });
-            }
-        }
-        lost
-    }
-
     /// Whether it was asked twice to end.
     fn run(&mut self) -> io::Result<bool> {
         let ran = self.turn_until_over();
@@ -429,21 +343,6 @@ impl Loop {
         ControlFlow::Continue(())
     }
 
-    /// Faults have changed: every pair has the new ones before whoever changed them goes on.
-    fn change_faults(&mut self) {
-        let Some(live) = self.shared.options.live.clone() else { return };
-        live.hear();
-        let (faults, change) = live.look();
-        let seed = self.shared.options.network.seed;
-        for key in self.pairs.keys() {
-            if let Some(pair) = self.pairs.get_mut(key) {
-                pair.change(&faults, seed, self.now);
-                self.advance(key);
-            }
-        }
-        live.is_known(change);
-    }
-
     fn clock(&self) -> Moment {
         Moment::from_nanos(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
@@ -451,253 +350,5 @@ impl Loop {
     /// Whether as many clients came as there are to be.
     fn all_came(&self) -> bool {
         self.shared.options.plays.is_some_and(|plays| self.shared.opened() >= plays)
-    }
-
-    fn begin_stopping(&mut self) {
-        let by = self.now.after(self.shared.options.grace);
-        self.stop_by = Some(by);
-        self.close_listeners();
-        self.shared.is_attentive.store(true, std::sync::atomic::Ordering::SeqCst);
-        self.shared.write_all(|| Message::Stop(by));
-        self.end_silent();
-    }
-
-    /// The relay ends: clients that cannot say that they have ended have, and get the answers to what they said.
-    fn end_silent(&mut self) {
-        for key in self.pairs.keys() {
-            if let Some(pair) = self.pairs.get_mut(key)
-                && pair.near.protocol.has_no_end()
-            {
-                pair.near.is_over = true;
-                if let Some(far) = &mut pair.far {
-                    far.hurries = true;
-                }
-                self.advance(key);
-            }
-        }
-    }
-
-    fn close_listeners(&mut self) {
-        for listener in &mut self.listeners {
-            self.poll.remove(&listener.socket.fd);
-            listener.socket.close();
-        }
-        if !self.waiting.is_empty() {
-            let count = std::mem::take(&mut self.waiting).len() as u64;
-            let error = "clients that waited for room: the relay was stopped".to_owned();
-            self.shared.observe(Event::Dropped { count, error });
-        }
-        if let Some(flows) = &mut self.flows {
-            for socket in flows.near() {
-                self.poll.remove(&socket.fd);
-            }
-            flows.close();
-            self.end_flows();
-        }
-        self.accept_again = None;
-    }
-
-    fn cut_all(&mut self, end: EndOfRelay) {
-        self.end_flows();
-        for key in self.pairs.keys() {
-            if let Some(pair) = self.pairs.get_mut(key) {
-                pair.cut(end);
-                self.conclude(key, true);
-            }
-        }
-        for pair in std::mem::take(&mut self.lingering) {
-            self.finish(pair);
-        }
-    }
-
-    fn ready(&mut self, key: Key, end: End, ready: &Ready) {
-        let Some(pair) = self.pairs.get_mut(key) else { return };
-        if end == End::Far && pair.far.is_some() && matches!(pair.stage, Stage::Connecting(_)) {
-            if ready.writable || ready.broken {
-                pair.ready(end, ready);
-                self.connected(key, ready.broken);
-            }
-            return;
-        }
-        pair.ready(end, ready);
-        if end == End::Near && ready.broken && matches!(pair.stage, Stage::Connecting(_)) {
-            pair.near.broken = pair.near.broken.or_else(|| pair.near.take_error());
-            // What it said before it left is for the server all the same.
-            if pair.near.broken.is_some() && pair.near.unread() == 0 && pair.up.waiting() == 0 {
-                if let Some(far) = &mut pair.far {
-                    far.reset();
-                }
-                let why = "the client left before there was a server";
-                pair.give_up(crate::event::ClosedBy::Reset, why.to_owned());
-                self.conclude(key, false);
-                return;
-            }
-        }
-        self.advance(key);
-    }
-
-    /// Moves what a pair can move, and sees to what comes of it.
-    fn advance(&mut self, key: Key) {
-        let Some(pair) = self.pairs.get_mut(key) else { return };
-        if matches!(pair.stage, Stage::Greeting) {
-            return self.go_on_greeting(key);
-        }
-        let mut tools = Tools { buffer: &mut self.buffer, pipes: &mut self.pipes, now: self.now };
-        let shared = &self.shared;
-        let fate = pair.advance(&mut tools, &mut |event| shared.observe(event));
-        self.see_to(key, fate);
-    }
-
-    /// Whom a proxy stands for is heard first, then the handshake; then the server is asked.
-    fn go_on_greeting(&mut self, key: Key) {
-        let Some(pair) = self.pairs.get_mut(key) else { return };
-        if pair.awaits_header {
-            match pair.hear_header() {
-                Ok(false) => return,
-                Ok(true) => {}
-                Err(_) => return self.conclude(key, false),
-            }
-        }
-        if pair.waits_for_room && !self.admit_announced(key) {
-            return;
-        }
-        let Some(pair) = self.pairs.get_mut(key) else { return };
-        let mut tools = Tools { buffer: &mut self.buffer, pipes: &mut self.pipes, now: self.now };
-        match pair.greet(&mut tools) {
-            Ok(false) => {}
-            Ok(true) => self.connect(key),
-            Err(_) => self.conclude(key, false),
-        }
-    }
-
-    fn see_to(&mut self, key: Key, fate: PairStatus) {
-        match fate {
-            PairStatus::Closed => self.conclude(key, false),
-            PairStatus::Runnable => {
-                let Some(pair) = self.pairs.get_mut(key) else { return };
-                if !std::mem::replace(&mut pair.is_queued, true) {
-                    self.again.push(key);
-                }
-            }
-            PairStatus::Open => self.arm(key),
-        }
-    }
-
-    /// Sees to it that a pair is woken for its deadline, and looked at for its idle time.
-    fn arm(&mut self, key: Key) {
-        let idle = self.shared.options.idle;
-        let Some(pair) = self.pairs.get_mut(key) else { return };
-        let mut wakes = pair.deadline;
-        if let Some(idle) = idle
-            && matches!(pair.stage, Stage::Joined)
-        {
-            let moved = pair.moved();
-            if moved != pair.last_moved.0 {
-                pair.last_moved = (moved, self.now);
-            }
-            wakes = wakes.into_iter().chain([pair.last_moved.1.after(idle)]).min();
-        }
-        if let Some(at) = wakes {
-            self.timers.arm(&mut pair.armed, at, key);
-        }
-    }
-
-    fn wake_due(&mut self) {
-        if self.accept_again.is_some_and(|at| at <= self.now) {
-            self.resume_accepting();
-        }
-        self.finish_lingering();
-        if self.flows.as_ref().and_then(|flows| flows.wakes()).is_some_and(|at| at <= self.now) {
-            self.finish_datagrams();
-        }
-        while let Some((at, key)) = self.timers.due(self.now) {
-            if self.flows.is_some() {
-                self.wake_flow(key, at);
-                continue;
-            }
-            let Some(pair) = self.pairs.get_mut(key) else { continue };
-            pair.armed.clear(at);
-            match &pair.stage {
-                Stage::Greeting if pair.waits_for_room => self.advance(key),
-                Stage::Greeting => {
-                    if pair.deadline.is_some_and(|by| by <= self.now) {
-                        pair.is_late();
-                        self.conclude(key, false);
-                    } else {
-                        self.arm(key);
-                    }
-                }
-                Stage::Connecting(_) => self.connect_again(key),
-                Stage::Joined => {
-                    let idle = self.shared.options.idle;
-                    let moved = pair.moved();
-                    if let Some(idle) = idle
-                        && moved == pair.last_moved.0
-                        && pair.last_moved.1.after(idle) <= self.now
-                    {
-                        pair.time_out(idle);
-                        self.conclude(key, false);
-                    } else {
-                        self.advance(key);
-                    }
-                }
-                _ => self.advance(key),
-            }
-        }
-        if self.timers.len() > self.pairs.len() + self.shared.live() + super::STALE {
-            let mut timers = std::mem::take(&mut self.timers);
-            timers.keep(|key| self.pairs.contains(key) || self.has_flow(key));
-            self.timers = timers;
-        }
-    }
-
-    fn tell_opened(&mut self, key: Key) {
-        let Some(pair) = self.pairs.get_mut(key) else { return };
-        if !std::mem::replace(&mut pair.was_told, true) {
-            self.shared.observe(Event::Opened(pair.conversation.clone()));
-        }
-    }
-
-    /// Says once that a capture is not whole.
-    fn tell_capture(&self) {
-        let failure = self.shared.options.capture.as_ref().and_then(|capture| capture.take_failure());
-        if let Some(error) = failure {
-            let why = format!("the capture is not whole: {}; the relay goes on", words(&error));
-            self.shared.observe(Event::Notice(why));
-        }
-    }
-
-    /// A pair is over: its sockets are closed, and it is told.
-    fn conclude(&mut self, key: Key, is_cut: bool) {
-        self.tell_opened(key);
-        let Some(mut pair) = self.pairs.remove(key) else { return };
-        if let Some(index) = pair.target
-            && pair.conversation.to.is_some()
-        {
-            self.shared.targets.all[index].left();
-        }
-        let (event, outcome) = pair.conclude(self.now, is_cut);
-        if let Some(taps) = pair.taps.take() {
-            self.finish_taps(*taps, &pair.conversation);
-        }
-        let guests = std::mem::take(&mut pair.guests);
-        // Whoever hears of it finds it closed.
-        drop(pair);
-        self.tell_capture();
-        if !guests.is_empty() {
-            let pair = LingeringPair::new(guests, event, outcome, self.now, self.shared.options.grace);
-            self.lingering.push(pair);
-            return self.finish_lingering();
-        }
-        self.is_over(event, &outcome);
-    }
-
-    /// Nothing of a connection is left.
-    fn is_over(&mut self, event: Event, outcome: &Outcome) {
-        self.shared.observe(event);
-        self.shared.remove(self.worker, outcome);
-        if self.is_paused {
-            self.accept_again = Some(self.now);
-        }
     }
 }

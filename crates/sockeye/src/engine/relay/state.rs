@@ -8,9 +8,10 @@ use std::sync::{Mutex, PoisonError};
 use transcript::Moment;
 
 use super::super::mailbox::Mailbox;
+use super::RelaySettings;
 use super::pair::Client;
+use super::summary::{Outcome, PairFailure};
 use super::targets::Targets;
-use super::{Outcome, PairFailure, RelaySettings};
 use crate::event::{Event, Observer};
 
 /// What one loop tells another.
