@@ -1,32 +1,30 @@
 //! A datagram socket that serves: a play for each peer, which costs nothing while it stands at its beginning.
 
+mod account;
+mod plays;
 mod unix;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use transcript::{Ending, Fault, FaultKind, Input, Moment, Next, Play, Script};
+use transcript::{Moment, Play, Script};
 
-use super::account::{Closed, cut_at, silence};
-use super::answers::{Answers, Draining, Exchange, Loss, Pair};
+use super::account::cut_at;
+use super::answers::{Answers, Draining, Exchange, Pair};
 use super::guard::{Guard, Reflected, Withheld};
 use super::origin::{Closer, Origin};
 use super::programs::Programs;
 use super::{Behaviour, Context};
-use crate::event::{Conversation, Event, Name, Protocol};
-use crate::failure::{Failure, Kind};
-use crate::limits;
+use crate::event::{Name, Protocol};
 use crate::net::listen::Socket;
 use crate::net::session::ServerLayers;
 use crate::sys::datagrams::{self, Arrival, Inbox, PeerAddress};
 use unix::Unix;
 
-/// Entries of peers that are gone that may stand among the wakes.
-const STALE: usize = 4096;
 /// How often, at most, it is said what was withheld.
 const SECOND: Duration = Duration::from_secs(1);
 /// Batches taken from one socket before the others have their turn.
@@ -203,17 +201,6 @@ impl DatagramServer {
         }
     }
 
-    /// Says how many datagrams came that there was no room for.
-    pub(super) fn tell_drops(&mut self, context: &mut Context<'_>) {
-        self.uncounted = false;
-        let Some(count) = datagrams::drops(&self.socket.fd) else { return };
-        let (before, _) = std::mem::replace(&mut self.drops, (count, context.now));
-        if count != before {
-            let error = format!("{}: the kernel dropped datagrams: the queue was full", self.socket.endpoint);
-            context.observer.observe(Event::Dropped { count: count.wrapping_sub(before).into(), error });
-        }
-    }
-
     fn answer(&mut self, payload: &[u8], from: PeerAddress, to: Option<IpAddr>, context: &mut Context<'_>) {
         let source = to.filter(|_| self.wildcard);
         let ours = match &self.origin.behaviour {
@@ -265,126 +252,6 @@ impl DatagramServer {
         self.keep(pair, peer, context);
     }
 
-    /// Keeps a datagram until its play can hear it.
-    fn put_off(&mut self, peer: &mut Peer, payload: &[u8]) {
-        let held: usize = peer.waiting.iter().map(|payload| payload.len()).sum();
-        if peer.waiting.len() >= limits::WAITING_DATAGRAMS
-            || held + payload.len() > limits::WAITING_BYTES
-            || self.waiting + payload.len() > limits::WAITING_IN_ALL
-        {
-            self.crowded += 1;
-            return;
-        }
-        self.waiting += payload.len();
-        peer.waiting.push_back(payload.into());
-    }
-
-    /// Goes on with a peer's play: with a datagram, or because its time has come.
-    fn play(&mut self, mut peer: Peer, pair: Pair, mut payload: Option<&[u8]>, context: &mut Context<'_>) {
-        let (from, source) = pair;
-        let script = Arc::clone(&peer.script);
-        // Over datagrams silence is the only end that there is.
-        let may_end = payload.is_none() && peer.waiting.is_empty() && peer.play.may_end(&script);
-        loop {
-            match self.step(&mut peer, pair, payload.take(), context) {
-                Next::StopSending
-                | Next::StartTls
-                | Next::StopTls
-                | Next::Over { .. }
-                | Next::Connect { .. }
-                | Next::Accept { .. }
-                | Next::Listen { .. } => {}
-                // Others have their turn before it goes on.
-                Next::Flush => {
-                    self.answers.send(&self.socket.fd, context.now);
-                    peer.until = self.answers.wakes().or(Some(context.now));
-                    return self.keep(pair, peer, context);
-                }
-                Next::Hear { .. } if !peer.waiting.is_empty() => {}
-                Next::Hear { .. } if peer.play.is_fresh(&script) && peer.play.may_end(&script) => {
-                    return self.close(from, source, peer.tally, Closer::Us, None, context);
-                }
-                Next::Hear { until } => {
-                    peer.until = until;
-                    return self.keep(pair, peer, context);
-                }
-                Next::Pause { until } => {
-                    peer.until = Some(until);
-                    return self.keep(pair, peer, context);
-                }
-                Next::End(ending) => {
-                    let ending = if may_end { ended_by_silence(ending) } else { ending };
-                    return self.over(peer, pair, ending, context);
-                }
-            }
-        }
-    }
-
-    /// One step of a peer's play, with a datagram that has just come or with the next of those that wait for it.
-    fn step(&mut self, peer: &mut Peer, pair: Pair, payload: Option<&[u8]>, context: &mut Context<'_>) -> Next {
-        let queued = if payload.is_none() { peer.waiting.pop_front() } else { None };
-        let bytes = payload.or(queued.as_deref());
-        let came = bytes.map_or(0, <[u8]>::len);
-        let input =
-            Input { bytes: bytes.unwrap_or_default(), datagram: bytes.is_some(), ended: false, now: context.now };
-        let step = peer.play.step(&peer.script, input, context.scratch, context.output);
-        let output = std::mem::take(context.output);
-        let mut start = 0;
-        for &end in &output.datagrams {
-            self.send(&output.bytes[start..end], pair, came, &mut peer.tally, context);
-            start = end;
-        }
-        *context.output = output;
-        context.output.clear();
-        if let Some(bytes) = bytes {
-            match (step.left, queued.is_some()) {
-                (true, true) => peer.waiting.push_front(bytes.into()),
-                (true, false) => self.put_off(peer, bytes),
-                (false, true) => self.waiting -= bytes.len(),
-                (false, false) => {}
-            }
-        }
-        step.next
-    }
-
-    /// A peer's play is over.
-    fn over(&mut self, peer: Peer, pair: Pair, ending: Ending, context: &mut Context<'_>) {
-        let number = peer.tally.number;
-        let (by, reason) = match ending {
-            Ending::Failed(verdict) => {
-                let late = verdict.fault.kind() == FaultKind::NothingCame;
-                let reason = verdict.headline();
-                self.fail(pair, number, verdict.into(), context);
-                (if late { Closer::Timeout } else { Closer::Us }, Some(reason))
-            }
-            Ending::IdleTimeout { waited } => {
-                let (reason, line) = (silence(waited), Some(peer.play.line(&peer.script)));
-                if let Some(failure) = context.between_exchanges(FaultKind::NothingCame, &reason, line) {
-                    self.fail(pair, number, failure, context);
-                }
-                (Closer::Timeout, Some(reason))
-            }
-            _ => (Closer::Us, None),
-        };
-        self.close(pair.0, pair.1, peer.tally, by, reason, context);
-        self.begin_again(pair, peer.waiting, context);
-    }
-
-    /// What came before a play ended, and was not for it, begins the next one.
-    fn begin_again(&mut self, pair: Pair, waiting: VecDeque<Box<[u8]>>, context: &mut Context<'_>) {
-        let full = context.plays.is_some_and(|plays| context.tally.opened >= plays);
-        let Behaviour::Play(script) = &self.origin.behaviour else { return };
-        if waiting.is_empty() || full {
-            self.waiting -= waiting.iter().map(|payload| payload.len()).sum::<usize>();
-            return;
-        }
-        let script = Arc::clone(script);
-        let mut tally = self.open(pair.0, pair.1, context);
-        tally.from_client = waiting.iter().map(|payload| payload.len() as u64).sum();
-        let peer = Peer { play: script.play(), script, tally, waiting, until: None, armed: None, held: 0 };
-        self.play(peer, pair, None, context);
-    }
-
     /// Queues an answer if the guard lets it out.
     fn send(&mut self, payload: &[u8], pair: Pair, came: usize, exchange: &mut Exchange, context: &Context<'_>) {
         if self.answers.is_full(pair.0) {
@@ -431,64 +298,6 @@ impl DatagramServer {
             self.conclude(pair, exchange, by, reason, loss, context);
         }
         self.answers.forget_losses();
-    }
-
-    fn keep(&mut self, pair: Pair, mut peer: Peer, context: &mut Context<'_>) {
-        if self.peers.len() >= limits::DATAGRAM_PEERS {
-            let reason = format!("more than {} datagram peers: the longest idle goes first", limits::DATAGRAM_PEERS);
-            self.drop_longest_idle(&reason, context);
-        }
-        // A time limit that only moves on takes one entry.
-        if let Some(until) = peer.until
-            && peer.armed.is_none_or(|armed| until < armed)
-        {
-            self.wakes.push(Reverse((until, pair)));
-            peer.armed = Some(until);
-        }
-        let waiting: usize = peer.waiting.iter().map(|payload| payload.len()).sum();
-        peer.held = 2 * size_of::<(Pair, Peer)>() + peer.play.memory() + waiting;
-        self.memory += peer.held;
-        self.peers.insert(pair, peer);
-        if self.wakes.len() > 2 * self.peers.len() + STALE {
-            let peers = &self.peers;
-            self.wakes.retain(|Reverse((at, pair))| peers.get(pair).is_some_and(|peer| peer.armed == Some(*at)));
-        }
-    }
-
-    /// Takes the peer whose entry comes first, if its time is that of the entry; else the entry moves to its time.
-    fn next_peer(&mut self) -> Option<(Pair, Peer)> {
-        let Reverse((at, pair)) = self.wakes.pop()?;
-        let peer = self.peers.get_mut(&pair).filter(|peer| peer.armed == Some(at))?;
-        peer.armed = peer.until;
-        match peer.until {
-            Some(until) if until > at => {
-                self.wakes.push(Reverse((until, pair)));
-                None
-            }
-            _ => {
-                peer.armed = None;
-                self.remove(pair).map(|peer| (pair, peer))
-            }
-        }
-    }
-
-    /// Ends the play that has waited longest; whether there was one.
-    pub(super) fn drop_longest_idle(&mut self, reason: &str, context: &mut Context<'_>) -> bool {
-        while !self.wakes.is_empty() {
-            let Some((pair, peer)) = self.next_peer() else { continue };
-            self.waiting -= peer.waiting.iter().map(|payload| payload.len()).sum::<usize>();
-            let line = Some(peer.play.line(&peer.script));
-            context.tell_eviction(line, reason, || self.conversation(pair.0, pair.1, peer.tally.number));
-            self.close(pair.0, pair.1, peer.tally, Closer::Timeout, Some(reason.to_owned()), context);
-            return true;
-        }
-        false
-    }
-
-    fn remove(&mut self, pair: Pair) -> Option<Peer> {
-        let peer = self.peers.remove(&pair)?;
-        self.memory -= peer.held;
-        Some(peer)
     }
 
     /// Bytes of memory that open plays and unsent answers take.
@@ -549,123 +358,11 @@ impl DatagramServer {
         !self.answers.is_empty()
     }
 
-    /// Says once a second what was withheld, and why.
-    pub(super) fn tell_withheld(&mut self, context: &mut Context<'_>) {
-        if let Some(programs) = &self.programs {
-            for (withheld, count) in programs.outlet().take_withheld() {
-                *self.withheld.entry(withheld).or_default() += count;
-            }
-        }
-        if self.withheld.is_empty() && self.crowded == 0
-            || self.told.is_some_and(|told| context.now < told.after(SECOND))
-        {
-            return;
-        }
-        self.told = Some(context.now);
-        if self.crowded > 0 {
-            let error = format!(
-                "{}: datagrams that came while their plays could not hear them: {}",
-                self.socket.endpoint,
-                limits::waiting()
-            );
-            context.observer.observe(Event::Dropped { count: std::mem::take(&mut self.crowded), error });
-        }
-        for (withheld, count) in self.withheld.drain() {
-            let error = format!("{}: {}", self.socket.endpoint, withheld.reason());
-            context.observer.observe(Event::Dropped { count, error });
-        }
-    }
-
     /// A peer's name.
     pub(super) fn name_of(&self, peer: PeerAddress) -> Name {
         match peer {
             PeerAddress::Inet(address) => Name::Inet(address),
             PeerAddress::Unix(number) => self.unix.as_ref().map_or(Name::Unnamed, |unix| unix.name_of(number)),
         }
-    }
-
-    fn conversation(&self, from: PeerAddress, source: Option<IpAddr>, number: u64) -> Conversation {
-        let server = match (&self.socket.endpoint.name, source) {
-            (Name::Inet(address), Some(source)) => Name::Inet(SocketAddr::new(source, address.port())),
-            (name, _) => name.clone(),
-        };
-        let (protocol, client) = (self.socket.endpoint.protocol, self.name_of(from));
-        Conversation { number, protocol, server, client, to: None }
-    }
-
-    fn open(&self, from: PeerAddress, source: Option<IpAddr>, context: &mut Context<'_>) -> Exchange {
-        let number = context.tally.next_number();
-        context.observer.observe(Event::Opened(self.conversation(from, source, number)));
-        let first = self.answers.next_number();
-        Exchange { number, opened: context.now, from_client: 0, from_server: 0, first, withheld: 0 }
-    }
-
-    /// A conversation did not go as it should.
-    fn fail(&self, (from, source): Pair, number: u64, failure: Failure, context: &mut Context<'_>) {
-        context.tell_failure(self.conversation(from, source, number), failure);
-    }
-
-    /// A conversation is over, once its answers have left.
-    fn close(
-        &mut self,
-        from: PeerAddress,
-        source: Option<IpAddr>,
-        exchange: Exchange,
-        by: Closer,
-        reason: Option<String>,
-        context: &mut Context<'_>,
-    ) {
-        let pair = (from, source);
-        if self.answers.are_sent() {
-            return self.conclude(pair, exchange, by, reason, None, context);
-        }
-        let end = self.answers.next_number();
-        self.answers.draining.push(Draining { pair, exchange, by, reason, end });
-    }
-
-    /// Says that a conversation is over; one that lost an answer is not as written.
-    fn conclude(
-        &self,
-        (from, source): Pair,
-        exchange: Exchange,
-        by: Closer,
-        mut reason: Option<String>,
-        loss: Option<Loss>,
-        context: &mut Context<'_>,
-    ) {
-        let lost = match loss {
-            Some(loss) => Some((Kind::AnswersLost, loss.words())),
-            None if exchange.withheld > 0 && context.is_judged => {
-                let why = if from.is_unix() { Withheld::NotRead.reason() } else { "--udp-budget" };
-                let words = format!("{} of the answers were held back ({why})", exchange.withheld);
-                Some((Kind::AnswersWithheld, words))
-            }
-            None => None,
-        };
-        if let Some((kind, words)) = lost {
-            self.fail((from, source), exchange.number, Failure::other(kind, words.clone()), context);
-            reason.get_or_insert(words);
-        }
-        context.tell_closed(Closed {
-            conversation: self.conversation(from, source, exchange.number),
-            by,
-            opened: exchange.opened,
-            received: exchange.from_client,
-            sent: exchange.from_server - loss.map_or(0, |loss| loss.bytes.min(exchange.from_server)),
-            unjudged: 0,
-            reason,
-            ended: None,
-        });
-    }
-}
-
-/// A play that waited where it may end, and to which nothing came, has ended.
-fn ended_by_silence(ending: Ending) -> Ending {
-    match ending {
-        Ending::Failed(verdict) => match verdict.fault {
-            Fault::NothingCame { waited } if verdict.received.is_empty() => Ending::IdleTimeout { waited },
-            _ => Ending::Failed(verdict),
-        },
-        other => other,
     }
 }
