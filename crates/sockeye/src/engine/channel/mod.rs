@@ -8,11 +8,10 @@ mod datagrams;
 mod ending;
 mod hearing;
 mod line;
+mod receiving;
 mod secure;
+mod sending;
 
-use std::io;
-
-use rustix::io::Errno;
 use transcript::Moment;
 
 use super::Context;
@@ -24,8 +23,8 @@ use crate::event::{Conversation, Name};
 use crate::failure::Kind;
 use crate::gate::Pass;
 use crate::limits;
+use crate::net::is_of_connection;
 use crate::net::session::Session;
-use crate::net::{is_of_connection, words};
 pub(super) use agent::Agent;
 pub(super) use datagrams::failure_of_socket;
 pub(super) use hearing::{Hearing, Opening};
@@ -257,146 +256,6 @@ impl Channel {
         self.advance(&[], context)
     }
 
-    /// The socket is ready.
-    pub(super) fn ready(&mut self, broken: bool, context: &mut Context<'_>) -> ChannelStatus {
-        if self.phase == Phase::Ending {
-            return ChannelStatus::Open;
-        }
-        let went_on = if !self.outbox.is_empty() {
-            self.flush(context)
-        } else if self.sends_part() {
-            self.go_on(context)
-        } else if self.resume {
-            self.advance(&[], context)
-        } else {
-            ChannelStatus::Open
-        };
-        if went_on == ChannelStatus::Closed {
-            return ChannelStatus::Closed;
-        }
-        if broken && matches!(self.agent, Agent::Child(_)) && self.paused && self.phase == Phase::Open {
-            return self.child_loses_peer(context);
-        }
-        let mut fate =
-            if !self.is_open() || self.wants() == Interest::Read { self.read(context) } else { ChannelStatus::Open };
-        // In a pause nothing is read: what came before the error is heard after it, and then the error.
-        let pauses = self.paused && !self.ended;
-        if broken && !pauses && fate == ChannelStatus::Open && self.wants() != Interest::Read {
-            // Nothing is read now, and the kernel would tell of the error without end.
-            fate = match self.line.take_error() {
-                Err(error) => self.socket_failed(error, context),
-                // Both directions are shut and no error stands: there is no peer to say anything to. A program that said all that
-                // it had to say may go on.
-                Ok(()) if self.ended && !self.child_has_shut() => self.reset(context),
-                Ok(()) => ChannelStatus::Open,
-            };
-        }
-        fate
-    }
-
-    /// Hears what the peer said before it was gone, to the last byte; then that it is gone.
-    pub(super) fn hear_out(&mut self, context: &mut Context<'_>) -> ChannelStatus {
-        loop {
-            if !self.is_open() || self.paused || self.ended {
-                return self.reset(context);
-            }
-            let mut buffer = std::mem::take(context.buffer);
-            let fate = match self.line.recv(&mut buffer[..]) {
-                Ok(length) if length > 0 || self.line.has_datagrams() && !self.line.has_ended() => {
-                    self.take(&buffer[..length], context)
-                }
-                Err(Errno::INTR) => ChannelStatus::Open,
-                // The error of the socket was taken by whoever sent: what looks like an end is none.
-                Ok(_) | Err(_) => self.reset(context),
-            };
-            *context.buffer = buffer;
-            if fate == ChannelStatus::Closed {
-                return ChannelStatus::Closed;
-            }
-        }
-    }
-
-    pub(super) fn read(&mut self, context: &mut Context<'_>) -> ChannelStatus {
-        let is_datagram = match &self.line {
-            Line::Connecting(_) => return self.connect_on(context),
-            line => line.has_datagrams(),
-        };
-        for _ in 0..READS {
-            if self.is_broken {
-                return ChannelStatus::Open;
-            }
-            // The buffer is lent out of the context while the rest of it is in use.
-            let mut buffer = std::mem::take(context.buffer);
-            let (fate, more) = match self.line.recv(&mut buffer[..]) {
-                Ok(0) if !is_datagram || self.line.has_ended() => (self.end(context), false),
-                Ok(length) => (self.take(&buffer[..length], context), is_datagram || length == buffer.len()),
-                Err(Errno::INTR) => (ChannelStatus::Open, true),
-                Err(Errno::AGAIN) => (ChannelStatus::Open, false),
-                // The peer said something before, which stands behind the error.
-                Err(error) if is_datagram && !self.line.has_no_end() && is_of_connection(error) => {
-                    self.is_broken = true;
-                    (ChannelStatus::Open, false)
-                }
-                Err(error) => (self.socket_failed(error, context), false),
-            };
-            *context.buffer = buffer;
-            if fate == ChannelStatus::Closed || !more || self.wants() != Interest::Read {
-                return fate;
-            }
-        }
-        ChannelStatus::Open
-    }
-
-    /// Bytes came.
-    fn take(&mut self, bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
-        self.received += bytes.len() as u64;
-        if let Phase::Draining { .. } = self.phase {
-            return self.drain(bytes, context);
-        }
-        if self.secure.is_some() {
-            return self.decrypt(bytes, context);
-        }
-        if self.line.has_datagrams() {
-            return self.hear_message_of_socket(bytes, context);
-        }
-        self.tell_heard(bytes, context);
-        self.advance(bytes, context)
-    }
-
-    /// The peer's end came.
-    fn end(&mut self, context: &mut Context<'_>) -> ChannelStatus {
-        self.ended = true;
-        self.first_end.get_or_insert(Closer::Peer);
-        self.tell_left_in_inbox(context);
-        self.tell_tap(context, |tap, ours| tap.ended(ours.other()));
-        match self.phase {
-            Phase::Draining { .. } => self.gone(context),
-            Phase::Handshaking => self.not_secure(&self.cut_in_handshake(context), context),
-            Phase::EndingTls => self.tls_goes_on(&secure::cut(context.origin.peer()), context),
-            Phase::Open if self.lacks_close() => {
-                self.reason = Some("the stream ended without a close (1006)".into());
-                self.reset(context)
-            }
-            Phase::Connecting | Phase::Open | Phase::Finishing => self.hear_end(context),
-            Phase::Ending => ChannelStatus::Open,
-        }
-    }
-
-    /// The socket gave an error: the connection is no more, or this machine could not do something.
-    pub(super) fn socket_failed(&mut self, error: Errno, context: &mut Context<'_>) -> ChannelStatus {
-        if self.line.has_datagrams() && (!is_of_connection(error) || self.line.has_no_end()) {
-            return self.datagram_failed(error, context);
-        }
-        if is_of_connection(error) {
-            return self.reset(context);
-        }
-        let error = io::Error::from(error);
-        let reason = words(&error);
-        self.fail(Kind::from(&error), &reason, context);
-        self.reason = Some(reason.into());
-        self.gone(context)
-    }
-
     /// A moment came that it wanted to be woken at.
     pub(super) fn wake(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         let now = context.now;
@@ -443,129 +302,6 @@ impl Channel {
             return self.tls_goes_on(&why, context);
         }
         self.overdue(context)
-    }
-
-    /// Sends what the agent said.
-    pub(super) fn send_output(&mut self, context: &mut Context<'_>) -> ChannelStatus {
-        if !context.output.datagrams.is_empty() {
-            return self.send_datagrams(context);
-        }
-        if context.output.bytes.is_empty() && context.output.messages.is_empty() {
-            return ChannelStatus::Open;
-        }
-        let output = std::mem::take(&mut context.output.bytes);
-        let fate = match &mut self.secure {
-            Some(session) => {
-                let mut wire = Vec::with_capacity(output.len() + 64);
-                match &context.output.messages[..] {
-                    [] => session.send(&output, &mut wire),
-                    bounds => session.send_messages(&output, bounds, &mut wire),
-                }
-                let fate = self.write(&wire, context);
-                self.tell_said(&output, context);
-                fate
-            }
-            None => self.write(&output, context),
-        };
-        context.output.bytes = output;
-        context.output.clear();
-        fate
-    }
-
-    /// Sends bytes; what the socket does not take is kept for when it does.
-    pub(super) fn write(&mut self, mut bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
-        if self.outbox.is_empty() {
-            match self.push(&mut bytes, context) {
-                Ok(()) if bytes.is_empty() => return ChannelStatus::Open,
-                Ok(()) => self.write_deadline = Some(context.write_by()),
-                Err(error) => return self.write_failed(error, context),
-            }
-        }
-        if !append(&mut self.outbox, bytes) {
-            return self.evict(NO_MEMORY, context);
-        }
-        ChannelStatus::Open
-    }
-
-    /// Sends the front of the bytes, as much as the socket takes.
-    fn push(&mut self, bytes: &mut &[u8], context: &Context<'_>) -> Result<(), Errno> {
-        if self.is_broken {
-            *bytes = &[];
-        }
-        // A head without its file would be a segment of its own.
-        let has_more = self.secure.is_none() && self.sends_file();
-        while !bytes.is_empty() {
-            match self.line.send(bytes, has_more) {
-                Ok(length) => {
-                    self.sent += length as u64;
-                    if self.secure.is_none() {
-                        self.tell_said(&bytes[..length], context);
-                    }
-                    *bytes = &bytes[length..];
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// The peer is gone; whatever it said before may still wait to be read, but no peer hears an answer.
-    pub(super) fn write_failed(&mut self, error: Errno, context: &mut Context<'_>) -> ChannelStatus {
-        self.outbox = Vec::new();
-        let may_hear = is_of_connection(error) && !self.line.has_no_end();
-        if may_hear && matches!(self.agent, Agent::Play(..)) && self.is_open() {
-            (self.is_broken, self.write_deadline) = (true, None);
-            return ChannelStatus::Open;
-        }
-        self.socket_failed(error, context)
-    }
-
-    /// The socket takes bytes again.
-    fn flush(&mut self, context: &mut Context<'_>) -> ChannelStatus {
-        if matches!(self.line, Line::OnePeer(_)) {
-            return self.answer_again(context);
-        }
-        let sent = if self.line.has_datagrams() { self.flush_datagrams(context) } else { self.flush_bytes(context) };
-        if let Err(error) = sent {
-            return self.write_failed(error, context);
-        }
-        if !self.outbox.is_empty() {
-            return ChannelStatus::Open;
-        }
-        self.write_deadline = None;
-        if self.phase == Phase::Finishing {
-            return self.finish(context);
-        }
-        if std::mem::take(&mut self.half_close) {
-            self.shut(context);
-        }
-        if matches!(self.agent, Agent::Http(_)) {
-            return self.go_on(context);
-        }
-        if self.resume || !self.inbox.is_empty() || context.stopping {
-            return self.advance(&[], context);
-        }
-        ChannelStatus::Open
-    }
-
-    /// Sends what was kept, as much as the socket takes.
-    fn flush_bytes(&mut self, context: &Context<'_>) -> Result<(), Errno> {
-        let held = std::mem::take(&mut self.outbox);
-        let mut bytes = &held[..];
-        self.push(&mut bytes, context)?;
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        if bytes.len() < held.len() {
-            self.write_deadline = Some(context.write_by());
-        }
-        let sent = held.len() - bytes.len();
-        self.outbox = held;
-        self.outbox.drain(..sent);
-        self.outbox.shrink_to(self.outbox.len());
-        Ok(())
     }
 
     /// Ends our direction.
