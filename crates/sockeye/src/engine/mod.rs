@@ -17,6 +17,7 @@ pub(crate) mod client;
 mod connect;
 mod context;
 mod datagram;
+mod dispatch;
 mod events;
 mod exec;
 #[cfg(feature = "figures")]
@@ -38,9 +39,11 @@ mod outlet;
 mod programs;
 mod reactor;
 pub(crate) mod relay;
+mod reload;
 mod room;
 #[cfg(feature = "http")]
 mod served;
+mod setup;
 mod stopping;
 #[cfg(feature = "http")]
 mod storage;
@@ -54,42 +57,34 @@ mod workers;
 use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::io::Errno;
 use transcript::Moment;
 
 use accept::{Listener, Waiting};
 use announced::Announced;
 use bounds::Tally;
-use channel::{Agent, Channel, ChannelStatus, Identity, Line};
+use channel::Channel;
 use context::{Context, LoopResources};
 use datagram::DatagramServer;
 use events::LoopEnd;
 use exec::Leftovers;
 use groups::Groups;
-use guard::Guard;
-use handoff::{Continuation, Handoff};
 use origin::Origin;
-use programs::Programs;
-use reactor::poller::{Interest, Poller, Ready};
+use reactor::poller::{Poller, Ready};
 use reactor::slab::Slab;
 use reactor::timers::Timers;
-use reactor::token::{Key, Token};
+use reactor::token::Token;
 #[cfg(feature = "http")]
 use storage::{Storage, Storing};
 use threads::Membership;
 #[cfg(not(feature = "http"))]
 use web::{Storage, Storing};
-use workers::Message;
 
-use crate::event::{Event, Name, Observer, Protocol};
+use crate::event::Event;
 use crate::stop::Stop;
 use crate::sys::datagrams::Inbox;
-use crate::sys::memory;
 
 pub use bounds::Summary;
 pub(crate) use bounds::{Behaviour, Bounds, Listening, Loaded, Reload};
@@ -160,125 +155,6 @@ pub(crate) struct Loop {
 }
 
 impl Loop {
-    /// A loop over bound sockets and what each does.
-    ///
-    /// # Errors
-    /// As `epoll_create1(2)` and `epoll_ctl(2)`.
-    pub(crate) fn new(
-        sockets: Vec<Listening>,
-        bounds: Bounds,
-        stop: Stop,
-        reload: Option<Reload>,
-        observer: Box<dyn Observer>,
-    ) -> io::Result<Self> {
-        let poller = Poller::new()?;
-        poller.add(&stop, Token::Stop, Interest::Read)?;
-        if let Some(reload) = &reload {
-            poller.add(&reload.asked, Token::Reload, Interest::Read)?;
-        }
-        let own_ports: Vec<u16> = sockets
-            .iter()
-            .filter_map(|Listening { socket, .. }| match &socket.endpoint.name {
-                Name::Inet(address) if socket.endpoint.protocol == Protocol::Udp => Some(address.port()),
-                _ => None,
-            })
-            .collect();
-        let mut own = Self::idle(poller, bounds, observer, Instant::now());
-        for Listening { socket, behaviour, layers } in sockets {
-            if socket.endpoint.protocol.has_no_end() && !socket.has_one_client() {
-                own.poller.add(&socket.fd, Token::Datagrams(own.datagrams.len() as u32), Interest::Read)?;
-                own.order.push((true, own.datagrams.len()));
-                let guard = || Guard::new(own.bounds.budget, own_ports.clone());
-                let runs_programs = matches!(behaviour, Behaviour::Exec(_));
-                let mut server = DatagramServer::new(socket, behaviour, guard(), own.bounds.is_judged());
-                if runs_programs {
-                    server.programs = Some(Box::new(Programs::new(&server.socket, guard(), server.unix_peers())?));
-                }
-                own.datagrams.push(server);
-            } else {
-                own.poller.add(&socket.fd, Token::Listener(own.listeners.len() as u32), Interest::Read)?;
-                own.order.push((false, own.listeners.len()));
-                own.origins.push(Origin::listener(socket.endpoint.clone(), behaviour, layers));
-                own.listeners.push(Listener { socket, paused: false });
-            }
-        }
-        for server in &mut own.datagrams {
-            if let Some(programs) = &mut server.programs {
-                programs.origin = own.origins.len();
-                own.origins.push(Origin::clone(&server.origin));
-            }
-        }
-        let is_one_of_several = own.bounds.threads > 1 && !own.listeners.is_empty();
-        if is_one_of_several {
-            memory::share_one_heap();
-        }
-        let storage = Self::storage_for(&own.origins)?;
-        own.take_storage(storage)?;
-        own.inbox = own.datagrams.iter().any(DatagramServer::is_inet).then(Inbox::new);
-        (own.stop, own.reload) = (Some(stop), reload);
-        if is_one_of_several {
-            own.spawn_workers();
-        }
-        Ok(own)
-    }
-
-    /// A loop that has no socket yet.
-    fn idle(poller: Poller, bounds: Bounds, observer: Box<dyn Observer>, began: Instant) -> Self {
-        Self {
-            poller,
-            listeners: Vec::new(),
-            origins: Vec::new(),
-            member: None,
-            threads: Vec::new(),
-            datagrams: Vec::new(),
-            channels: Slab::new(),
-            memory: 0,
-            timers: Timers::default(),
-            bounds,
-            stop: None,
-            reload: None,
-            order: Vec::new(),
-            resources: LoopResources::new(observer),
-            inbox: None,
-            began,
-            has_sites: false,
-            storage: None,
-            broken: None,
-            alone: None,
-            accept_again: None,
-            told_full: None,
-            waiting: VecDeque::new(),
-            announced: Announced::default(),
-            left: 0,
-            groups: Groups::default(),
-            leftovers: Leftovers::default(),
-            has_hurried: false,
-            end_by: None,
-        }
-    }
-
-    /// Who does for sites what takes long.
-    fn storage_for(origins: &[Origin]) -> io::Result<Option<Storage>> {
-        let takes_files =
-            |origin: &Origin| matches!(&origin.behaviour, Behaviour::Site(website) if website.takes_files());
-        match origins.iter().any(|origin| matches!(origin.behaviour, Behaviour::Site(_))) {
-            true if origins.iter().any(takes_files) => Storage::new().map(Some),
-            // Without it, what takes long holds the others up, and is answered all the same.
-            true => Ok(Storage::new().ok()),
-            false => Ok(None),
-        }
-    }
-
-    /// Begins to hear of what is done.
-    fn take_storage(&mut self, storage: Option<Storage>) -> io::Result<()> {
-        self.has_sites = self.origins.iter().any(|origin| matches!(origin.behaviour, Behaviour::Site(_)));
-        if let Some(storage) = &storage {
-            self.poller.add(storage, Token::Stored, Interest::Read)?;
-        }
-        self.storage = storage;
-        Ok(())
-    }
-
     /// Serves until it is stopped and the last conversation has ended or the grace is over.
     ///
     /// # Errors
@@ -312,33 +188,10 @@ impl Loop {
             if self.has_sites {
                 self.resources.date.update(SystemTime::now());
             }
-            for event in &ready {
-                // Who closed one connection and opened the next is heard in this order.
-                if let Token::Listener(index) = event.token
-                    && self.spans(index as usize)
-                {
-                    later.push(*event);
-                    continue;
-                }
-                if let ControlFlow::Break(LoopEnd { at_once }) = self.handle(event) {
-                    return self.end(at_once);
-                }
+            if let ControlFlow::Break(LoopEnd { at_once }) = self.handle_all(&ready, &mut later) {
+                return self.end(at_once);
             }
-            self.hand_on();
-            for event in later.drain(..) {
-                if let ControlFlow::Break(LoopEnd { at_once }) = self.handle(&event) {
-                    return self.end(at_once);
-                }
-            }
-            self.wake_due();
-            self.hand_on();
-            self.admit_waiting();
-            self.start_waiting();
-            self.resources.lines.tell_due(self.resources.now, &mut *self.resources.observer);
-            self.make_room(false);
-            if self.broken.is_some() && !self.resources.stopping {
-                self.end_by = Some(self.begin_grace());
-            }
+            self.see_to_others();
             if self.has_ended() {
                 return self.end(false);
             }
@@ -348,6 +201,40 @@ impl Loop {
             if self.has_stopped() {
                 return self.end(false);
             }
+        }
+    }
+
+    /// Handles what the kernel told in this turn; `later` is empty before and after.
+    #[inline]
+    fn handle_all(&mut self, ready: &[Ready], later: &mut Vec<Ready>) -> ControlFlow<LoopEnd> {
+        for event in ready {
+            // Who closed one connection and opened the next is heard in this order.
+            if let Token::Listener(index) = event.token
+                && self.spans(index as usize)
+            {
+                later.push(*event);
+                continue;
+            }
+            self.handle(event)?;
+        }
+        self.hand_on();
+        for event in later.drain(..) {
+            self.handle(&event)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// What is due, waits or has to be told after the events of a turn.
+    #[inline]
+    fn see_to_others(&mut self) {
+        self.wake_due();
+        self.hand_on();
+        self.admit_waiting();
+        self.start_waiting();
+        self.resources.lines.tell_due(self.resources.now, &mut *self.resources.observer);
+        self.make_room(false);
+        if self.broken.is_some() && !self.resources.stopping {
+            self.end_by = Some(self.begin_grace());
         }
     }
 
@@ -372,32 +259,6 @@ impl Loop {
         self.is_first()
             && self.bounds.plays.is_some_and(|plays| self.resources.tally.begun() >= plays)
             && self.groups.is_empty()
-    }
-
-    /// New conversations get the new behaviours; those that are open go on with the old ones.
-    fn load_again(&mut self) {
-        let Some(reload) = &mut self.reload else { return };
-        if reload.asked.asked() == 0 {
-            return;
-        }
-        let notice = match (reload.load)() {
-            Ok((behaviours, notice)) => {
-                for (behaviour, &(datagrams, index)) in behaviours.into_iter().zip(&self.order) {
-                    if datagrams {
-                        Arc::make_mut(&mut self.datagrams[index].origin).behaviour = behaviour;
-                    } else {
-                        self.origins[index].behaviour = behaviour;
-                    }
-                }
-                if let Some(member) = &self.member {
-                    let copies = || self.origins.iter().map(Origin::for_another_thread).collect();
-                    member.workers.write_all(|| Message::Origins(copies()));
-                }
-                notice
-            }
-            Err(why) => format!("not read again, the old one stays: {why}"),
-        };
-        self.resources.observer.observe(Event::Notice(notice));
     }
 
     /// How long to wait for a moment. The clock is read for one that is near; for others it is enough to know when this turn
@@ -429,161 +290,6 @@ impl Loop {
             .min()
     }
 
-    /// Does something with one connection, then sees to its interest, its deadline and its end.
-    fn with_channel(&mut self, key: Key, act: impl FnOnce(&mut Channel, &mut Context<'_>) -> ChannelStatus) {
-        let Some(channel) = self.channels.get_mut(key) else { return };
-        let origin = &self.origins[channel.origin];
-        let storing = self.storage.as_ref().map(|storage| Storing { storage, key });
-        let mut context = self.resources.context(&self.bounds, origin, storing);
-        let mut fate = act(channel, &mut context);
-        if channel.is_broken && fate != ChannelStatus::Closed && channel.hear_out(&mut context) == ChannelStatus::Closed
-        {
-            fate = ChannelStatus::Closed;
-        }
-        if fate != ChannelStatus::Open {
-            let moved = match channel.line.fd() {
-                _ if fate == ChannelStatus::Closed => return self.drop_channel(key),
-                Some(fd) => self.poller.add(fd, Token::Channel(key), channel.wants()),
-                None => Ok(()),
-            };
-            channel.interest = channel.wants();
-            if let Err(error) = moved {
-                channel.unwatched(&error, &mut context);
-                return self.drop_channel(key);
-            }
-        }
-        if matches!(channel.agent, Agent::Child(_)) {
-            self.leftovers.extend(channel.leftover());
-            if let Err(error) = channel.watch_child(&self.poller, key) {
-                channel.kill_child();
-                channel.unwatched(&error, &mut context);
-                self.drop_channel(key);
-                return;
-            }
-        }
-        let held = channel.memory();
-        if held != channel.held {
-            if channel.held == 0 || held < channel.held {
-                // It went on: what waits now waits from here.
-                channel.held_since = context.now;
-            }
-            self.memory = self.memory + held - channel.held;
-            channel.held = held;
-        }
-        let wants = channel.wants();
-        if wants != channel.interest {
-            let changed = channel.line.fd().map_or(Ok(()), |fd| self.poller.change(fd, Token::Channel(key), wants));
-            if let Err(error) = changed {
-                // It would wait for what the kernel does not tell.
-                channel.unwatched(&error, &mut context);
-                self.drop_channel(key);
-                return;
-            }
-            channel.interest = wants;
-        }
-        if let Some(at) = channel.wakes() {
-            self.timers.arm(&mut channel.armed, at, key);
-        }
-    }
-
-    fn drop_channel(&mut self, key: Key) {
-        let Some(mut channel) = self.channels.remove(key) else { return };
-        self.memory -= channel.held;
-        self.leftovers.extend(channel.leftover());
-        if let Line::OnePeer(peer) = &channel.line {
-            self.forget_peer(peer, key);
-        }
-        if channel.group != 0 && matches!(channel.agent, Agent::Play(..)) {
-            self.resources.handoffs.push_back(Handoff {
-                group: channel.group,
-                first: None,
-                continuation: Continuation::Over,
-            });
-        }
-        // Whoever is told of it finds that its address has room.
-        drop(channel);
-        if let Some(Membership { workers, worker, .. }) = &self.member {
-            workers.remove(*worker, self.resources.tally.closed);
-        }
-        // Deadlines of connections that came and went would stand in the heap for minutes.
-        if self.timers.len() > 2 * self.channels.len() + STALE {
-            let channels = &self.channels;
-            self.timers.keep(|key| channels.contains(key));
-        }
-        if self.accept_again.is_some() {
-            // There is room again: those who wait in the backlog come in with the next look.
-            self.accept_again = Some(self.resources.now);
-        }
-    }
-
-    fn with_datagrams(
-        &mut self,
-        index: usize,
-        act: impl FnOnce(&mut DatagramServer, Option<&mut Inbox>, &mut Context<'_>),
-    ) {
-        let Some(server) = self.datagrams.get_mut(index) else { return };
-        let origin = Arc::clone(&server.origin);
-        let mut context = self.resources.context(&self.bounds, &origin, None);
-        act(server, self.inbox.as_mut(), &mut context);
-    }
-
-    /// Serves a client here.
-    fn take_in(&mut self, fd: OwnedFd, mut identity: Identity) {
-        let origin = &self.origins[identity.origin];
-        let mut agent = Agent::new(&origin.behaviour);
-        let mut paused = false;
-        if let (Agent::Child(served), Behaviour::Exec(exec)) = (&mut agent, &origin.behaviour) {
-            served.permit = identity.permit.take();
-            // Its program is to have the socket: what comes is none of ours.
-            let is_plain = origin.endpoint.protocol == Protocol::Tcp && !origin.begins_secure();
-            paused = is_plain && exec.terminal == Terminal::None;
-        }
-        let number = identity.number;
-        let (line, marked) = Line::of_client(fd, origin.endpoint.protocol);
-        let mut channel = Channel::new(line, identity, agent, self.resources.now);
-        channel.paused = paused;
-        if self.spans(channel.origin) {
-            let (id, origin) = (number, channel.origin);
-            channel.group = id;
-            self.begin_group(id, origin, channel.conversation(&self.origins[origin]));
-            let key = self.adopt_client(channel, marked);
-            return self.join_group(id, FIRST, key);
-        }
-        self.adopt_client(channel, marked);
-    }
-
-    /// The same of a client, with what went wrong as it came in.
-    fn adopt_client(&mut self, channel: Channel, came: Result<(), Errno>) -> Key {
-        let key = self.adopt(channel);
-        if let Err(error) = came {
-            self.with_channel(key, |channel, context| {
-                channel.unwatched(&error.into(), context);
-                ChannelStatus::Closed
-            });
-        }
-        key
-    }
-
-    /// Has a channel watched, and lets it begin.
-    fn adopt(&mut self, mut channel: Channel) -> Key {
-        let wants = channel.wants();
-        channel.interest = wants;
-        let key = self.channels.insert(Box::new(channel));
-        let watched = match self.channels.get_mut(key).and_then(|channel| channel.line.fd()) {
-            Some(fd) => self.poller.add(fd, Token::Channel(key), wants),
-            None => Ok(()),
-        };
-        if let Err(error) = watched {
-            self.with_channel(key, |channel, context| {
-                channel.unwatched(&error, context);
-                ChannelStatus::Closed
-            });
-            return key;
-        }
-        self.with_channel(key, Channel::open);
-        key
-    }
-
     fn wake_due(&mut self) {
         // Each at most once, so that one that is due again and again holds nobody up.
         for _ in 0..self.timers.len() {
@@ -606,11 +312,5 @@ impl Loop {
         if self.accept_again.is_some_and(|at| at <= self.resources.now) {
             self.resume_accepting();
         }
-    }
-
-    /// Answers the datagrams that have come to a socket.
-    fn serve_datagrams(&mut self, index: usize) {
-        self.with_datagrams(index, |server, inbox, context| server.ready(inbox, context));
-        self.serve_programs(index);
     }
 }
