@@ -108,7 +108,7 @@ pub enum WhenFull {
 
 /// Why a client does not come in, in words that follow its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum KeptOut {
+pub(crate) enum Denied {
     /// The rules say so.
     ByRules,
     /// As many are inside as may be.
@@ -117,7 +117,7 @@ pub(crate) enum KeptOut {
     FullOfAddress(usize),
 }
 
-impl fmt::Display for KeptOut {
+impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ByRules => f.write_str("may not come in (--allow, --deny)"),
@@ -176,28 +176,28 @@ impl Gate {
 
     /// Lets a client in, beside so many who are inside, or says why not. Who may come to a Unix socket is said by the rights of
     /// its file: there it has no address.
-    pub(crate) fn judge(&self, address: Option<IpAddr>, inside: usize) -> Result<Option<Box<Pass>>, KeptOut> {
+    pub(crate) fn judge(&self, address: Option<IpAddr>, inside: usize) -> Result<Option<Box<Pass>>, Denied> {
         self.judge_by_rules(address)?;
         if let Some(most) = self.most.filter(|most| inside >= *most) {
-            return Err(KeptOut::Full(most));
+            return Err(Denied::Full(most));
         }
         self.enter_from(address)
     }
 
     /// The same of a client that is inside already, and whose address was not known before.
-    pub(crate) fn judge_announced(&self, address: Option<IpAddr>) -> Result<Option<Box<Pass>>, KeptOut> {
+    pub(crate) fn judge_announced(&self, address: Option<IpAddr>) -> Result<Option<Box<Pass>>, Denied> {
         self.judge_by_rules(address)?;
         self.enter_from(address)
     }
 
-    fn judge_by_rules(&self, address: Option<IpAddr>) -> Result<(), KeptOut> {
-        let is_kept_out = address.is_some_and(|address| !self.admits(address));
-        if is_kept_out { Err(KeptOut::ByRules) } else { Ok(()) }
+    fn judge_by_rules(&self, address: Option<IpAddr>) -> Result<(), Denied> {
+        let is_denied = address.is_some_and(|address| !self.admits(address));
+        if is_denied { Err(Denied::ByRules) } else { Ok(()) }
     }
 
-    fn enter_from(&self, address: Option<IpAddr>) -> Result<Option<Box<Pass>>, KeptOut> {
+    fn enter_from(&self, address: Option<IpAddr>) -> Result<Option<Box<Pass>>, Denied> {
         let entered = address.map_or(Ok(None), |address| self.enter(address));
-        entered.map_err(|()| KeptOut::FullOfAddress(self.per_address.unwrap_or_default()))
+        entered.map_err(|()| Denied::FullOfAddress(self.per_address.unwrap_or_default()))
     }
 
     /// How many may be inside at once, where something else bounds them too.

@@ -48,7 +48,7 @@ fn relay(flags: &Relay, console: &Console) -> Result<Exit, Exit> {
     let wanted = if relay.is_single() { Some(1) } else { wanted(flags) };
     let (stopper, stop) = stop::channel().map_err(|error| refuse(RelayError::Io(error)))?;
     signals::stop_on_signals(&stopper).map_err(|error| refuse(RelayError::Io(error)))?;
-    if !options.network.is_good() && flags.weather.seed.is_none() {
+    if !options.network.is_good() && flags.network.seed.is_none() {
         console.note(&format!("the network is bad on purpose; the same again: --seed {}", options.network.seed));
     }
     if let Some(path) = &flags.port_file {
@@ -72,7 +72,7 @@ fn steered(flags: &Relay, control: &str, options: &RelayOptions, console: &Conso
     let control = Control::bind(&address, options).map_err(refuse)?;
     let (stopper, stop) = stop::channel().map_err(|error| refuse(RelayError::Io(error)))?;
     signals::stop_on_signals(&stopper).map_err(|error| refuse(RelayError::Io(error)))?;
-    if flags.weather.seed.is_none() {
+    if flags.network.seed.is_none() {
         console.note(&format!("chance has a seed; the same again: --seed {}", options.network.seed));
     }
     if let Some(path) = &flags.port_file {
@@ -130,11 +130,11 @@ fn options(flags: &Relay, console: &Console) -> Result<RelayOptions, Exit> {
     if datagrams.is_some() && flags.control.is_some() {
         return Err(usage("toxics are about streams: relay datagrams without --control"));
     }
-    if let Some(flag) = flags.weather.without_fault() {
+    if let Some(flag) = flags.network.without_fault() {
         let help = "it says what faults are about, and there is none: add --delay, --cut-after, --drop or another";
         return Err(usage(&format!("{flag}: {help}")));
     }
-    if let Some(flag) = flags.weather.unfit(datagrams.is_some()) {
+    if let Some(flag) = flags.network.unfit(datagrams.is_some()) {
         let words = match datagrams {
             Some(datagrams) => format!("{flag} is about a stream, and {datagrams} is datagrams"),
             None => format!("{flag} is about datagrams, and {from} is a stream"),
@@ -164,7 +164,7 @@ fn options(flags: &Relay, console: &Console) -> Result<RelayOptions, Exit> {
         proxy_protocol: flags.proxy_protocol.map(Into::into),
         gate: gate::gate(&flags.gate, console)?,
         // Short enough to be typed again.
-        network: flags.weather.network(clock % 1_000_000_000),
+        network: flags.network.network(clock % 1_000_000_000),
         ..RelayOptions::new(from, to)
     })
 }

@@ -85,7 +85,7 @@ pub(crate) struct Relay {
     pub(crate) no_sandbox: bool,
     // The last: their headings would also stand over what follows.
     #[command(flatten)]
-    pub(crate) weather: NetworkFlags,
+    pub(crate) network: NetworkFlags,
     #[command(flatten)]
     pub(crate) gate: GateFlags,
 }

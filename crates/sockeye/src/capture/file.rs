@@ -256,19 +256,19 @@ impl<R: Read> Packets<R> {
             return Ok(None);
         }
         let numbers = (order.u32(head, 0), order.u32(head, 4), order.size(head, 8), order.size(head, 12));
-        let (Some(seconds), Some(part), Some(kept), Some(length)) = numbers else { return Ok(None) };
-        if kept > LONGEST_PACKET {
+        let (Some(seconds), Some(part), Some(captured), Some(length)) = numbers else { return Ok(None) };
+        if captured > LONGEST_PACKET {
             return Err(NoCapture::Broken { at: self.at });
         }
-        self.block.resize(kept, 0);
-        if fill(&mut self.source, &mut self.block)? < kept {
+        self.block.resize(captured, 0);
+        if fill(&mut self.source, &mut self.block)? < captured {
             self.is_cut = true;
             return Ok(None);
         }
-        self.at += (classic.head + kept) as u64;
+        self.at += (classic.head + captured) as u64;
         let nanos = if classic.is_nanoseconds { u64::from(part) } else { u64::from(part) * 1000 };
         let time = Duration::from_secs(u64::from(seconds)) + Duration::from_nanos(nanos);
-        let length = length.max(kept);
+        let length = length.max(captured);
         Ok(Some(Item::Packet(Packet { link: classic.link, time, bytes: &self.block, length })))
     }
 
@@ -357,17 +357,17 @@ fn key_log(body: &[u8], order: Order) -> Option<&[u8]> {
 /// A packet that says nothing of itself but its length.
 fn simple<'a>(body: &'a [u8], order: Order, interfaces: &[Interface]) -> Option<Packet<'a>> {
     let (length, interface) = (order.size(body, 0)?, interfaces.first()?);
-    let kept = length.min(interface.snap).min(body.len() - 4);
-    Some(Packet { link: interface.link, time: Duration::ZERO, bytes: &body[4..4 + kept], length })
+    let captured = length.min(interface.snap).min(body.len() - 4);
+    Some(Packet { link: interface.link, time: Duration::ZERO, bytes: &body[4..4 + captured], length })
 }
 
 fn packet<'a>(body: &'a [u8], kind: u32, order: Order, interfaces: &[Interface]) -> Option<Packet<'a>> {
     let index = if kind == PACKET { order.size(body, 0)? } else { usize::from(order.u16(body, 0)?) };
     let interface = interfaces.get(index)?;
     let stamp = u64::from(order.u32(body, 4)?) << 32 | u64::from(order.u32(body, 8)?);
-    let (kept, length) = (order.size(body, 12)?, order.size(body, 16)?);
-    let bytes = body.get(20..)?.get(..kept)?;
-    Some(Packet { link: interface.link, time: interface.time(stamp), bytes, length: length.max(kept) })
+    let (captured, length) = (order.size(body, 12)?, order.size(body, 16)?);
+    let bytes = body.get(20..)?.get(..captured)?;
+    Some(Packet { link: interface.link, time: interface.time(stamp), bytes, length: length.max(captured) })
 }
 
 #[cfg(test)]

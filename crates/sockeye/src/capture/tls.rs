@@ -130,7 +130,7 @@ pub(super) fn decrypt(events: Vec<Event>, log: &KeyLog) -> Result<Decrypted, Not
 struct Session {
     client: Option<ClientHello>,
     server: Option<(ServerHello, Suite)>,
-    ways: [OneWay; 2],
+    directions: [RecordDirection; 2],
     alert: Option<u8>,
     /// Whether any record was opened.
     is_open: bool,
@@ -138,7 +138,7 @@ struct Session {
 
 /// One direction.
 #[derive(Debug, Default)]
-struct OneWay {
+struct RecordDirection {
     /// Bytes that are no whole record yet.
     held: Vec<u8>,
     /// Messages of the handshake that came in clear, as far as they are not read.
@@ -158,13 +158,13 @@ fn index(side: Side) -> usize {
 
 impl Session {
     fn heard(&mut self, side: Side, bytes: &[u8], log: &KeyLog, done: &mut Decrypted) -> Result<(), NotDecrypted> {
-        let way = &mut self.ways[index(side)];
-        if way.is_lost {
+        let direction = &mut self.directions[index(side)];
+        if direction.is_lost {
             done.is_cut = true;
             return Ok(());
         }
-        way.held.extend_from_slice(bytes);
-        let held = std::mem::take(&mut way.held);
+        direction.held.extend_from_slice(bytes);
+        let held = std::mem::take(&mut direction.held);
         let mut rest = &held[..];
         while let [kind, major, _, high, low, body @ ..] = rest {
             let length = usize::from(u16::from_be_bytes([*high, *low]));
@@ -175,12 +175,12 @@ impl Session {
             let Some(body) = body.get(..length) else { break };
             let (head, behind) = (&rest[..5], &rest[5 + length..]);
             self.record(side, head, body, log, done)?;
-            if self.ways[index(side)].is_lost {
+            if self.directions[index(side)].is_lost {
                 return Ok(());
             }
             rest = behind;
         }
-        self.ways[index(side)].held = rest.to_vec();
+        self.directions[index(side)].held = rest.to_vec();
         Ok(())
     }
 
@@ -193,23 +193,23 @@ impl Session {
         done: &mut Decrypted,
     ) -> Result<(), NotDecrypted> {
         let is_13 = matches!(&self.server, Some((hello, _)) if hello.version == Version::V1_3);
-        let way = &mut self.ways[index(side)];
+        let direction = &mut self.directions[index(side)];
         match head[0] {
             // From here this side encrypts, but for TLS 1.3, where it means nothing.
-            20 if !way.is_encrypted => way.is_encrypted = !is_13 && self.server.is_some(),
-            22 if !way.is_encrypted => {
-                way.messages.extend_from_slice(body);
-                if way.messages.len() > LONGEST_HELLO {
+            20 if !direction.is_encrypted => direction.is_encrypted = !is_13 && self.server.is_some(),
+            22 if !direction.is_encrypted => {
+                direction.messages.extend_from_slice(body);
+                if direction.messages.len() > LONGEST_HELLO {
                     return Err(NotDecrypted::NoHandshake);
                 }
                 self.messages(side, log)?;
             }
-            21 if !way.is_encrypted => self.alert = body.get(1).copied(),
-            kind if way.is_encrypted || is_13 && kind == 23 => self.opened(side, head, body, done),
+            21 if !direction.is_encrypted => self.alert = body.get(1).copied(),
+            kind if direction.is_encrypted || is_13 && kind == 23 => self.opened(side, head, body, done),
             // What a client says before it knows whether the server takes it.
             23 if side == Side::Client => {
                 if let Some(keys) = self.client.as_ref().and_then(|hello| Direction::early(hello, log)) {
-                    way.keys.get_or_insert(keys);
+                    direction.keys.get_or_insert(keys);
                     self.opened(side, head, body, done);
                 }
             }
@@ -221,8 +221,8 @@ impl Session {
     /// Reads the messages that came in clear.
     fn messages(&mut self, side: Side, log: &KeyLog) -> Result<(), NotDecrypted> {
         loop {
-            let way = &mut self.ways[index(side)];
-            let [kind, a, b, c, rest @ ..] = &way.messages[..] else { return Ok(()) };
+            let direction = &mut self.directions[index(side)];
+            let [kind, a, b, c, rest @ ..] = &direction.messages[..] else { return Ok(()) };
             let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
             let Some(body) = rest.get(..length) else { return Ok(()) };
             match (kind, side) {
@@ -236,7 +236,7 @@ impl Session {
                 }
                 _ => {}
             }
-            self.ways[index(side)].messages.drain(..4 + length);
+            self.directions[index(side)].messages.drain(..4 + length);
         }
     }
 
@@ -254,18 +254,18 @@ impl Session {
             let version = if is_13 { "1.3" } else { "1.2" };
             return Err(NotDecrypted::NoSecrets { version, session: client.name() });
         };
-        match &mut self.ways[0].keys {
+        match &mut self.directions[0].keys {
             Some(early) => early.goes_on(ours),
             none => *none = Some(ours),
         }
-        self.ways[1].keys = Some(theirs);
+        self.directions[1].keys = Some(theirs);
         self.server = Some((server, suite));
         Ok(())
     }
 
     fn opened(&mut self, side: Side, head: &[u8], body: &[u8], done: &mut Decrypted) {
-        let way = &mut self.ways[index(side)];
-        let Some(keys) = &mut way.keys else { return };
+        let direction = &mut self.directions[index(side)];
+        let Some(keys) = &mut direction.keys else { return };
         match keys.open(head, body) {
             Opened::Content(23, bytes) => {
                 self.is_open = true;
@@ -292,7 +292,7 @@ impl Session {
 
     /// A side cannot be read any more.
     fn lose(&mut self, side: Side, why: &str, done: &mut Decrypted) {
-        self.ways[index(side)].is_lost = true;
+        self.directions[index(side)].is_lost = true;
         done.is_cut = true;
         done.notes.push(format!("what the {side} said inside TLS is not all here: {why}"));
         done.events.push(Event::Remark(format!("what the {side} says from here on is not decrypted")));
@@ -300,7 +300,7 @@ impl Session {
 
     fn missed(&mut self, side: Side, count: u64, done: &mut Decrypted) {
         done.events.push(Event::Missing(side, count));
-        if !self.ways[index(side)].is_lost {
+        if !self.directions[index(side)].is_lost {
             self.lose(
                 side,
                 "bytes of it are missing in the capture, and what comes behind them cannot be decrypted",
@@ -310,17 +310,17 @@ impl Session {
     }
 
     fn ended(&mut self, side: Side, done: &mut Decrypted) {
-        if !std::mem::replace(&mut self.ways[index(side)].has_ended, true) {
+        if !std::mem::replace(&mut self.directions[index(side)].has_ended, true) {
             done.events.push(Event::Ended(side));
         }
     }
 
     fn finish(mut self, done: &mut Decrypted) -> Result<(), NotDecrypted> {
         for side in [Side::Client, Side::Server] {
-            let way = &self.ways[index(side)];
-            if self.is_open && !way.is_lost && way.keys.as_ref().is_some_and(Direction::is_closed) {
+            let direction = &self.directions[index(side)];
+            if self.is_open && !direction.is_lost && direction.keys.as_ref().is_some_and(Direction::is_closed) {
                 self.lose(side, "none of its records can be decrypted", done);
-            } else if self.is_open && !way.is_lost && !way.held.is_empty() {
+            } else if self.is_open && !direction.is_lost && !direction.held.is_empty() {
                 self.lose(side, "its last record is not whole", done);
             }
         }
@@ -329,7 +329,9 @@ impl Session {
             None => Err(NotDecrypted::Refused(self.alert)),
             Some(_) if self.is_open => Ok(()),
             Some(_) if self.alert.is_some() => Err(NotDecrypted::Refused(self.alert)),
-            Some(_) if self.ways.iter().all(|way| way.keys.as_ref().is_none_or(Direction::is_unused)) => {
+            Some(_)
+                if self.directions.iter().all(|direction| direction.keys.as_ref().is_none_or(Direction::is_unused)) =>
+            {
                 Err(NotDecrypted::Refused(None))
             }
             Some(_) => Err(NotDecrypted::WrongSecrets),

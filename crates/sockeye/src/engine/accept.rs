@@ -18,7 +18,7 @@ use super::threads::Membership;
 use super::workers::Message;
 use super::{Behaviour, Loop};
 use crate::event::{Conversation, Endpoint, Event, Name};
-use crate::gate::{Gate, KeptOut, Pass, WhenFull, who};
+use crate::gate::{Denied, Gate, Pass, WhenFull, who};
 use crate::net::listen::Socket;
 use crate::net::message;
 use crate::net::per_peer::Next;
@@ -285,7 +285,7 @@ impl Loop {
         let address = client.ip();
         let why = match gate.judge(address, self.live()) {
             Ok(pass) => return Some((fd, client, server, pass)),
-            Err(KeptOut::FullOfAddress(_)) if gate.when_full == WhenFull::Wait && self.waiting.len() < MOST_WAITING => {
+            Err(Denied::FullOfAddress(_)) if gate.when_full == WhenFull::Wait && self.waiting.len() < MOST_WAITING => {
                 let words = gate.words_of_waiting(address);
                 self.waiting.push_back(Waiting { fd, client, server, listener });
                 self.tell_full(words);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use transcript::Moment;
 
 use super::access::Lines;
-use super::kept_request::KeptRequest;
+use super::pending_request::PendingRequest;
 use super::served::HttpService;
 use super::storage::{Ask, Storing};
 use super::turn::Turn;
@@ -44,7 +44,12 @@ impl AnswerContext<'_> {
 
     /// Has an answer made that takes long. The request comes back if there is nobody to do it, else its answer to whoever
     /// asked.
-    pub(super) fn ask(&self, number: u32, website: &HttpService, request: KeptRequest) -> Result<(), KeptRequest> {
+    pub(super) fn ask(
+        &self,
+        number: u32,
+        website: &HttpService,
+        request: PendingRequest,
+    ) -> Result<(), PendingRequest> {
         let Some(storing) = self.storing else { return Err(request) };
         let ask = Ask { site: Arc::clone(&website.site), request, date: self.date.clone() };
         storing.ask(number, ask).map_err(|ask| ask.request)

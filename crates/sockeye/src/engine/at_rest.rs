@@ -74,10 +74,10 @@ fn is_ready(fd: &impl std::os::fd::AsFd) -> bool {
 impl Channel {
     /// Since when it is kept without a request in hand, if it has had one.
     fn rests_since(&self, wait: Option<Duration>) -> Option<Moment> {
-        let kept = wait.map_or(limits::KEEP_ALIVE, |wait| wait.min(limits::KEEP_ALIVE));
+        let keep_alive = wait.map_or(limits::KEEP_ALIVE, |wait| wait.min(limits::KEEP_ALIVE));
         let has_rested = self.is_open() && self.has_answered() && self.rests() && self.outbox.is_empty();
         let until = self.deadline.filter(|_| has_rested)?;
-        Some(Moment::from_nanos(until.nanos().saturating_sub(u64::try_from(kept.as_nanos()).unwrap_or(u64::MAX))))
+        Some(Moment::from_nanos(until.nanos().saturating_sub(u64::try_from(keep_alive.as_nanos()).unwrap_or(u64::MAX))))
     }
 
     /// Ends one that rests, unless a request has come by now.

@@ -190,7 +190,7 @@ impl DatagramServer {
         // Nobody writes another's name over a Unix socket.
         let PeerAddress::Inet(from) = from else { return Ok(()) };
         if !context.gate.admits(from.ip()) {
-            return Err(Withheld::KeptOut);
+            return Err(Withheld::Denied);
         }
         self.guard.admit(from, bytes, ours, context.now)
     }

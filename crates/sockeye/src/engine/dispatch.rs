@@ -81,14 +81,16 @@ impl Loop {
         let origin = &self.origins[channel.origin];
         let storing = self.storage.as_ref().map(|storage| Storing { storage, key });
         let mut context = self.resources.context(&self.bounds, origin, storing);
-        let mut fate = act(channel, &mut context);
-        if channel.is_broken && fate != ChannelStatus::Closed && channel.hear_out(&mut context) == ChannelStatus::Closed
+        let mut status = act(channel, &mut context);
+        if channel.is_broken
+            && status != ChannelStatus::Closed
+            && channel.hear_out(&mut context) == ChannelStatus::Closed
         {
-            fate = ChannelStatus::Closed;
+            status = ChannelStatus::Closed;
         }
-        if fate != ChannelStatus::Open {
+        if status != ChannelStatus::Open {
             let moved = match channel.line.fd() {
-                _ if fate == ChannelStatus::Closed => return self.drop_channel(key),
+                _ if status == ChannelStatus::Closed => return self.drop_channel(key),
                 Some(fd) => self.poller.add(fd, Token::Channel(key), channel.wants()),
                 None => Ok(()),
             };

@@ -62,13 +62,13 @@ pub(crate) enum Withheld {
     /// The client of a Unix socket does not read what it was told before.
     NotRead,
     /// It may not come in.
-    KeptOut,
+    Denied,
 }
 
 impl Withheld {
     pub(crate) fn reason(self) -> &'static str {
         match self {
-            Self::KeptOut => "datagrams from addresses that may not come in (--allow, --deny)",
+            Self::Denied => "datagrams from addresses that may not come in (--allow, --deny)",
             Self::Empty => "empty datagrams get no answer",
             Self::OwnPort => "datagrams from our own port number get no answer",
             Self::ServicePort => "datagrams from a service's port get no answer",

@@ -23,8 +23,8 @@ use self::exchange::{HeldResource, Stream, StreamProgress};
 use self::meter::Meter;
 use super::access::Lines;
 use super::answer_context::AnswerContext;
-use super::kept_request;
 use super::more_files::Share;
+use super::pending_request;
 use super::served::HttpService;
 use super::storage::Done;
 use crate::limits;
@@ -267,7 +267,7 @@ impl Http2 {
                     has_begun = true;
                     self.begun += 1;
                     if holds.is_much(&mut self.files) || !self.waiting.is_empty() {
-                        let head = kept_request::size_of_fields(asked.0.headers());
+                        let head = pending_request::size_of_fields(asked.0.headers());
                         self.waiting.push_back(Waiting { asked, head });
                     } else if let Some(stream) = Stream::begin(asked, &self.website, answering) {
                         holds.add(&stream);

@@ -27,8 +27,6 @@ mod guard;
 mod handoff;
 #[cfg(feature = "http")]
 mod http2;
-#[cfg(feature = "http")]
-mod kept_request;
 #[cfg_attr(not(feature = "figures"), path = "no_load.rs")]
 pub(crate) mod load;
 mod mailbox;
@@ -36,6 +34,8 @@ mod mailbox;
 mod more_files;
 mod origin;
 mod outlet;
+#[cfg(feature = "http")]
+mod pending_request;
 mod programs;
 mod reactor;
 pub(crate) mod relay;

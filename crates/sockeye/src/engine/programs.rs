@@ -13,7 +13,7 @@ use super::reactor::token::Key;
 use super::threads::Membership;
 use super::{Behaviour, Loop};
 use crate::event::{Conversation, Event, Name};
-use crate::gate::{Gate, KeptOut, Pass, WhenFull, who};
+use crate::gate::{Denied, Gate, Pass, WhenFull, who};
 use crate::limits;
 use crate::net::listen::Socket;
 use crate::sys::datagrams::{PeerAddress, UnixPeers};
@@ -157,9 +157,9 @@ impl Loop {
                 return true;
             }
             Err(No::Full(why)) => {
-                let kept =
+                let is_queued =
                     self.datagrams[index].programs.as_mut().is_some_and(|programs| programs.put_off(pair, payload));
-                full.get_or_insert((why, 0)).1 += u64::from(!kept);
+                full.get_or_insert((why, 0)).1 += u64::from(!is_queued);
             }
         }
         false
@@ -176,8 +176,8 @@ impl Loop {
         }
         let address = pair.0.ip();
         gate.judge(address, self.live()).map_err(|why| match why {
-            KeptOut::Full(most) if gate.when_full == WhenFull::Wait => No::Full(Gate::words_of_full(most)),
-            KeptOut::FullOfAddress(_) if gate.when_full == WhenFull::Wait => No::Full(gate.words_of_waiting(address)),
+            Denied::Full(most) if gate.when_full == WhenFull::Wait => No::Full(Gate::words_of_full(most)),
+            Denied::FullOfAddress(_) if gate.when_full == WhenFull::Wait => No::Full(gate.words_of_waiting(address)),
             why => No::Refused(why.to_string()),
         })
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
-use super::kept_request::KeptRequest;
+use super::pending_request::PendingRequest;
 use super::reactor::token::Key;
 use crate::file::Leftover;
 use crate::stop::{self, Stop, Stopper};
@@ -31,7 +31,7 @@ pub(super) struct Waiter {
 #[derive(Debug)]
 pub(super) struct Ask {
     pub(super) site: Arc<Site>,
-    pub(super) request: KeptRequest,
+    pub(super) request: PendingRequest,
     pub(super) date: Now,
 }
 

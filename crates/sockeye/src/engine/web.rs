@@ -10,7 +10,7 @@ use transcript::Moment;
 use super::access::{Ledger, Lines, Record};
 use super::answer_context::AnswerContext;
 use super::http2::{ConnectionProgress, Http2, PREFACE};
-use super::kept_request::KeptRequest;
+use super::pending_request::PendingRequest;
 pub use super::served::AccessLog;
 pub(crate) use super::served::HttpService;
 use super::storage::Done;
@@ -93,11 +93,11 @@ enum Content {
     /// It is read and thrown away.
     Skipped(Decoder),
     /// It is stored, with the head that asked for it, for the log.
-    Stored(Box<Upload>, KeptRequest),
+    Stored(Box<Upload>, PendingRequest),
     /// It has come, and is on its way to the disk. Nothing is read meanwhile.
-    Storing(Receipt, KeptRequest),
+    Storing(Receipt, PendingRequest),
     /// There is none; the answer to this request takes long, and is made elsewhere.
-    Answering(KeptRequest),
+    Answering(PendingRequest),
 }
 
 impl Web {
@@ -275,13 +275,13 @@ impl Web {
             Parsed::Whole { request, length } => {
                 self.since = None;
                 self.asked = (self.website.log != AccessLog::None).then(Instant::now);
-                let kept = || KeptRequest::Http1(bytes[..length].to_vec());
+                let pending = || PendingRequest::Http1(bytes[..length].to_vec());
                 let may_wait = request.framing == Framing::None && answering.storing.is_some();
                 if may_wait
                     && self.website.takes_long(&request, answering.date)
-                    && answering.ask(0, &self.website, kept()).is_ok()
+                    && answering.ask(0, &self.website, pending()).is_ok()
                 {
-                    self.content = Content::Answering(kept());
+                    self.content = Content::Answering(pending());
                     return length;
                 }
                 match self.website.answer(&request, answering.date, answering.fields) {
@@ -296,7 +296,7 @@ impl Web {
                         if upload.is_awaited() && length == bytes.len() {
                             out.extend_from_slice(Upload::CONTINUE);
                         }
-                        self.content = Content::Stored(upload, kept());
+                        self.content = Content::Stored(upload, pending());
                         self.since = Some((answering.now, 0));
                     }
                 }

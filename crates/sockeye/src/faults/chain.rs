@@ -59,7 +59,7 @@ struct Stage {
     /// Those of a live fault; none where it stays as it is.
     live: Option<(u64, u64)>,
     /// None where this connection is spared.
-    weather: Option<StreamFaults>,
+    faults: Option<StreamFaults>,
 }
 
 /// The faults of one direction, in their order.
@@ -76,8 +76,8 @@ pub(crate) struct Chain {
 impl Chain {
     /// Begins with a fault that stays as it is, if there is one, and those that may change.
     pub(crate) fn new(lane: Lane, fixed: Option<Faults>, live: &[LiveFault], now: Moment) -> Self {
-        let weather = |faults| StreamFaults::new(faults, lane.seed, lane.connection, lane.direction(), now);
-        let stages = fixed.map(|faults| Stage { live: None, weather: Some(weather(faults)) });
+        let drawn = |faults| StreamFaults::new(faults, lane.seed, lane.connection, lane.direction(), now);
+        let stages = fixed.map(|faults| Stage { live: None, faults: Some(drawn(faults)) });
         let mut chain = Self { lane, stages: stages.into_iter().collect(), out: Vec::new(), ending: false };
         chain.change(live, now);
         chain
@@ -91,7 +91,7 @@ impl Chain {
     /// These live faults from now on.
     pub(crate) fn change(&mut self, wanted: &[LiveFault], now: Moment) {
         let wanted: Vec<&LiveFault> = wanted.iter().filter(|fault| fault.side == self.lane.side).collect();
-        let mut kept = Vec::with_capacity(wanted.len() + 1);
+        let mut stages = Vec::with_capacity(wanted.len() + 1);
         // What was under way where nothing holds it any more.
         let mut free = Vec::new();
         for mut stage in std::mem::take(&mut self.stages) {
@@ -105,11 +105,11 @@ impl Chain {
                     }
                     None => Some(None),
                 };
-                match (anew, &mut stage.weather) {
+                match (anew, &mut stage.faults) {
                     (None, _) => {}
-                    (Some(Some(anew)), Some(weather)) => weather.renew(anew, now),
-                    (Some(anew), weather) => {
-                        if let Some(old) = std::mem::replace(weather, anew) {
+                    (Some(Some(anew)), Some(faults)) => faults.renew(anew, now),
+                    (Some(anew), faults) => {
+                        if let Some(old) = std::mem::replace(faults, anew) {
                             // Whoever waited for what was thrown away would wait for ever.
                             self.ending |= old.swallows();
                             let mut bytes = old.into_bytes();
@@ -122,28 +122,28 @@ impl Chain {
                     continue;
                 }
             }
-            if let Some(weather) = &mut stage.weather
+            if let Some(faults) = &mut stage.faults
                 && !free.is_empty()
             {
-                weather.take(&std::mem::take(&mut free), now);
+                faults.take(&std::mem::take(&mut free), now);
             }
-            kept.push(stage);
+            stages.push(stage);
         }
         self.out.append(&mut free);
         for fault in wanted {
-            if !kept.iter().any(|stage| stage.live.is_some_and(|(id, _)| id == fault.id)) {
-                kept.push(Stage { live: Some((fault.id, fault.version)), weather: self.lane.draw(fault, now) });
+            if !stages.iter().any(|stage| stage.live.is_some_and(|(id, _)| id == fault.id)) {
+                stages.push(Stage { live: Some((fault.id, fault.version)), faults: self.lane.draw(fault, now) });
             }
         }
-        self.stages = kept;
+        self.stages = stages;
     }
 
     fn active(&self) -> impl DoubleEndedIterator<Item = &StreamFaults> {
-        self.stages.iter().filter_map(|stage| stage.weather.as_ref())
+        self.stages.iter().filter_map(|stage| stage.faults.as_ref())
     }
 
     fn active_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut StreamFaults> {
-        self.stages.iter_mut().filter_map(|stage| stage.weather.as_mut())
+        self.stages.iter_mut().filter_map(|stage| stage.faults.as_mut())
     }
 
     /// Bytes that are under way.
@@ -168,7 +168,7 @@ impl Chain {
     fn flow(&mut self, now: Moment) {
         let mut before: Option<&mut StreamFaults> = None;
         let mut piece = Vec::new();
-        for next in self.stages.iter_mut().filter_map(|stage| stage.weather.as_mut()) {
+        for next in self.stages.iter_mut().filter_map(|stage| stage.faults.as_mut()) {
             if let Some(before) = before {
                 while next.has_room() && before.due(now, &mut piece).is_some() {
                     next.take(&piece, now);
@@ -205,11 +205,11 @@ impl Chain {
         let mut is_taken = is_taken && self.out.is_empty();
         for stage in self.stages.iter_mut().rev() {
             let is_live = stage.live.is_some();
-            let Some(weather) = &mut stage.weather else { continue };
-            if let Some(limit) = weather.met(now, is_taken) {
+            let Some(faults) = &mut stage.faults else { continue };
+            if let Some(limit) = faults.met(now, is_taken) {
                 return Some(Met { limit, is_live });
             }
-            is_taken &= weather.waiting() == 0;
+            is_taken &= faults.waiting() == 0;
         }
         None
     }

@@ -1,4 +1,4 @@
-//! The weather over one direction of datagrams, which may be lost, come twice or overtake each other.
+//! Faults of one direction of datagrams, which may be lost, come twice or overtake each other.
 
 use std::collections::VecDeque;
 use std::time::Duration;

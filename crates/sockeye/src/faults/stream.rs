@@ -1,4 +1,4 @@
-//! The weather over one direction of a stream.
+//! Faults of one direction of a stream.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -285,7 +285,7 @@ mod tests {
         start().after(Duration::from_millis(milliseconds))
     }
 
-    fn weather(faults: Faults, seed: u64) -> StreamFaults {
+    fn stream_with(faults: Faults, seed: u64) -> StreamFaults {
         StreamFaults::new(faults, seed, 1, 1, start())
     }
 
@@ -295,7 +295,7 @@ mod tests {
             let delay = Delay { mean: Duration::from_millis(20), spread: Duration::from_millis(5), shape };
             let faults = Faults { delay: Some(delay), ..Faults::default() };
             let mut late = Vec::new();
-            let mut one = weather(faults, 42);
+            let mut one = stream_with(faults, 42);
             for turn in 0..10_000 {
                 let now = at(turn * 100);
                 one.take(b"x", now);
@@ -317,7 +317,7 @@ mod tests {
     fn a_share_of_bytes_is_changed_however_they_come_and_always_the_same_ones() {
         let faults = Faults { corrupt: 0.01, ..Faults::default() };
         let run = |piece: usize, seed: u64| {
-            let mut one = weather(faults, seed);
+            let mut one = stream_with(faults, seed);
             let mut out = Vec::new();
             for bytes in vec![0_u8; 100_000].chunks(piece) {
                 one.take(bytes, start());
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn a_rate_holds_over_any_time() {
         let faults = Faults { rate: Some(125_000), ..Faults::default() };
-        let mut one = weather(faults, 1);
+        let mut one = stream_with(faults, 1);
         let (mut out, mut sent, mut now) = (Vec::new(), 0, start());
         while out.len() < 500_000 {
             while one.has_room() && sent < 500_000 {
@@ -356,7 +356,7 @@ mod tests {
     #[test]
     fn slices_are_of_the_lengths_that_are_asked_for_and_nothing_is_lost() {
         let faults = Faults { slice: Some(Slice::new(3, 9, Duration::from_millis(1))), ..Faults::default() };
-        let mut one = weather(faults, 3);
+        let mut one = stream_with(faults, 3);
         let bytes: Vec<u8> = (0..=255).cycle().take(5000).collect();
         one.take(&bytes, start());
         let (mut whole, mut now) = (Vec::new(), start());
@@ -379,7 +379,7 @@ mod tests {
             (Faults { reset_after: Some(After::Bytes(5)), ..Faults::default() }, Some(Limit::Reset)),
             (Faults { stall_after: Some(After::Bytes(5)), ..Faults::default() }, None),
         ] {
-            let mut one = weather(faults, 3);
+            let mut one = stream_with(faults, 3);
             one.take(b"123", start());
             assert_eq!(one.met(start(), true), None);
             one.take(b"4567", start());
@@ -391,7 +391,7 @@ mod tests {
             assert_eq!(one.has_stalled(), met.is_none());
         }
         let mut one =
-            weather(Faults { reset_after: Some(After::Time(Duration::from_millis(5))), ..Faults::default() }, 1);
+            stream_with(Faults { reset_after: Some(After::Time(Duration::from_millis(5))), ..Faults::default() }, 1);
         assert_eq!((one.wakes(), one.met(at(4), true), one.met(at(5), false)), (Some(at(5)), None, Some(Limit::Reset)));
     }
 
@@ -399,7 +399,7 @@ mod tests {
     fn the_end_is_as_late_as_the_rest() {
         let delay = Delay { mean: Duration::from_millis(20), spread: Duration::ZERO, shape: Shape::Even };
         let faults = Faults { delay: Some(delay), slow_close: Some(Duration::from_millis(7)), ..Faults::default() };
-        let mut one = weather(faults, 3);
+        let mut one = stream_with(faults, 3);
         one.take(b"x", start());
         assert_eq!(one.end_by(at(1)), Some(at(20)));
         assert!(one.due(at(20), &mut Vec::new()).is_some());

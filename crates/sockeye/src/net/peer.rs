@@ -72,12 +72,12 @@ enum State {
 /// Datagrams of others that came before the peer was known, and what may be kept of them.
 #[derive(Debug, Default)]
 struct Others {
-    keeps: bool,
-    kept: VecDeque<(Sender, Vec<u8>)>,
+    queues: bool,
+    queue: VecDeque<(Sender, Vec<u8>)>,
 }
 
 /// Most datagrams of others that are kept for a later conversation.
-const KEPT: usize = 1024;
+const MOST_QUEUED: usize = 1024;
 /// Messages of a Unix socket that are taken at once.
 const MANY: usize = 64;
 
@@ -146,9 +146,9 @@ impl<F: AsFd> Peer<F> {
     }
 
     /// The client of a Unix socket that listens. One that keeps what others send for later does not keep them away.
-    pub(crate) fn of_listener(socket: F, client: Option<SocketAddrUnix>, keeps: bool) -> Self {
-        let is_connected = !keeps && client.as_ref().is_some_and(|client| connect(&socket, client).is_ok());
-        let others = Mutex::new(Others { keeps, kept: VecDeque::new() });
+    pub(crate) fn of_listener(socket: F, client: Option<SocketAddrUnix>, queues: bool) -> Self {
+        let is_connected = !queues && client.as_ref().is_some_and(|client| connect(&socket, client).is_ok());
+        let others = Mutex::new(Others { queues, queue: VecDeque::new() });
         Self { others, client, has_spoken: true, ..Self::at(socket, State::Client { is_connected }) }
     }
 
@@ -230,14 +230,14 @@ impl<F: AsFd> Peer<F> {
 
     /// The peer that a socket is connected to, and no other. The socket's drops before this count are not the peer's.
     /// What others had sent before is kept where somebody will want it.
-    pub(crate) fn known(socket: F, peer: SocketAddr, drops_before: u32, keeps: bool) -> Self {
-        let others = Mutex::new(Others { keeps, kept: VecDeque::new() });
+    pub(crate) fn known(socket: F, peer: SocketAddr, drops_before: u32, queues: bool) -> Self {
+        let others = Mutex::new(Others { queues, queue: VecDeque::new() });
         Self { drops_before, has_spoken: true, others, ..Self::at(socket, State::Known(peer)) }
     }
 
     /// What others had sent, in the order in which it came.
-    pub(crate) fn into_kept(self) -> VecDeque<(Sender, Vec<u8>)> {
-        self.others.into_inner().unwrap_or_else(PoisonError::into_inner).kept
+    pub(crate) fn into_queued(self) -> VecDeque<(Sender, Vec<u8>)> {
+        self.others.into_inner().unwrap_or_else(PoisonError::into_inner).queue
     }
 
     /// Whether the peer spoke first, before the conversation was opened.
@@ -253,8 +253,8 @@ impl<F: AsFd> Peer<F> {
     /// A datagram of somebody else.
     fn pass_over(&self, from: Sender, datagram: &[u8]) {
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        if others.keeps && others.kept.len() < KEPT {
-            others.kept.push_back((from, datagram.to_vec()));
+        if others.queues && others.queue.len() < MOST_QUEUED {
+            others.queue.push_back((from, datagram.to_vec()));
         } else {
             self.ignored.fetch_add(1, Ordering::Relaxed);
         }

@@ -38,10 +38,10 @@ pub(crate) fn through(
     destination: Destination,
     until: Instant,
 ) -> Result<(), ProxyError> {
-    let way = Timed { socket: socket.as_fd(), until };
+    let timed = Timed { socket: socket.as_fd(), until };
     let version = match &proxy.kind {
         Kind::Http { login } | Kind::Https { login } => {
-            return tunnel::ask(&way, &place(&destination), login.as_ref());
+            return tunnel::ask(&timed, &place(&destination), login.as_ref());
         }
         Kind::Socks4 { user, .. } => Version::Four { user: user.clone() },
         Kind::Socks5 { login, .. } => {
@@ -52,11 +52,11 @@ pub(crate) fn through(
     let mut came = Vec::new();
     loop {
         match socks.next(&mut came)? {
-            Next::Send(bytes) => way.send(&bytes)?,
+            Next::Send(bytes) => timed.send(&bytes)?,
             Next::Wait(missing) => {
                 let before = came.len();
                 came.resize(before + missing, 0);
-                let length = receive(&way, &mut came[before..], RecvFlags::empty())?;
+                let length = receive(&timed, &mut came[before..], RecvFlags::empty())?;
                 came.truncate(before + length);
             }
             Next::Done => return Ok(()),
@@ -75,8 +75,8 @@ fn place(destination: &Destination) -> String {
 }
 
 /// Receives what is there, at least one byte.
-fn receive(way: &Timed<'_>, into: &mut [u8], flags: RecvFlags) -> Result<usize, ProxyError> {
-    match way.receive(into, flags)? {
+fn receive(timed: &Timed<'_>, into: &mut [u8], flags: RecvFlags) -> Result<usize, ProxyError> {
+    match timed.receive(into, flags)? {
         0 => Err(ProxyError::Cut),
         length => Ok(length),
     }

@@ -24,7 +24,7 @@ impl Downloads {
         let (downloads, told) = (self.clone(), console.apart());
         signals::end_on_signals(move |_| {
             let all = downloads.all();
-            let kept: Vec<String> =
+            let partial: Vec<String> =
                 all.iter().filter_map(|one| one.unfinished.leave()).map(|path| path.display().to_string()).collect();
             if told.quiet {
                 return;
@@ -33,9 +33,9 @@ impl Downloads {
             let (received, promised) = Progress::sum(all.iter().map(|one| &one.progress));
             let of = promised.filter(|&promised| promised > 0);
             let of = of.map_or_else(String::new, |promised| format!(" of {promised}"));
-            let end = match kept.as_slice() {
+            let end = match partial.as_slice() {
                 [] => "nothing saved".to_owned(),
-                kept => format!("--resume goes on with {}", kept.join(", ")),
+                partial => format!("--resume goes on with {}", partial.join(", ")),
             };
             told.complain(&format!("sockeye: interrupted; {uploaded}{received} bytes{of} of the body received, {end}"));
         })

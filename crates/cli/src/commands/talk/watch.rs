@@ -114,7 +114,7 @@ fn length_of_input() -> Option<u64> {
 #[derive(Debug)]
 struct Digests {
     ours: Side,
-    ways: Mutex<[OneWay; 2]>,
+    directions: Mutex<[OneWay; 2]>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -132,10 +132,10 @@ impl OneWay {
 
 impl Tap for Digests {
     fn said(&self, side: Side, bytes: &[u8]) {
-        let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
-        let way = &mut ways[usize::from(side == self.ours)];
-        way.digest.update(bytes);
-        way.last = Some(Instant::now());
+        let mut directions = self.directions.lock().unwrap_or_else(PoisonError::into_inner);
+        let direction = &mut directions[usize::from(side == self.ours)];
+        direction.digest.update(bytes);
+        direction.last = Some(Instant::now());
     }
 
     fn ended(&self, _: Side) {}
@@ -145,31 +145,31 @@ impl Tap for Digests {
 
 impl Digests {
     fn new(ours: Side) -> Self {
-        Self { ours, ways: Mutex::default() }
+        Self { ours, directions: Mutex::default() }
     }
 
-    fn ways(&self) -> [OneWay; 2] {
-        self.ways.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn directions(&self) -> [OneWay; 2] {
+        self.directions.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn of_peer(&self) -> String {
-        self.ways()[0].hex()
+        self.directions()[0].hex()
     }
 
     fn say(&self, began: Instant, outcome: &Outcome, peer: &str, console: &Console) {
-        let [from_peer, from_us] = self.ways();
+        let [from_peer, from_us] = self.directions();
         let both = [("sent", &from_us, outcome.sent), ("received", &from_peer, outcome.received)];
         let mut object = Map::new();
         object.insert("event".to_owned(), json!("transferred"));
         object.insert("peer".to_owned(), json!(peer));
-        for (what, way, bytes) in both {
-            let took = way.last.map_or(Duration::ZERO, |last| last.duration_since(began));
+        for (what, direction, bytes) in both {
+            let took = direction.last.map_or(Duration::ZERO, |last| last.duration_since(began));
             let seconds = took.as_secs_f64();
-            let fields = json!({ "bytes": bytes, "seconds": seconds, "sha256": way.hex() });
+            let fields = json!({ "bytes": bytes, "seconds": seconds, "sha256": direction.hex() });
             object.insert(what.to_owned(), fields);
             if bytes > 0 && !console.json {
                 let rate = rate(bytes, took);
-                let (bytes, digest) = (size(bytes), way.hex());
+                let (bytes, digest) = (size(bytes), direction.hex());
                 console.note(&format!("{peer}: {what} {bytes} in {seconds:.3} s{rate}, SHA-256 {digest}"));
             }
         }

@@ -73,7 +73,7 @@ impl Channel {
         }
         match self.open(context) {
             ChannelStatus::Open if !is_watched => ChannelStatus::DescriptorChanged,
-            fate => fate,
+            status => status,
         }
     }
 

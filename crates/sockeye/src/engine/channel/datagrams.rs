@@ -66,7 +66,7 @@ impl Channel {
     /// Sends what the player said; what the system does not take now is kept, each behind its length.
     pub(super) fn send_datagrams(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         let output = std::mem::take(context.output);
-        let mut fate = ChannelStatus::Open;
+        let mut status = ChannelStatus::Open;
         let mut start = 0;
         for &end in &output.datagrams {
             let payload = &output.bytes[start..end];
@@ -76,20 +76,20 @@ impl Channel {
                     Ok(true) => continue,
                     Ok(false) => self.write_deadline = Some(context.write_by()),
                     Err(error) => {
-                        fate = self.datagram_failed(error, context);
+                        status = self.datagram_failed(error, context);
                         break;
                     }
                 }
             }
             let length = (payload.len() as u32).to_ne_bytes();
             if !(append(&mut self.outbox, &length) && append(&mut self.outbox, payload)) {
-                fate = self.evict(NO_MEMORY, context);
+                status = self.evict(NO_MEMORY, context);
                 break;
             }
         }
         *context.output = output;
         context.output.clear();
-        fate
+        status
     }
 
     /// Sends what was kept, as far as the system takes it.

@@ -14,7 +14,7 @@ impl Channel {
     pub(in crate::engine) fn reset(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         self.tell_left_in_inbox(context);
         self.tell_tap(context, |tap, ours| tap.reset(ours.other()));
-        let fate = match self.phase {
+        let status = match self.phase {
             Phase::Handshaking => {
                 let error = self.cut_in_handshake(context);
                 self.by = Closer::Reset;
@@ -32,8 +32,8 @@ impl Channel {
             }
             Phase::Ending => return ChannelStatus::Open,
         };
-        if fate == ChannelStatus::Closed {
-            return fate;
+        if status == ChannelStatus::Closed {
+            return status;
         }
         self.by = Closer::Reset;
         self.gone(context)

@@ -20,7 +20,7 @@ struct Direction {
 #[derive(Debug, Default)]
 struct State {
     /// By who sends.
-    ways: [Direction; 2],
+    directions: [Direction; 2],
     /// What each end is still to be told.
     errors: [Option<Errno>; 2],
     is_reset: bool,
@@ -52,22 +52,22 @@ impl ImaginaryLine {
 
     /// Bytes that one end has sent and that have not arrived.
     pub(super) fn under_way(&self, from: usize) -> usize {
-        self.lock().ways[from].under_way.len()
+        self.lock().directions[from].under_way.len()
     }
 
     /// Whether anything, its end included, is under way from one end.
     pub(super) fn is_moving(&self, from: usize) -> bool {
-        let way = &self.lock().ways[from];
-        !way.under_way.is_empty() || way.end_sent && !way.end_arrived
+        let direction = &self.lock().directions[from];
+        !direction.under_way.is_empty() || direction.end_sent && !direction.end_arrived
     }
 
     /// So many bytes arrive; the end arrives behind the last.
     pub(super) fn deliver(&self, from: usize, bytes: usize) {
-        let way = &mut self.lock().ways[from];
-        let count = bytes.min(way.under_way.len());
-        let pieces: Vec<u8> = way.under_way.drain(..count).collect();
-        way.arrived.extend(pieces);
-        way.end_arrived |= way.end_sent && way.under_way.is_empty();
+        let direction = &mut self.lock().directions[from];
+        let count = bytes.min(direction.under_way.len());
+        let pieces: Vec<u8> = direction.under_way.drain(..count).collect();
+        direction.arrived.extend(pieces);
+        direction.end_arrived |= direction.end_sent && direction.under_way.is_empty();
     }
 
     /// Somebody in between resets the connection; what is under way is lost.
@@ -78,19 +78,19 @@ impl ImaginaryLine {
     /// Whether one end has something to read: bytes, the end or an error.
     pub(super) fn is_readable(&self, index: usize) -> bool {
         let state = self.lock();
-        let way = &state.ways[1 - index];
-        !way.arrived.is_empty() || way.end_arrived || state.is_reset
+        let direction = &state.directions[1 - index];
+        !direction.arrived.is_empty() || direction.end_arrived || state.is_reset
     }
 
     pub(super) fn is_writable(&self, index: usize) -> bool {
         let state = self.lock();
-        state.ways[index].room() > 0 || state.is_reset
+        state.directions[index].room() > 0 || state.is_reset
     }
 
     /// Whether a kernel would tell of an error or a hang-up.
     pub(super) fn is_broken(&self, index: usize) -> bool {
         let state = self.lock();
-        state.is_reset || state.ways[index].end_sent && state.ways[1 - index].end_arrived
+        state.is_reset || state.directions[index].end_sent && state.directions[1 - index].end_arrived
     }
 }
 
@@ -105,21 +105,21 @@ impl State {
         if !std::mem::replace(&mut self.is_reset, true) {
             self.errors = told.map(|told| told.then_some(Errno::CONNRESET));
         }
-        self.ways.iter_mut().for_each(|way| way.under_way.clear());
+        self.directions.iter_mut().for_each(|direction| direction.under_way.clear());
     }
 }
 
 impl End {
     pub(super) fn recv(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         let mut state = self.wire.lock();
-        let way = &mut state.ways[1 - self.index];
-        let count = buffer.len().min(way.arrived.len());
+        let direction = &mut state.directions[1 - self.index];
+        let count = buffer.len().min(direction.arrived.len());
         if count > 0 {
             // What came before a reset can be read.
-            way.arrived.drain(..count).zip(buffer).for_each(|(byte, into)| *into = byte);
+            direction.arrived.drain(..count).zip(buffer).for_each(|(byte, into)| *into = byte);
             return Ok(count);
         }
-        let is_over = way.end_arrived || state.is_reset;
+        let is_over = direction.end_arrived || state.is_reset;
         match state.errors[self.index].take() {
             Some(error) => Err(error),
             None if is_over => Ok(0),
@@ -132,15 +132,15 @@ impl End {
         if let Some(error) = state.errors[self.index].take() {
             return Err(error);
         }
-        if state.is_reset || state.ways[self.index].end_sent {
+        if state.is_reset || state.directions[self.index].end_sent {
             return Err(Errno::PIPE);
         }
-        let way = &mut state.ways[self.index];
-        let count = bytes.len().min(way.room());
+        let direction = &mut state.directions[self.index];
+        let count = bytes.len().min(direction.room());
         if count == 0 {
             return Err(Errno::AGAIN);
         }
-        way.under_way.extend(&bytes[..count]);
+        direction.under_way.extend(&bytes[..count]);
         Ok(count)
     }
 
@@ -149,7 +149,7 @@ impl End {
         if state.is_reset {
             return Err(Errno::NOTCONN);
         }
-        state.ways[self.index].end_sent = true;
+        state.directions[self.index].end_sent = true;
         Ok(())
     }
 
@@ -165,7 +165,7 @@ impl End {
 impl Drop for End {
     fn drop(&mut self) {
         let mut state = self.wire.lock();
-        let from_peer = &state.ways[1 - self.index];
+        let from_peer = &state.directions[1 - self.index];
         // Closing with something unread is a reset (RFC 2525, section 2.17).
         let resets = state.resets_on_close[self.index] || !from_peer.arrived.is_empty();
         if resets {
@@ -173,7 +173,7 @@ impl Drop for End {
             told[self.index] = false;
             state.reset(told);
         } else if !state.is_reset {
-            state.ways[self.index].end_sent = true;
+            state.directions[self.index].end_sent = true;
         }
     }
 }

@@ -105,11 +105,11 @@ impl Host {
     fn act(&mut self, now: Moment, act: impl FnOnce(&mut Channel, &mut super::Context<'_>) -> ChannelStatus) {
         self.world.now = now;
         let Some(channel) = &mut self.channel else { return };
-        let fate = self.world.lend(|context| {
-            let fate = act(channel, context);
-            if channel.is_broken && fate == ChannelStatus::Open { channel.hear_out(context) } else { fate }
+        let status = self.world.lend(|context| {
+            let status = act(channel, context);
+            if channel.is_broken && status == ChannelStatus::Open { channel.hear_out(context) } else { status }
         });
-        if fate == ChannelStatus::Closed {
+        if status == ChannelStatus::Closed {
             self.channel = None;
         }
     }
@@ -159,12 +159,12 @@ fn meet(playable: &Playable, identity: &tls::Identity, chance: &mut Chance, mish
         let from = chance.below(2);
         // What is late will come: no time passes at a stroke meanwhile.
         let mut is_late = chance.one_in(8);
-        let mut did = is_late && !is_stalled && [0, 1].into_iter().any(|way| wire.is_moving(way));
-        for way in [from, 1 - from] {
-            if is_stalled || !wire.is_moving(way) || std::mem::take(&mut is_late) {
+        let mut did = is_late && !is_stalled && [0, 1].into_iter().any(|direction| wire.is_moving(direction));
+        for direction in [from, 1 - from] {
+            if is_stalled || !wire.is_moving(direction) || std::mem::take(&mut is_late) {
                 continue;
             }
-            let most = wire.under_way(way);
+            let most = wire.under_way(direction);
             let bytes = match chance.below(3) {
                 0 => 1.min(most),
                 1 => chance.below(most + 1),
@@ -174,7 +174,7 @@ fn meet(playable: &Playable, identity: &tls::Identity, chance: &mut Chance, mish
                 LineFault::Cut(at) | LineFault::Stall(at) => (at - arrived) as usize,
                 LineFault::None => usize::MAX,
             };
-            wire.deliver(way, bytes.min(bound));
+            wire.deliver(direction, bytes.min(bound));
             arrived += bytes.min(bound) as u64;
             did = true;
             match mishap {

@@ -33,13 +33,13 @@ impl Channel {
         if broken && matches!(self.agent, Agent::Child(_)) && self.paused && self.phase == Phase::Open {
             return self.child_loses_peer(context);
         }
-        let mut fate =
+        let mut status =
             if !self.is_open() || self.wants() == Interest::Read { self.read(context) } else { ChannelStatus::Open };
         // In a pause nothing is read: what came before the error is heard after it, and then the error.
         let pauses = self.paused && !self.ended;
-        if broken && !pauses && fate == ChannelStatus::Open && self.wants() != Interest::Read {
+        if broken && !pauses && status == ChannelStatus::Open && self.wants() != Interest::Read {
             // Nothing is read now, and the kernel would tell of the error without end.
-            fate = match self.line.take_error() {
+            status = match self.line.take_error() {
                 Err(error) => self.socket_failed(error, context),
                 // Both directions are shut and no error stands: there is no peer to say anything to. A program that said all that
                 // it had to say may go on.
@@ -47,7 +47,7 @@ impl Channel {
                 Ok(()) => ChannelStatus::Open,
             };
         }
-        fate
+        status
     }
 
     /// Hears what the peer said before it was gone, to the last byte; then that it is gone.
@@ -57,7 +57,7 @@ impl Channel {
                 return self.reset(context);
             }
             let mut buffer = std::mem::take(context.buffer);
-            let fate = match self.line.recv(&mut buffer[..]) {
+            let status = match self.line.recv(&mut buffer[..]) {
                 Ok(length) if length > 0 || self.line.has_datagrams() && !self.line.has_ended() => {
                     self.take(&buffer[..length], context)
                 }
@@ -66,7 +66,7 @@ impl Channel {
                 Ok(_) | Err(_) => self.reset(context),
             };
             *context.buffer = buffer;
-            if fate == ChannelStatus::Closed {
+            if status == ChannelStatus::Closed {
                 return ChannelStatus::Closed;
             }
         }
@@ -83,7 +83,7 @@ impl Channel {
             }
             // The buffer is lent out of the context while the rest of it is in use.
             let mut buffer = std::mem::take(context.buffer);
-            let (fate, more) = match self.line.recv(&mut buffer[..]) {
+            let (status, more) = match self.line.recv(&mut buffer[..]) {
                 Ok(0) if !is_datagram || self.line.has_ended() => (self.end(context), false),
                 Ok(length) => (self.take(&buffer[..length], context), is_datagram || length == buffer.len()),
                 Err(Errno::INTR) => (ChannelStatus::Open, true),
@@ -96,8 +96,8 @@ impl Channel {
                 Err(error) => (self.socket_failed(error, context), false),
             };
             *context.buffer = buffer;
-            if fate == ChannelStatus::Closed || !more || self.wants() != Interest::Read {
-                return fate;
+            if status == ChannelStatus::Closed || !more || self.wants() != Interest::Read {
+                return status;
             }
         }
         ChannelStatus::Open

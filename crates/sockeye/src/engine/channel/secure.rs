@@ -92,12 +92,12 @@ impl Channel {
         if !was_handshaking && !has_ended && clear.is_empty() && marks.is_empty() {
             return ChannelStatus::Open;
         }
-        let fate = match self.agent {
+        let status = match self.agent {
             Agent::Echo if !marks.is_empty() => self.echo_messages(&clear, &marks, context),
             _ => self.advance(&clear, context),
         };
         if let Some(error) = broken
-            && fate == ChannelStatus::Open
+            && status == ChannelStatus::Open
             && self.secure.is_some()
         {
             match self.phase {
@@ -113,11 +113,11 @@ impl Channel {
                 Some(_) => {}
                 None => self.first_end = first_end,
             }
-            return fate;
+            return status;
         }
-        let is_over = has_ended && fate == ChannelStatus::Open && self.phase == Phase::Open;
+        let is_over = has_ended && status == ChannelStatus::Open && self.phase == Phase::Open;
         // The others saw it as they went on.
-        if is_over && self.agent.hears_ends() { self.hear_end(context) } else { fate }
+        if is_over && self.agent.hears_ends() { self.hear_end(context) } else { status }
     }
 
     /// The handshake is over: what was agreed in it decides how the connection goes on.

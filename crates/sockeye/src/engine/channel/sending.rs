@@ -16,22 +16,22 @@ impl Channel {
             return ChannelStatus::Open;
         }
         let output = std::mem::take(&mut context.output.bytes);
-        let fate = match &mut self.secure {
+        let status = match &mut self.secure {
             Some(session) => {
                 let mut wire = Vec::with_capacity(output.len() + 64);
                 match &context.output.messages[..] {
                     [] => session.send(&output, &mut wire),
                     bounds => session.send_messages(&output, bounds, &mut wire),
                 }
-                let fate = self.write(&wire, context);
+                let status = self.write(&wire, context);
                 self.tell_said(&output, context);
-                fate
+                status
             }
             None => self.write(&output, context),
         };
         context.output.bytes = output;
         context.output.clear();
-        fate
+        status
     }
 
     /// Sends bytes; what the socket does not take is kept for when it does.

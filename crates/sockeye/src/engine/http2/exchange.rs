@@ -13,7 +13,7 @@ use transcript::Moment;
 
 use super::super::access::{Lines, Record};
 use super::super::answer_context::AnswerContext;
-use super::super::kept_request::KeptRequest;
+use super::super::pending_request::PendingRequest;
 use super::super::served::HttpService;
 use super::super::storage::Done;
 use super::super::turn::Turn;
@@ -94,11 +94,11 @@ enum StreamState {
     /// Its answer goes out.
     Answer { send: SendStream<Bytes>, rest: Rest },
     /// Its answer takes long, and is made elsewhere.
-    Wait { request: KeptRequest, respond: SendResponse<Bytes>, began: Instant, made: Option<(Answer, FieldList)> },
+    Wait { request: PendingRequest, respond: SendResponse<Bytes>, began: Instant, made: Option<(Answer, FieldList)> },
     /// Its content comes in.
     Upload {
         coming: UploadState,
-        request: KeptRequest,
+        request: PendingRequest,
         content: RecvStream,
         respond: SendResponse<Bytes>,
         /// Bytes that came since the time began.
@@ -148,7 +148,7 @@ impl Stream {
     ) -> Option<Self> {
         let (parts, content) = request.into_parts();
         let has_content = !content.is_end_stream();
-        let kept = KeptRequest::Http2(Box::new(parts), has_content);
+        let kept = PendingRequest::Http2(Box::new(parts), has_content);
         let began = Instant::now();
         let about = (answering.client, answering.date);
         let (record, response) = match kept.read() {

@@ -30,8 +30,8 @@ pub(super) struct Meter {
     since_entry: usize,
     /// Entries of late, and the memory that they keep; and of as many before. Each new one pushes an old one out.
     entries: usize,
-    kept: usize,
-    kept_before: usize,
+    table: usize,
+    table_before: usize,
 }
 
 /// What comes next.
@@ -98,7 +98,7 @@ impl Meter {
     pub(super) fn memory(&self) -> usize {
         // A frame that is not whole is in a buffer that grows by doubling; a head is kept as it came, and unpacked.
         let head = if self.head.bytes > 0 { 2 * self.head.bytes + self.head.fields * FIELD } else { 0 };
-        2 * self.frame + head + self.kept + self.kept_before
+        2 * self.frame + head + self.table + self.table_before
     }
 
     /// Sees what came.
@@ -197,11 +197,11 @@ impl Meter {
         if entries == 0 {
             return;
         }
-        self.kept += entries.min(ENTRIES) * ENTRY + (2 * self.since_entry).min(BUFFER);
+        self.table += entries.min(ENTRIES) * ENTRY + (2 * self.since_entry).min(BUFFER);
         self.since_entry = 0;
         self.entries += entries;
         if self.entries >= ENTRIES {
-            (self.kept_before, self.kept, self.entries) = (self.kept, 0, 0);
+            (self.table_before, self.table, self.entries) = (self.table, 0, 0);
         }
     }
 }

@@ -19,7 +19,7 @@ use super::state::Message;
 use crate::address::Framing;
 use crate::event::{ClosedBy, Conversation, Event, Name};
 use crate::faults::{Chain, DatagramFaults, Faults, Impairment, Lane};
-use crate::gate::{Gate, KeptOut, Pass, WhenFull, who};
+use crate::gate::{Denied, Gate, Pass, WhenFull, who};
 use crate::limits;
 use crate::net::session::ServerLayers;
 use transcript::Side;
@@ -107,7 +107,7 @@ impl Loop {
         let address = newcomer.client.ip().filter(|_| !layers.accepts_proxy);
         let why = match gate.judge(address, self.shared.live()) {
             Ok(pass) => return Some((newcomer, pass)),
-            Err(KeptOut::FullOfAddress(_)) if gate.when_full == WhenFull::Wait && self.waiting.len() < MOST_WAITING => {
+            Err(Denied::FullOfAddress(_)) if gate.when_full == WhenFull::Wait && self.waiting.len() < MOST_WAITING => {
                 let words = gate.words_of_waiting(address);
                 self.waiting.push_back(newcomer);
                 self.tell_full(words);
@@ -169,7 +169,7 @@ impl Loop {
                 pair.deadline = Some(self.now.after(limits::HANDSHAKE_WAIT));
                 return true;
             }
-            Err(KeptOut::FullOfAddress(_)) if gate.when_full == WhenFull::Wait && self.stop_by.is_none() => {
+            Err(Denied::FullOfAddress(_)) if gate.when_full == WhenFull::Wait && self.stop_by.is_none() => {
                 pair.deadline = Some(self.now.after(LOOK_AGAIN));
                 let words = gate.words_of_waiting(address);
                 self.arm(key);

@@ -104,13 +104,13 @@ pub(super) struct Direction {
     answered: Option<(u64, Moment)>,
     /// Where messages end that are passed on as what they are, by all bytes of this direction.
     marks: Option<VecDeque<Mark>>,
-    pub(super) weather: Option<Box<Chain>>,
+    pub(super) faults: Option<Box<Chain>>,
     /// Messages are passed on, and not bytes.
     pub(super) messages: Option<Box<Messages>>,
 }
 
 impl Direction {
-    pub(super) fn new(side: Side, weather: Option<Box<Chain>>) -> Self {
+    pub(super) fn new(side: Side, faults: Option<Box<Chain>>) -> Self {
         Self {
             side,
             held: Vec::new(),
@@ -126,7 +126,7 @@ impl Direction {
             asked: 0,
             answered: None,
             marks: None,
-            weather,
+            faults,
             messages: None,
         }
     }
@@ -138,17 +138,17 @@ impl Direction {
 
     /// These live faults from now on.
     pub(super) fn change(&mut self, faults: &[LiveFault], lane: Lane, now: Moment) {
-        match &mut self.weather {
-            Some(weather) => weather.change(faults, now),
-            None => self.weather = Some(Box::new(Chain::new(lane, None, faults, now))),
+        match &mut self.faults {
+            Some(chain) => chain.change(faults, now),
+            None => self.faults = Some(Box::new(Chain::new(lane, None, faults, now))),
         }
-        self.weather.take_if(|weather| weather.is_empty());
+        self.faults.take_if(|chain| chain.is_empty());
     }
 
     /// Bytes that were read and not yet taken by the sink.
     pub(super) fn waiting(&self) -> u64 {
         let inside = self.pipe.as_ref().map_or(0, |pipe| pipe.inside);
-        let delayed = self.weather.as_ref().map_or(0, |weather| weather.waiting());
+        let delayed = self.faults.as_ref().map_or(0, |faults| faults.waiting());
         let messages = self.messages.as_ref().map_or(0, |messages| messages.waiting());
         (self.held.len() - self.sent + inside) as u64 + delayed + messages
     }
@@ -195,8 +195,8 @@ impl Direction {
         if let Some(taps) = taps {
             taps.said(self.side, bytes);
         }
-        match &mut self.weather {
-            Some(weather) => weather.take(bytes, now),
+        match &mut self.faults {
+            Some(faults) => faults.take(bytes, now),
             None => self.held.extend_from_slice(bytes),
         }
     }
@@ -220,7 +220,7 @@ impl Direction {
                 return Turn::SinkBroken(error);
             }
             let is_taken = self.held.is_empty() && sink.waiting() == 0;
-            if let Some(met) = self.weather.as_mut().and_then(|weather| weather.met(tools.now, is_taken)) {
+            if let Some(met) = self.faults.as_mut().and_then(|faults| faults.met(tools.now, is_taken)) {
                 return Turn::Limit(met);
             }
             if !self.held.is_empty() || self.pipe.as_ref().is_some_and(|pipe| pipe.inside > 0) || sink.waiting() > 0 {
@@ -236,14 +236,14 @@ impl Direction {
             if moved >= TURN {
                 return Turn::More;
             }
-            if let Some(weather) = &self.weather
-                && !weather.has_room()
+            if let Some(faults) = &self.faults
+                && !faults.has_room()
             {
-                return Turn::Rests(weather.wakes());
+                return Turn::Rests(faults.wakes());
             }
             match self.pull(source, sink, taps.as_deref_mut(), tools) {
                 Ok(0) => {
-                    let wakes = self.weather.as_ref().and_then(|weather| weather.wakes());
+                    let wakes = self.faults.as_ref().and_then(|faults| faults.wakes());
                     if !self.ended {
                         return Turn::Rests(wakes);
                     }
@@ -256,8 +256,8 @@ impl Direction {
 
     /// Passes the end on, once all before it is.
     pub(super) fn end(&mut self, source: &Leg, sink: &mut Leg, tools: &Tools<'_>) -> Turn {
-        if let Some(weather) = &mut self.weather
-            && let Some(wakes) = weather.end_by(tools.now)
+        if let Some(faults) = &mut self.faults
+            && let Some(wakes) = faults.end_by(tools.now)
         {
             return Turn::Rests(Some(wakes));
         }
@@ -343,8 +343,8 @@ impl Direction {
         self.mark(marks);
         // A message without a byte is something that came, too.
         let moved = length.max(1);
-        if let Some(weather) = &mut self.weather {
-            weather.take(bytes, tools.now);
+        if let Some(faults) = &mut self.faults {
+            faults.take(bytes, tools.now);
             return Ok(moved);
         }
         let taken = self.give(bytes, sink).map_err(|error| {
@@ -363,13 +363,13 @@ impl Direction {
         }
         loop {
             if self.held.is_empty()
-                && let Some(weather) = &mut self.weather
-                && weather.due(tools.now, &mut self.held).is_none()
+                && let Some(faults) = &mut self.faults
+                && faults.due(tools.now, &mut self.held).is_none()
             {
                 return Ok(());
             }
             if self.held.is_empty() {
-                if self.marks.is_some() && self.weather.as_ref().is_none_or(|weather| weather.waiting() == 0) {
+                if self.marks.is_some() && self.faults.as_ref().is_none_or(|faults| faults.waiting() == 0) {
                     self.give(&[], sink)?;
                 }
                 return Ok(());
@@ -382,7 +382,7 @@ impl Direction {
                 return Ok(());
             }
             (self.held, self.sent) = (Vec::new(), 0);
-            if self.weather.is_none() {
+            if self.faults.is_none() {
                 return Ok(());
             }
         }
@@ -392,7 +392,7 @@ impl Direction {
         !has_taps
             && (self.pipe.is_some() || self.full_reads >= BULK)
             && !self.copies
-            && self.weather.is_none()
+            && self.faults.is_none()
             && source.is_plain()
             && sink.is_plain()
     }

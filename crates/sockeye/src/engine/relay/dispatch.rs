@@ -61,8 +61,8 @@ impl Loop {
         }
         let mut tools = Tools { buffer: &mut self.buffer, pipes: &mut self.pipes, now: self.now };
         let shared = &self.shared;
-        let fate = pair.advance(&mut tools, &mut |event| shared.observe(event));
-        self.see_to(key, fate);
+        let status = pair.advance(&mut tools, &mut |event| shared.observe(event));
+        self.see_to(key, status);
     }
 
     /// Whom a proxy stands for is heard first, then the handshake; then the server is asked.
@@ -87,8 +87,8 @@ impl Loop {
         }
     }
 
-    pub(super) fn see_to(&mut self, key: Key, fate: PairStatus) {
-        match fate {
+    pub(super) fn see_to(&mut self, key: Key, status: PairStatus) {
+        match status {
             PairStatus::Closed => self.conclude(key, false),
             PairStatus::Runnable => {
                 let Some(pair) = self.pairs.get_mut(key) else { return };

@@ -23,7 +23,7 @@ use super::targets::PendingConnection;
 use crate::event::{ClosedBy, Conversation, Event, Name, Protocol};
 use crate::failure::{Failure, Kind};
 use crate::faults::{DatagramFaults, Faults, Impairment};
-use crate::gate::{KeptOut, Pass};
+use crate::gate::{Denied, Pass};
 use crate::limits;
 use crate::net::listen::Socket;
 use crate::net::{is_exhausted, words};
@@ -53,7 +53,7 @@ pub(super) struct Flows {
     /// Datagrams that could not be sent, of all flows, and when that was last told.
     lost: u64,
     /// Those of clients that may not come in, by why.
-    kept_out: HashMap<KeptOut, u64>,
+    denied: HashMap<Denied, u64>,
     told: Option<Moment>,
 }
 
@@ -109,7 +109,7 @@ impl Flows {
             refused: Vec::new(),
             again: None,
             lost: 0,
-            kept_out: HashMap::new(),
+            denied: HashMap::new(),
             told: None,
         }
     }
@@ -123,7 +123,7 @@ impl Flows {
     }
 
     pub(super) fn wakes(&self) -> Option<Moment> {
-        let has_word = self.lost > 0 || !self.kept_out.is_empty();
+        let has_word = self.lost > 0 || !self.denied.is_empty();
         let word = self.told.filter(|_| has_word).map(|told| told.after(Duration::from_secs(1)));
         self.again.into_iter().chain(word).min()
     }
@@ -180,13 +180,13 @@ impl Loop {
             for arrival in inbox.arrivals() {
                 let found = match self.shared.options.gate.admits(arrival.from.ip()) {
                     true => self.flow_of(&mut flows, index, arrival.from, arrival.to),
-                    false => Err(KeptOut::ByRules),
+                    false => Err(Denied::ByRules),
                 };
                 let key = match found {
                     Ok(Some(key)) => key,
                     Ok(None) => continue,
                     Err(why) => {
-                        *flows.kept_out.entry(why).or_default() += arrival.datagrams().count() as u64;
+                        *flows.denied.entry(why).or_default() += arrival.datagrams().count() as u64;
                         continue;
                     }
                 };
@@ -202,7 +202,7 @@ impl Loop {
                         taps.said(Side::Client, datagram);
                     }
                     match &mut flow.up {
-                        Some(weather) => weather.take(datagram, self.now),
+                        Some(faults) => faults.take(datagram, self.now),
                         None => flow.send_up(datagram, &mut flows.up),
                     }
                 }
@@ -211,7 +211,7 @@ impl Loop {
                     // The way there has no room: it is lost, as on any full queue.
                     flows.up.give_up(u64::MAX, &mut flows.refused);
                 }
-                self.pass_weather(&mut flows, key);
+                self.pass_due(&mut flows, key);
             }
             std::mem::swap(&mut flows.inbox, &mut inbox);
             if flows.inbox.is_drained() {
@@ -251,14 +251,14 @@ impl Loop {
                     taps.said(Side::Server, datagram);
                 }
                 match &mut flow.down {
-                    Some(weather) => weather.take(datagram, self.now),
+                    Some(faults) => faults.take(datagram, self.now),
                     None => {
                         flow.tell_answer(datagram);
                         flows.down[flow.near].push(datagram, flow.peer.into(), flow.source);
                     }
                 }
             }
-            self.pass_weather(&mut flows, key);
+            self.pass_due(&mut flows, key);
             flows.send_down(self.now);
             if flows.inbox.is_drained() {
                 break;
@@ -273,7 +273,7 @@ impl Loop {
         let Some(flows) = &mut self.flows else { return };
         flows.send_down(self.now);
         let is_due = flows.told.is_none_or(|told| self.now >= told.after(Duration::from_secs(1)));
-        if !is_due || flows.lost == 0 && flows.kept_out.is_empty() {
+        if !is_due || flows.lost == 0 && flows.denied.is_empty() {
             return;
         }
         flows.told = Some(self.now);
@@ -281,9 +281,9 @@ impl Loop {
             let (count, error) = (std::mem::take(&mut flows.lost), "datagrams that could not be sent on".to_owned());
             self.shared.observe(Event::Dropped { count, error });
         }
-        for (why, count) in flows.kept_out.drain() {
+        for (why, count) in flows.denied.drain() {
             let error = match why {
-                KeptOut::ByRules => "datagrams from addresses that may not come in (--allow, --deny)".to_owned(),
+                Denied::ByRules => "datagrams from addresses that may not come in (--allow, --deny)".to_owned(),
                 full => format!("datagrams of new clients, {full}"),
             };
             self.shared.observe(Event::Dropped { count, error });
@@ -291,29 +291,29 @@ impl Loop {
     }
 
     /// What a bad network has done with is sent.
-    fn pass_weather(&mut self, flows: &mut Flows, key: Key) {
+    fn pass_due(&mut self, flows: &mut Flows, key: Key) {
         let Some(flow) = flows.flows.get_mut(key) else { return };
         let mut wakes = None;
-        if let Some(weather) = &mut flow.up {
-            while let Some(datagram) = weather.due(self.now) {
+        if let Some(faults) = &mut flow.up {
+            while let Some(datagram) = faults.due(self.now) {
                 if let Some(capture) = &flow.capture {
                     capture.datagram(End::Far, &flow.own, &Name::Inet(flow.to), &datagram);
                 }
                 flows.up.push(&datagram, flow.to.into(), None);
             }
-            wakes = weather.wakes();
+            wakes = faults.wakes();
             flows.up.send(&flow.fd, &mut flows.refused);
             flows.up.give_up(u64::MAX, &mut flows.refused);
         }
-        if let Some(weather) = &mut flow.down {
-            while let Some(datagram) = weather.due(self.now) {
+        if let Some(faults) = &mut flow.down {
+            while let Some(datagram) = faults.due(self.now) {
                 if let Some(capture) = &flow.capture {
                     let Conversation { client, server, .. } = &flow.conversation;
                     capture.datagram(End::Near, server, client, &datagram);
                 }
                 flows.down[flow.near].push(&datagram, flow.peer.into(), flow.source);
             }
-            wakes = wakes.into_iter().chain(weather.wakes()).min();
+            wakes = wakes.into_iter().chain(faults.wakes()).min();
         }
         if let Some(at) = wakes {
             self.timers.arm(&mut flow.armed, at, key);
@@ -327,7 +327,7 @@ impl Loop {
         near: usize,
         peer: SocketAddr,
         source: Option<IpAddr>,
-    ) -> Result<Option<Key>, KeptOut> {
+    ) -> Result<Option<Key>, Denied> {
         if let Some(&key) = flows.by_peer.get(&(near, peer)) {
             if !self.is_led_elsewhere(flows, key) {
                 return Ok(Some(key));
@@ -366,11 +366,11 @@ impl Loop {
         self.shared.add(self.worker);
         let network = &self.shared.options.network;
         let impairment = if network.is_good() { Impairment::None } else { network.impairment(number) };
-        let weather = |faults: &Faults, direction| {
+        let faults = |faults: &Faults, direction| {
             let is_bad = impairment == Impairment::Faults && !faults.is_none();
             is_bad.then(|| Box::new(DatagramFaults::new(*faults, network.seed, number, direction)))
         };
-        let (up, down) = (weather(&network.up, 1), weather(&network.down, 2));
+        let (up, down) = (faults(&network.up, 1), faults(&network.down, 2));
         let capture = self.shared.options.capture.clone();
         let own = getsockname(&fd).ok().filter(|_| capture.is_some());
         let own = own.and_then(|name| SocketAddr::try_from(name).ok()).map_or(Name::Unnamed, Name::Inet);
@@ -493,7 +493,7 @@ impl Loop {
         self.shared.targets.all[flow.target].left();
         let lasted = Duration::from_nanos(self.now.nanos().saturating_sub(flow.opened.nanos()));
         let Flow { from_client, from_server, .. } = *flow;
-        let dropped = |weather: &Option<Box<DatagramFaults>>| weather.as_ref().map_or(0, |weather| weather.dropped);
+        let dropped = |faults: &Option<Box<DatagramFaults>>| faults.as_ref().map_or(0, |faults| faults.dropped);
         let dropped = dropped(&flow.up) + dropped(&flow.down);
         let reason = (dropped > 0).then(|| format!("{dropped} datagrams were lost on purpose (--drop)"));
         if let Some(taps) = flow.taps.take() {
@@ -514,7 +514,7 @@ impl Loop {
         if let Some(flow) = flows.flows.get_mut(key) {
             flow.armed.clear(at);
             let ends = flow.last.after(self.shared.options.datagram_idle);
-            self.pass_weather(&mut flows, key);
+            self.pass_due(&mut flows, key);
             if ends <= self.now {
                 self.end_flow(&mut flows, key, ClosedBy::Timeout, None, false);
             } else if let Some(flow) = flows.flows.get_mut(key) {

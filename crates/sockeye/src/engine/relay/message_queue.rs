@@ -1,4 +1,4 @@
-//! Messages on their way from one leg to the other, and the weather over them.
+//! Messages on their way from one leg to the other, and the faults of that direction.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use crate::faults::DatagramFaults;
 pub(super) struct Messages {
     pub(super) queue: VecDeque<Vec<u8>>,
     pub(super) bytes: u64,
-    pub(super) weather: Option<Box<DatagramFaults>>,
+    pub(super) faults: Option<Box<DatagramFaults>>,
     /// How the client's stream holds them, so that whoever listens hears the stream.
     pub(super) shown: Option<Framing>,
     /// The client's are no datagrams, in a record of which nothing ends.
@@ -18,12 +18,12 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    pub(super) fn new(weather: Option<Box<DatagramFaults>>, shown: Option<Framing>, tells_end: bool) -> Self {
-        Self { weather, shown, tells_end, ..Self::default() }
+    pub(super) fn new(faults: Option<Box<DatagramFaults>>, shown: Option<Framing>, tells_end: bool) -> Self {
+        Self { faults, shown, tells_end, ..Self::default() }
     }
 
     pub(super) fn waiting(&self) -> u64 {
-        self.bytes + self.weather.as_ref().map_or(0, |weather| weather.waiting())
+        self.bytes + self.faults.as_ref().map_or(0, |faults| faults.waiting())
     }
 
     pub(super) fn push(&mut self, message: Vec<u8>) {
@@ -33,6 +33,6 @@ impl Messages {
 
     /// Messages and bytes that a bad network lost on purpose.
     pub(super) fn dropped(&self) -> (u64, u64) {
-        self.weather.as_ref().map_or((0, 0), |weather| (weather.dropped, weather.dropped_bytes))
+        self.faults.as_ref().map_or((0, 0), |faults| (faults.dropped, faults.dropped_bytes))
     }
 }

@@ -219,7 +219,7 @@ impl Direction {
                 // The sink tells when it takes more: what is due by then waits for that alone.
                 return Turn::Rests(None);
             }
-            let wakes = messages.weather.as_ref().and_then(|weather| weather.wakes());
+            let wakes = messages.faults.as_ref().and_then(|faults| faults.wakes());
             if self.ended {
                 if wakes.is_some() || sink.waiting() > 0 {
                     return Turn::Rests(wakes);
@@ -230,8 +230,7 @@ impl Direction {
                 return Turn::More;
             }
             // Over UDP what finds no room is lost; every other sender waits.
-            if source.protocol != Protocol::Udp && messages.weather.as_ref().is_some_and(|weather| !weather.has_room())
-            {
+            if source.protocol != Protocol::Udp && messages.faults.as_ref().is_some_and(|faults| !faults.has_room()) {
                 return Turn::Rests(wakes);
             }
             match source.receive_message(tools.buffer) {
@@ -274,8 +273,8 @@ impl Direction {
                 Some(Err(_)) | None => taps.said(self.side, message),
             }
         }
-        match &mut messages.weather {
-            Some(weather) => weather.take(message, now),
+        match &mut messages.faults {
+            Some(faults) => faults.take(message, now),
             None => messages.push(message.to_vec()),
         }
     }
@@ -285,7 +284,7 @@ impl Direction {
         sink.flush()?;
         while !sink.is_handshaking() {
             if messages.queue.is_empty() {
-                let Some(due) = messages.weather.as_mut().and_then(|weather| weather.due(now)) else { break };
+                let Some(due) = messages.faults.as_mut().and_then(|faults| faults.due(now)) else { break };
                 messages.push(due);
             }
             let Some(message) = messages.queue.front() else { break };

@@ -187,7 +187,7 @@ impl Pair {
 
     fn is_stalled(&self, end: End) -> bool {
         let direction = if end == End::Near { &self.up } else { &self.down };
-        direction.weather.as_ref().is_some_and(|weather| weather.has_stalled())
+        direction.faults.as_ref().is_some_and(|faults| faults.has_stalled())
     }
 
     /// Hears whom a proxy stands for; false if more of that is to come.

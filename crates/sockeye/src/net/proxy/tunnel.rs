@@ -12,7 +12,7 @@ use crate::net::timed::Timed;
 const LOOK: usize = 4096;
 
 /// Asks for a tunnel to a host and port.
-pub(super) fn ask(way: &Timed<'_>, place: &str, login: Option<&Secret>) -> Result<(), ProxyError> {
+pub(super) fn ask(timed: &Timed<'_>, place: &str, login: Option<&Secret>) -> Result<(), ProxyError> {
     let mut request =
         format!("CONNECT {place} HTTP/1.1\r\nHost: {place}\r\nUser-Agent: sockeye/{}\r\n", env!("CARGO_PKG_VERSION"));
     if let Some(Secret { user, password }) = login {
@@ -20,9 +20,9 @@ pub(super) fn ask(way: &Timed<'_>, place: &str, login: Option<&Secret>) -> Resul
         request.push_str(&format!("Proxy-Authorization: Basic {both}\r\n"));
     }
     request.push_str("\r\n");
-    way.send(request.as_bytes())?;
+    timed.send(request.as_bytes())?;
     loop {
-        let head = head(way)?;
+        let head = head(timed)?;
         let (code, status) = status(&head)?;
         match code {
             // Interim answers say nothing yet (RFC 9110, section 15.2).
@@ -42,11 +42,11 @@ pub(super) fn ask(way: &Timed<'_>, place: &str, login: Option<&Secret>) -> Resul
 }
 
 /// Takes a head off the socket, and nothing behind it.
-fn head(way: &Timed<'_>) -> Result<Vec<u8>, ProxyError> {
+fn head(timed: &Timed<'_>) -> Result<Vec<u8>, ProxyError> {
     let mut head = Vec::new();
     let mut there = [0_u8; LOOK];
     loop {
-        let seen = receive(way, &mut there, RecvFlags::PEEK)?;
+        let seen = receive(timed, &mut there, RecvFlags::PEEK)?;
         let before = head.len();
         head.extend_from_slice(&there[..seen]);
         let start = b"HTTP/1.";
@@ -60,7 +60,7 @@ fn head(way: &Timed<'_>) -> Result<Vec<u8>, ProxyError> {
         // What was seen is there: taking it cannot give less, and never more.
         let mut taken = 0;
         while taken < ours {
-            taken += receive(way, &mut there[..ours - taken], RecvFlags::empty())?;
+            taken += receive(timed, &mut there[..ours - taken], RecvFlags::empty())?;
         }
         if end.is_some() {
             return Ok(head);

@@ -18,7 +18,7 @@ pub(crate) struct Session {
     peer: String,
     has_ended: bool,
     /// Bytes that came since the last that meant something: the session keeps them.
-    kept: usize,
+    buffered: usize,
     /// Where clear text may follow: where records end, and what came behind the last.
     records: Option<Box<Records>>,
 }
@@ -92,7 +92,7 @@ impl Session {
     fn new(mut inner: Connection, peer: &str) -> Self {
         // What the socket does not take is bounded by whoever has the socket.
         inner.set_buffer_limit(None);
-        Self { inner: Box::new(inner), peer: peer.to_owned(), has_ended: false, kept: 0, records: None }
+        Self { inner: Box::new(inner), peer: peer.to_owned(), has_ended: false, buffered: 0, records: None }
     }
 
     /// One behind whose end clear text may follow.
@@ -145,14 +145,14 @@ impl Session {
     }
 
     fn take(&mut self, mut bytes: &[u8], clear: &mut Vec<u8>) -> Result<(), TlsError> {
-        self.kept += bytes.len();
+        self.buffered += bytes.len();
         while !bytes.is_empty() && !self.has_ended {
             self.inner.read_tls(&mut bytes).map_err(|error| TlsError::local(error.to_string()))?;
             let state = self.inner.process_new_packets().map_err(|error| TlsError::of(&error, &self.peer))?;
             let there = state.plaintext_bytes_to_read();
             self.has_ended = state.peer_has_closed();
             if there > 0 {
-                self.kept = 0;
+                self.buffered = 0;
             }
             let before = clear.len();
             clear.resize(before + there, 0);
@@ -163,7 +163,7 @@ impl Session {
 
     /// About how many bytes of memory it takes: rustls tells of none.
     pub(crate) fn memory(&self) -> usize {
-        BASE + self.kept.min(MOST) + self.records.as_ref().map_or(0, |records| records.behind.capacity())
+        BASE + self.buffered.min(MOST) + self.records.as_ref().map_or(0, |records| records.behind.capacity())
     }
 
     /// Encrypts bytes, and adds everything that is to be sent to `wire`.

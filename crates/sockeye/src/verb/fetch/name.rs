@@ -25,8 +25,8 @@ pub fn safe_name(text: &str) -> String {
         name.replace_range(..1, "_");
     }
     if name.ends_with([' ', '.']) {
-        let kept = name.len() - 1;
-        name.replace_range(kept.., "_");
+        let end = name.len() - 1;
+        name.replace_range(end.., "_");
     }
     if is_reserved(&name) {
         name.insert(0, '_');
@@ -58,11 +58,11 @@ fn shorten(name: &mut String) {
     }
     let ending =
         name.rfind('.').map(|at| name[at..].to_owned()).filter(|ending| ending.len() <= 16).unwrap_or_default();
-    let mut kept = LONGEST - ending.len();
-    while !name.is_char_boundary(kept) {
-        kept -= 1;
+    let mut end = LONGEST - ending.len();
+    while !name.is_char_boundary(end) {
+        end -= 1;
     }
-    name.truncate(kept);
+    name.truncate(end);
     name.push_str(&ending);
 }
 

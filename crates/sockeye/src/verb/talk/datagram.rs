@@ -246,10 +246,10 @@ impl Sending<'_> {
         let datagram = if ours.is_empty() { Cow::Borrowed(line) } else { Cow::Owned([line, ours].concat()) };
         self.send(&datagram, speech.lines + 1)?;
         let may_ask_another = speech.asked_bytes <= KEPT && !self.peer.has_answered();
-        let kept = may_ask_another.then(|| datagram.into_owned());
+        let to_resend = may_ask_another.then(|| datagram.into_owned());
         speech.said += length + ending;
         speech.lines += 1;
-        match kept {
+        match to_resend {
             Some(datagram) => {
                 speech.asked_bytes += datagram.len();
                 speech.asked.push(datagram);

@@ -14,7 +14,7 @@ use super::datagram::Speech;
 use super::{Direction, Ending, FirstEnd, Outcome, Sink, TalkOptions, datagram, stream};
 use crate::event::{ClosedBy, Conversation, Event, Name, Observer, Protocol};
 use crate::failure::{Failure, Kind};
-use crate::gate::KeptOut;
+use crate::gate::Denied;
 use crate::limits;
 use crate::net::listen::Socket;
 use crate::net::message::{self, Received};
@@ -103,7 +103,7 @@ pub fn listen(
                     _ => Peer::connected(fd.as_fd()),
                 };
                 let outcome = datagram::talk_with(&peer, &mut speech, input, sink, options);
-                waiting[index].extend(peer.into_kept());
+                waiting[index].extend(peer.into_queued());
                 if hears_many && protocol == Protocol::Udp {
                     hear_anybody(&sockets[index]);
                 }
@@ -298,7 +298,7 @@ fn keep_to(socket: &Socket, sender: &Sender) -> Result<std::os::fd::OwnedFd, Err
 
 /// A client may not come in.
 fn keep_out(socket: &Socket, client: SocketAddr, observer: &mut dyn Observer) {
-    let error = format!("{}: {} {}", socket.endpoint, client.ip(), KeptOut::ByRules);
+    let error = format!("{}: {} {}", socket.endpoint, client.ip(), Denied::ByRules);
     observer.observe(Event::Dropped { count: 1, error });
 }
 

@@ -142,7 +142,7 @@ impl Channel {
     /// Bytes came, or the connection stands, or a request is due.
     pub(super) fn ask_on(&mut self, bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
         self.go_ahead();
-        let fate = if self.inbox.is_empty() {
+        let status = if self.inbox.is_empty() {
             self.take_answers(bytes, context).and_then(|taken| self.keep_answer(&bytes[taken..], context))
         } else {
             let mut held = std::mem::take(&mut self.inbox);
@@ -151,9 +151,9 @@ impl Channel {
             }
             self.take_answers(&held, context).and_then(|taken| self.keep_answer(&held[taken..], context))
         };
-        match fate {
+        match status {
             Ok(()) => self.ask_more(context),
-            Err(fate) => fate,
+            Err(status) => status,
         }
     }
 

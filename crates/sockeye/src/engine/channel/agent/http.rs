@@ -68,19 +68,19 @@ impl Channel {
     /// Answers what has come.
     pub(in crate::engine) fn ask(&mut self, bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
         if self.inbox.is_empty() {
-            let (fate, used) = self.answer(bytes, context);
+            let (status, used) = self.answer(bytes, context);
             if self.phase == Phase::Open {
                 self.inbox = bytes[used..].to_vec();
             }
-            return self.settle(fate, context);
+            return self.settle(status, context);
         }
         let mut held = std::mem::take(&mut self.inbox);
         held.extend_from_slice(bytes);
-        let (fate, used) = self.answer(&held, context);
+        let (status, used) = self.answer(&held, context);
         if self.phase == Phase::Open {
             self.inbox = if used == 0 { held } else { held[used..].to_vec() };
         }
-        self.settle(fate, context)
+        self.settle(status, context)
     }
 
     /// Answers as long as answers can be sent; how many bytes are done with.
@@ -121,11 +121,11 @@ impl Channel {
                 web.ledger.content_ends();
             }
         }
-        let fate = self.send_output(context);
-        if fate != ChannelStatus::Closed {
+        let status = self.send_output(context);
+        if status != ChannelStatus::Closed {
             self.tell_of_answers(context);
         }
-        fate
+        status
     }
 
     /// Tells of the answers that the kernel has taken all of.
@@ -171,18 +171,18 @@ impl Channel {
     }
 
     /// Ends what is answered last, or sets the time for what is to come.
-    fn settle(&mut self, fate: ChannelStatus, context: &mut Context<'_>) -> ChannelStatus {
-        if fate == ChannelStatus::Closed
+    fn settle(&mut self, status: ChannelStatus, context: &mut Context<'_>) -> ChannelStatus {
+        if status == ChannelStatus::Closed
             || self.phase != Phase::Open
             || self.is_blocked()
             || self.resume
             || self.is_storing()
         {
-            return fate;
+            return status;
         }
         let unread = !self.inbox.is_empty();
         let (ended, wait) = (self.ended, context.wait);
-        let Agent::Http(web) = &mut self.agent else { return fate };
+        let Agent::Http(web) = &mut self.agent else { return status };
         if web.closes || ended && !web.awaits_disk() {
             self.by = if ended { Closer::Peer } else { Closer::Us };
             return self.finish(context);
@@ -253,15 +253,15 @@ impl Channel {
                 return ChannelStatus::Open;
             }
             let is_made = matches!(self.part(), Some(BodySource::Made(_)));
-            let fate = match self.secure.is_some() {
+            let status = match self.secure.is_some() {
                 _ if is_made => self.make_piece(context),
                 true => self.encrypt_piece(context),
                 false => self.send_piece(context),
             };
-            match fate {
+            match status {
                 Ok(true) => {}
                 Ok(false) => return ChannelStatus::Open,
-                Err(fate) => return fate,
+                Err(status) => return status,
             }
         }
         // The others have their turn; by then the socket may be full.

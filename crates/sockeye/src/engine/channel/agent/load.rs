@@ -31,7 +31,7 @@ impl Channel {
         let Some(load) = &mut context.load else { return ChannelStatus::Open };
         let after = load.begin_resting(self.number as usize, context.now);
         match self.do_after(after, context) {
-            Some(fate) => fate,
+            Some(status) => status,
             None => self.advance(&[], context),
         }
     }

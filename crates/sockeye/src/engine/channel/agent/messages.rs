@@ -123,9 +123,9 @@ impl Channel {
     /// Sends what the system had no room for.
     pub(in crate::engine) fn answer_again(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         let message = std::mem::take(&mut self.outbox);
-        let fate = self.answer_peer(&message, context);
-        if fate == ChannelStatus::Closed || !self.outbox.is_empty() {
-            return fate;
+        let status = self.answer_peer(&message, context);
+        if status == ChannelStatus::Closed || !self.outbox.is_empty() {
+            return status;
         }
         self.write_deadline = None;
         if self.phase == Phase::Finishing { self.finish(context) } else { ChannelStatus::Open }

@@ -22,7 +22,7 @@ const BETWEEN_ROUNDS: &str = "it stood between two rounds of `repeat`: --allow-e
 
 /// What came of some steps.
 struct Taken {
-    fate: ChannelStatus,
+    status: ChannelStatus,
     /// Of those that were given, how many are done with.
     bytes: usize,
     /// The datagram that was given is to be given again.
@@ -36,28 +36,28 @@ impl Channel {
             return self.hear_datagram(None, context);
         }
         if context.load.is_some()
-            && let Some(fate) = self.play_again(bytes.len(), context)
+            && let Some(status) = self.play_again(bytes.len(), context)
         {
-            return fate;
+            return status;
         }
         let Agent::Play(_, script) = &self.agent else { return ChannelStatus::Open };
         let script = Arc::clone(script);
         if self.inbox.is_empty() {
-            let Taken { fate, bytes: taken, .. } = self.steps(&script, bytes, false, context);
-            if self.is_open() && fate == ChannelStatus::Open && !append(&mut self.inbox, &bytes[taken..]) {
+            let Taken { status, bytes: taken, .. } = self.steps(&script, bytes, false, context);
+            if self.is_open() && status == ChannelStatus::Open && !append(&mut self.inbox, &bytes[taken..]) {
                 return self.evict(NO_MEMORY, context);
             }
-            return fate;
+            return status;
         }
         let mut held = std::mem::take(&mut self.inbox);
         if !append(&mut held, bytes) {
             return self.evict(NO_MEMORY, context);
         }
-        let Taken { fate, bytes: taken, .. } = self.steps(&script, &held, false, context);
+        let Taken { status, bytes: taken, .. } = self.steps(&script, &held, false, context);
         if self.is_open() {
             // What is only waited for is not copied again with every piece that comes.
             if taken == held.len() {
-                return fate;
+                return status;
             }
             if taken > 0 {
                 held.drain(..taken);
@@ -65,15 +65,15 @@ impl Channel {
             }
             self.inbox = held;
         }
-        fate
+        status
     }
 
     /// The same over datagrams: one came, or something else that the play may have waited for.
     pub(in crate::engine) fn hear_datagram(&mut self, came: Option<&[u8]>, context: &mut Context<'_>) -> ChannelStatus {
         if context.load.is_some()
-            && let Some(fate) = self.play_again(came.map_or(0, <[u8]>::len), context)
+            && let Some(status) = self.play_again(came.map_or(0, <[u8]>::len), context)
         {
-            return fate;
+            return status;
         }
         let Agent::Play(_, script) = &self.agent else { return ChannelStatus::Open };
         let script = Arc::clone(script);
@@ -89,14 +89,14 @@ impl Channel {
         {
             datagrams.left = payload.map(<[u8]>::to_vec);
         }
-        taken.fate
+        taken.status
     }
 
     /// As many steps as can be taken with these bytes, which may be a datagram.
     fn steps(&mut self, script: &Script, bytes: &[u8], is_datagram: bool, context: &mut Context<'_>) -> Taken {
         let has_datagrams = self.line.has_datagrams();
         let mut turns = 0;
-        let mut taken = Taken { fate: ChannelStatus::Open, bytes: 0, leaves_datagram: is_datagram };
+        let mut taken = Taken { status: ChannelStatus::Open, bytes: 0, leaves_datagram: is_datagram };
         // Where a load has the play of another transcript begin.
         let mut other = None;
         loop {
@@ -119,12 +119,12 @@ impl Channel {
                 taken.bytes += step.consumed;
             }
             if self.send_output(context) == ChannelStatus::Closed {
-                taken.fate = ChannelStatus::Closed;
+                taken.status = ChannelStatus::Closed;
                 return taken;
             }
             let blocked = !self.outbox.is_empty();
             match step.next {
-                Next::Hear { .. } if resting && !blocked => taken.fate = self.finish(context),
+                Next::Hear { .. } if resting && !blocked => taken.status = self.finish(context),
                 Next::Hear { until } => self.deadline = until,
                 Next::Flush if !blocked && turns < TURNS => {
                     turns += 1;
@@ -136,25 +136,25 @@ impl Channel {
                     self.deadline = Some(until);
                 }
                 Next::StopSending => {
-                    taken.fate = self.say_end(context);
-                    if taken.fate == ChannelStatus::Open && self.outbox.is_empty() {
+                    taken.status = self.say_end(context);
+                    if taken.status == ChannelStatus::Open && self.outbox.is_empty() {
                         self.shut(context);
                         continue;
                     }
                     (self.half_close, self.resume) = (true, true);
                 }
                 // The client begins; what we said in clear goes out first.
-                Next::StartTls => taken.fate = self.begin_session(self.session(script, context), context),
-                Next::StopTls => taken.fate = self.end_tls(context),
+                Next::StartTls => taken.status = self.begin_session(self.session(script, context), context),
+                Next::StopTls => taken.status = self.end_tls(context),
                 next @ (Next::Over { .. } | Next::Connect { .. } | Next::Accept { .. } | Next::Listen { .. }) => {
                     self.hand_over(Some(next), context);
                 }
                 // What was said last reached nobody.
-                Next::End(ending) if self.is_broken && ending.is_success() => taken.fate = self.reset(context),
+                Next::End(ending) if self.is_broken && ending.is_success() => taken.status = self.reset(context),
                 Next::End(ending) if ending.is_success() && context.load.is_some() => {
                     let behind = if has_datagrams { 0 } else { bytes_left.len() - step.consumed };
                     match self.play_passed(ending, behind, context) {
-                        Some(fate) => taken.fate = fate,
+                        Some(status) => taken.status = status,
                         None if turns < TURNS => {
                             turns += 1;
                             if let Some(own) = self.another(script) {
@@ -168,7 +168,7 @@ impl Channel {
                 Next::End(ending) => {
                     self.unjudged += (bytes_left.len() - step.consumed) as u64;
                     self.tell_left(&bytes_left[step.consumed..], context);
-                    taken.fate = self.over(ending, context);
+                    taken.status = self.over(ending, context);
                 }
             }
             return taken;

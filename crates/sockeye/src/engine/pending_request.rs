@@ -11,14 +11,14 @@ const FIELD: usize = 128;
 
 /// A request without its content.
 #[derive(Debug, Clone)]
-pub(super) enum KeptRequest {
+pub(super) enum PendingRequest {
     /// Its head as HTTP/1 has it.
     Http1(Vec<u8>),
     /// Its values as they came over HTTP/2, and whether content follows.
     Http2(Box<Parts>, bool),
 }
 
-impl KeptRequest {
+impl PendingRequest {
     /// The request, unless it is none that can be answered otherwise than with this status.
     pub(super) fn read(&self) -> Result<Request<'_>, Status> {
         match self {
