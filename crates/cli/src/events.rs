@@ -65,23 +65,12 @@ impl Renderer {
                     self.opened += 1;
                 }
             }
-            Event::Closed { conversation, by, from_client, from_server, lasted, reason, ended, .. } => {
+            Event::Closed { .. } => {
                 if !self.may_show() {
                     self.closed += 1;
                     return;
                 }
-                let mut line = format!(
-                    "closed {} by {by}, {from_client} bytes from the client, {from_server} from the server, {:.3} s",
-                    known(conversation),
-                    lasted.as_secs_f64()
-                );
-                if let Some(ended) = ended {
-                    let _ = write!(line, ", its program {ended}");
-                }
-                if let Some(reason) = reason {
-                    let _ = write!(line, ": {reason}");
-                }
-                push_line(text, &line);
+                push_line(text, &closed(event));
             }
             Event::Failed { conversation, failure } => {
                 if self.style == Style::Every || self.first_of(cause(failure), 1) {
@@ -181,6 +170,42 @@ fn known(conversation: &Conversation) -> String {
     format!("#{number} {protocol} {server} <- {client}{to}")
 }
 
+/// How a conversation ended, in one line.
+fn closed(event: &Event) -> String {
+    let Event::Closed { conversation, by, from_client, from_server, lasted, reason, ended, .. } = event else {
+        return String::new();
+    };
+    let mut line = format!(
+        "closed {} by {by}, {from_client} bytes from the client, {from_server} from the server, {:.3} s",
+        known(conversation),
+        lasted.as_secs_f64()
+    );
+    if let Some(ended) = ended {
+        let _ = write!(line, ", its program {ended}");
+    }
+    if let Some(reason) = reason {
+        let _ = write!(line, ": {reason}");
+    }
+    line
+}
+
+/// The same as fields.
+fn put_end(object: &mut Map<String, Value>, event: &Event) {
+    let Event::Closed { by, from_client, from_server, lasted, reason, ended, .. } = event else { return };
+    object.insert("by".to_owned(), json!(by.to_string()));
+    object.insert("from_client".to_owned(), json!(from_client));
+    object.insert("from_server".to_owned(), json!(from_server));
+    object.insert("seconds".to_owned(), json!(lasted.as_secs_f64()));
+    if let Some(reason) = reason {
+        object.insert("error".to_owned(), json!(reason));
+    }
+    match ended {
+        Some(Ended::Exited(status)) => drop(object.insert("exit".to_owned(), json!(status))),
+        Some(Ended::Signalled(signal)) => drop(object.insert("signal".to_owned(), json!(signal))),
+        Some(Ended::Unknown) | None => {}
+    }
+}
+
 fn object(event: &Event) -> Map<String, Value> {
     let mut object = Map::new();
     let kind = match event {
@@ -193,20 +218,9 @@ fn object(event: &Event) -> Map<String, Value> {
             put_conversation(&mut object, conversation);
             "opened"
         }
-        Event::Closed { conversation, by, from_client, from_server, lasted, reason, ended, .. } => {
+        Event::Closed { conversation, .. } => {
             put_conversation(&mut object, conversation);
-            object.insert("by".to_owned(), json!(by.to_string()));
-            object.insert("from_client".to_owned(), json!(from_client));
-            object.insert("from_server".to_owned(), json!(from_server));
-            object.insert("seconds".to_owned(), json!(lasted.as_secs_f64()));
-            if let Some(reason) = reason {
-                object.insert("error".to_owned(), json!(reason));
-            }
-            match ended {
-                Some(Ended::Exited(status)) => drop(object.insert("exit".to_owned(), json!(status))),
-                Some(Ended::Signalled(signal)) => drop(object.insert("signal".to_owned(), json!(signal))),
-                Some(Ended::Unknown) | None => {}
-            }
+            put_end(&mut object, event);
             "closed"
         }
         Event::Failed { conversation, failure } => {

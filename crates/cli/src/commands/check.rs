@@ -198,6 +198,14 @@ fn tell(transcript: &Transcript, report: &Report, console: &Console) -> Exit {
         }
         return Exit::Usage;
     }
+    let text = outcome(transcript, report);
+    let printed = if console.quiet { Exit::Done } else { console.print(text.as_bytes()) };
+    if printed == Exit::Done && !report.differences.is_empty() { Exit::Differs } else { printed }
+}
+
+/// From which ends it can be played, and whether they agree.
+fn outcome(transcript: &Transcript, report: &Report) -> String {
+    let name = transcript.source().name();
     let line = |side: &str, result: &Result<(), Refused>| match result {
         Ok(()) => format!("{name}: {side}: yes\n"),
         Err(refused) => {
@@ -225,8 +233,7 @@ fn tell(transcript: &Transcript, report: &Report, console: &Console) -> Exit {
             unplayed(&report.unplayed, transcript.source())
         );
     }
-    let printed = if console.quiet { Exit::Done } else { console.print(text.as_bytes()) };
-    if printed == Exit::Done && !report.differences.is_empty() { Exit::Differs } else { printed }
+    text
 }
 
 /// How a carrier is called, and its scheme.

@@ -111,38 +111,11 @@ fn conclude(flags: &Flags, done: &LoadOutcome, interrupted: Option<Exit>, consol
 fn options(flags: &Flags, console: &Console) -> Result<LoadOptions, Exit> {
     let wrong = |why: &str| console.fail(Exit::Usage, why);
     let trust = connection::named_trust(flags.pin.as_ref(), flags.ca.as_deref());
-    let shared = |options: LoadOptions| -> Result<LoadOptions, Exit> {
-        let arrivals = flags.arrivals.into();
-        Ok(LoadOptions {
-            connections: flags.connections as usize,
-            threads: flags.threads.map(usize::from),
-            duration: flags.duration,
-            plays: flags.plays,
-            reconnect: flags.reconnect,
-            ramp: flags.ramp,
-            think: flags.think,
-            sources: flags.source.clone(),
-            model: flags.rate.map_or(LoadModel::Closed, |rate| LoadModel::Open { rate, arrivals }),
-            seed: flags.values.seed.unwrap_or(1),
-            fresh: flags.values.fresh(),
-            shard: shard(flags).map_err(|why| wrong(&why))?,
-            start_at: flags.start_at,
-            values: flags.values.to_map(),
-            secrets: flags.values.secrets(),
-            timeout: flags.timeout,
-            longest_line: flags.max_line,
-            connect: ConnectOptions {
-                family: flags.family.family(),
-                timeout: flags.connect_timeout,
-                ..ConnectOptions::default()
-            },
-            ..options
-        })
-    };
     if let [only] = flags.address.as_slice()
         && let Some(page) = page(flags, only, console)?
     {
-        return shared(LoadOptions { trust: trust.unwrap_or_else(Trust::system), ..LoadOptions::of_page(page) });
+        let options = LoadOptions { trust: trust.unwrap_or_else(Trust::system), ..LoadOptions::of_page(page) };
+        return with_flags(options, flags, console);
     }
     let addresses = Address::parse_words(&flags.address).map_err(|error| wrong(&error.to_string()))?;
     if addresses.len() > 1 {
@@ -174,7 +147,39 @@ fn options(flags: &Flags, console: &Console) -> Result<LoadOptions, Exit> {
     }
     protocol_of(&address).map_err(|error| wrong(&error.to_string()))?;
     let trust = connection::trust_at(&address, trust).map_err(|error| wrong(&error.to_string()))?;
-    shared(LoadOptions { rows, host: address.tls_host(), trust, ..LoadOptions::new(address, Work::Plays(plays)) })
+    let options =
+        LoadOptions { rows, host: address.tls_host(), trust, ..LoadOptions::new(address, Work::Plays(plays)) };
+    with_flags(options, flags, console)
+}
+
+/// With what the flags say of every load, of plays and of pages.
+fn with_flags(options: LoadOptions, flags: &Flags, console: &Console) -> Result<LoadOptions, Exit> {
+    let arrivals = flags.arrivals.into();
+    Ok(LoadOptions {
+        connections: flags.connections as usize,
+        threads: flags.threads.map(usize::from),
+        duration: flags.duration,
+        plays: flags.plays,
+        reconnect: flags.reconnect,
+        ramp: flags.ramp,
+        think: flags.think,
+        sources: flags.source.clone(),
+        model: flags.rate.map_or(LoadModel::Closed, |rate| LoadModel::Open { rate, arrivals }),
+        seed: flags.values.seed.unwrap_or(1),
+        fresh: flags.values.fresh(),
+        shard: shard(flags).map_err(|why| console.fail(Exit::Usage, &why))?,
+        start_at: flags.start_at,
+        values: flags.values.to_map(),
+        secrets: flags.values.secrets(),
+        timeout: flags.timeout,
+        longest_line: flags.max_line,
+        connect: ConnectOptions {
+            family: flags.family.family(),
+            timeout: flags.connect_timeout,
+            ..ConnectOptions::default()
+        },
+        ..options
+    })
 }
 
 /// What is asked for, if it is a page.

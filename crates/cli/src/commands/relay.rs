@@ -107,6 +107,28 @@ fn exit_of(error: &RelayError) -> Exit {
     }
 }
 
+/// Flags that mean nothing between these ends; `datagrams` is the first end whose messages keep their bounds.
+fn check_flags(flags: &Relay, from: &Address, datagrams: Option<&Address>) -> Result<(), String> {
+    if datagrams.is_some() && flags.control.is_some() {
+        return Err("toxics are about streams: relay datagrams without --control".to_owned());
+    }
+    if let Some(flag) = flags.network.without_fault() {
+        let help = "it says what faults are about, and there is none: add --delay, --cut-after, --drop or another";
+        return Err(format!("{flag}: {help}"));
+    }
+    if let Some(flag) = flags.network.unfit(datagrams.is_some()) {
+        let words = match datagrams {
+            Some(datagrams) => format!("{flag} is about a stream, and {datagrams} is datagrams"),
+            None => format!("{flag} is about datagrams, and {from} is a stream"),
+        };
+        return Err(words);
+    }
+    if let Some(datagrams) = datagrams.filter(|_| flags.proxy_protocol.is_some()) {
+        return Err(format!("--proxy-protocol is about a stream, and {datagrams} is datagrams"));
+    }
+    Ok(())
+}
+
 fn options(flags: &Relay, console: &Console) -> Result<RelayOptions, Exit> {
     let usage = |why: &str| console.fail(Exit::Usage, why);
     let mut addresses = Address::parse_words(&flags.addresses).map_err(|error| usage(&error.to_string()))?.into_iter();
@@ -127,23 +149,7 @@ fn options(flags: &Relay, console: &Console) -> Result<RelayOptions, Exit> {
     let has_messages =
         |address: &&Address| matches!(address.scheme, Some(Scheme::Udp | Scheme::UnixDgram | Scheme::UnixSeqpacket));
     let datagrams = std::iter::once(&from).chain(&to).find(has_messages);
-    if datagrams.is_some() && flags.control.is_some() {
-        return Err(usage("toxics are about streams: relay datagrams without --control"));
-    }
-    if let Some(flag) = flags.network.without_fault() {
-        let help = "it says what faults are about, and there is none: add --delay, --cut-after, --drop or another";
-        return Err(usage(&format!("{flag}: {help}")));
-    }
-    if let Some(flag) = flags.network.unfit(datagrams.is_some()) {
-        let words = match datagrams {
-            Some(datagrams) => format!("{flag} is about a stream, and {datagrams} is datagrams"),
-            None => format!("{flag} is about datagrams, and {from} is a stream"),
-        };
-        return Err(usage(&words));
-    }
-    if let Some(datagrams) = datagrams.filter(|_| flags.proxy_protocol.is_some()) {
-        return Err(usage(&format!("--proxy-protocol is about a stream, and {datagrams} is datagrams")));
-    }
+    check_flags(flags, &from, datagrams).map_err(|why| usage(&why))?;
     let capture = capture(flags, std::iter::once(&from).chain(&to), console)?;
     let plays = wanted(flags);
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);

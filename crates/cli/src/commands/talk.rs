@@ -27,7 +27,7 @@ use sockeye::event::{Name, Protocol};
 use sockeye::failure::Failure;
 use sockeye::limits;
 use sockeye::net::connect::{Connected, connect_within};
-use sockeye::net::listen::{self, Request};
+use sockeye::net::listen::{self, Bound, Request};
 use sockeye::net::secured::SecureError;
 use sockeye::net::tls::{Identity, TlsError};
 use sockeye::record::{Record, Tap};
@@ -66,36 +66,8 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
         let help = "talk joins it to another end by itself: write where to, or --play a transcript over it";
         return Err(wrong(&AddressError::not_here(Scheme::Stdio, help)));
     }
-    let is_websocket = address.is_websocket();
-    let begins_secure = matches!(address.scheme, Some(Scheme::Tls | Scheme::Wss));
     let protocol = listen::protocol_of(address).map_err(|error| wrong(&error))?;
-    if (flags.broadcast || !flags.join.is_empty() || flags.ttl.is_some()) && protocol != Protocol::Udp {
-        let why = "--broadcast, --join and --ttl are for datagrams: write udp://HOST:PORT";
-        return Err(console.fail(Exit::Usage, why));
-    }
-    if flags.starttls.is_some() && protocol.keeps_bounds() {
-        return Err(console.fail(Exit::Usage, &format!("--starttls needs a stream, and {address} is none")));
-    }
-    if flags.starttls.is_some() && is_websocket {
-        return Err(console.fail(Exit::Usage, "--starttls is no part of a WebSocket: write wss:// for one over TLS"));
-    }
-    if flags.starttls.is_some() && begins_secure {
-        return Err(
-            console.fail(Exit::Usage, "tls:// begins with TLS, and --starttls goes over to it: take one of them out")
-        );
-    }
-    if (flags.ca.is_some() || flags.pin.is_some()) && flags.starttls.is_none() && !begins_secure {
-        let why =
-            "--ca and --pin say who is trusted under TLS: write tls://, give --starttls, or --play with a transcript";
-        return Err(console.fail(Exit::Usage, why));
-    }
-    if flags.cert.is_some() && !flags.listen && flags.starttls.is_none() && !begins_secure {
-        let why = "--cert says who we are under TLS: write tls://, give --starttls, or --play with a transcript";
-        return Err(console.fail(Exit::Usage, why));
-    }
-    if flags.proxy.is_some() && protocol != Protocol::Tcp {
-        return Err(console.fail(Exit::Usage, &format!("a proxy leads to tcp addresses, and {address} is none")));
-    }
+    check_flags(flags, address, protocol).map_err(|why| console.fail(Exit::Usage, &why))?;
     if console.stdout_is_missing() {
         return Err(console.fail(Exit::CannotWrite, "cannot write what comes: standard output is closed"));
     }
@@ -113,6 +85,38 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
         .map_err(|error| console.fail(Exit::from(&error), &no_connection(&error, flags)))?;
     tell_attempts(&connected, console);
     converse(flags, address, connected, console)
+}
+
+/// Flags that mean nothing over this protocol, or beside each other.
+fn check_flags(flags: &Talk, address: &Address, protocol: Protocol) -> Result<(), String> {
+    let is_websocket = address.is_websocket();
+    let begins_secure = matches!(address.scheme, Some(Scheme::Tls | Scheme::Wss));
+    if (flags.broadcast || !flags.join.is_empty() || flags.ttl.is_some()) && protocol != Protocol::Udp {
+        let why = "--broadcast, --join and --ttl are for datagrams: write udp://HOST:PORT";
+        return Err(why.to_owned());
+    }
+    if flags.starttls.is_some() && protocol.keeps_bounds() {
+        return Err(format!("--starttls needs a stream, and {address} is none"));
+    }
+    if flags.starttls.is_some() && is_websocket {
+        return Err("--starttls is no part of a WebSocket: write wss:// for one over TLS".to_owned());
+    }
+    if flags.starttls.is_some() && begins_secure {
+        return Err("tls:// begins with TLS, and --starttls goes over to it: take one of them out".to_owned());
+    }
+    if (flags.ca.is_some() || flags.pin.is_some()) && flags.starttls.is_none() && !begins_secure {
+        let why =
+            "--ca and --pin say who is trusted under TLS: write tls://, give --starttls, or --play with a transcript";
+        return Err(why.to_owned());
+    }
+    if flags.cert.is_some() && !flags.listen && flags.starttls.is_none() && !begins_secure {
+        let why = "--cert says who we are under TLS: write tls://, give --starttls, or --play with a transcript";
+        return Err(why.to_owned());
+    }
+    if flags.proxy.is_some() && protocol != Protocol::Tcp {
+        return Err(format!("a proxy leads to tcp addresses, and {address} is none"));
+    }
+    Ok(())
 }
 
 fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Console) -> Result<Exit, Exit> {
@@ -361,14 +365,13 @@ fn listener_layers(flags: &Talk, address: &Address, console: &Console) -> Result
     Ok(layers)
 }
 
-fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Console) -> Result<Exit, Exit> {
-    let (gate, user) = (gate::gate(&flags.gate, console)?, gate::user(&flags.gate, console)?);
-    let request = Request { address: address.clone(), protocols: vec![protocol] };
-    let layers = listener_layers(flags, address, console)?;
+/// Binds what is listened on, and tells of it.
+fn bind(flags: &Talk, request: Request, is_plain: bool, console: &Console) -> Result<Bound, Exit> {
+    let over = request.address.scheme.map(Scheme::name);
     let mut bound = listen::bind(&[request], flags.family.family())
         .map_err(|error| console.fail(Exit::from(&error), &error.to_string()))?;
-    if !layers.is_plain() {
-        bound.sockets.iter_mut().for_each(|socket| socket.endpoint.over = address.scheme.map(Scheme::name));
+    if !is_plain {
+        bound.sockets.iter_mut().for_each(|socket| socket.endpoint.over = over);
     }
     for (socket, group) in bound.sockets.iter().flat_map(|socket| flags.join.iter().map(move |group| (socket, group))) {
         let is_v4 = matches!(&socket.endpoint.name, Name::Inet(address) if address.is_ipv4());
@@ -385,6 +388,14 @@ fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Co
     for notice in &bound.notices {
         console.note(notice);
     }
+    Ok(bound)
+}
+
+fn listen_once(flags: &Talk, address: &Address, protocol: Protocol, console: &Console) -> Result<Exit, Exit> {
+    let (gate, user) = (gate::gate(&flags.gate, console)?, gate::user(&flags.gate, console)?);
+    let request = Request { address: address.clone(), protocols: vec![protocol] };
+    let layers = listener_layers(flags, address, console)?;
+    let bound = bind(flags, request, layers.is_plain(), console)?;
     let mut options = options(flags);
     if !layers.is_plain() {
         (options.secure, options.our_end) = (Some(layers), OurEnd::WhenQuiet);

@@ -217,30 +217,34 @@ fn ask(flags: &Talk, address: &Address, protocol: Protocol, console: &Console) -
             asked = next;
             continue;
         }
-        return match came {
-            Probed::Answered => found(Exit::Done, "open", format!("udp {who}: open: it answered"), who),
-            Probed::Failed(error) => {
-                let exit = Exit::of(&error, Exit::CutShort);
-                found(exit, "unknown", format!("{who}: cannot ask: {}", words_of_sending(&error)), who)
-            }
-            _ if !over => {
-                std::thread::sleep(Duration::from_millis(50));
-                asked = match connect() {
-                    Ok(connected) => connected,
-                    Err(found) => return found,
-                };
-                continue;
-            }
-            Probed::Closed => found(Exit::Refused, "closed", format!("udp {who}: closed: nobody listens there"), who),
-            Probed::Unreachable(error) => {
-                let text = format!("udp {who}: cannot be reached: {}", words(&error));
-                found(Exit::Refused, "closed", text, who)
-            }
-            Probed::Silent => {
-                let (time, says) = (transcript::seconds(time), "over UDP that does not tell whether anybody listens");
-                found(Exit::TimedOut, "silent", format!("udp {who}: no answer within {time}; {says}"), who)
-            }
+        if over || matches!(came, Probed::Answered | Probed::Failed(_)) {
+            let (exit, state, text) = outcome(&came, &who, time);
+            return found(exit, state, text, who);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        asked = match connect() {
+            Ok(connected) => connected,
+            Err(found) => return found,
         };
+    }
+}
+
+/// What a probe over UDP found: the exit code, one word, and a line.
+fn outcome(came: &Probed, who: &str, time: Duration) -> (Exit, &'static str, String) {
+    match came {
+        Probed::Answered => (Exit::Done, "open", format!("udp {who}: open: it answered")),
+        Probed::Failed(error) => {
+            let exit = Exit::of(error, Exit::CutShort);
+            (exit, "unknown", format!("{who}: cannot ask: {}", words_of_sending(error)))
+        }
+        Probed::Closed => (Exit::Refused, "closed", format!("udp {who}: closed: nobody listens there")),
+        Probed::Unreachable(error) => {
+            (Exit::Refused, "closed", format!("udp {who}: cannot be reached: {}", words(error)))
+        }
+        Probed::Silent => {
+            let (time, says) = (transcript::seconds(time), "over UDP that does not tell whether anybody listens");
+            (Exit::TimedOut, "silent", format!("udp {who}: no answer within {time}; {says}"))
+        }
     }
 }
 
