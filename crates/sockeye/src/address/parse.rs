@@ -224,24 +224,7 @@ fn split_port(typed: &str, rest: &str) -> Result<(Host, u16), AddressError> {
         return Ok((Host::Loopback, port_of(typed, rest)?));
     }
     if let Some(bracketed) = rest.strip_prefix('[') {
-        let Some((inside, behind)) = bracketed.split_once(']') else {
-            return Err(AddressError::new(typed, "opens a bracket and never closes it", "write [::1]:9999"));
-        };
-        let Some(port) = behind.strip_prefix(':') else {
-            return Err(AddressError::new(typed, "has no port", format!("write [{inside}]:9999")));
-        };
-        let (ip, scope) = match inside.split_once('%') {
-            Some((ip, scope)) => (ip, scope_of(typed, scope)?),
-            None => (inside, 0),
-        };
-        let ip: Ipv6Addr = ip.parse().map_err(|_| {
-            AddressError::new(
-                typed,
-                format!("has `{inside}` in brackets"),
-                "only IPv6 addresses stand in brackets: [::1]:9999",
-            )
-        })?;
-        return Ok((Host::Ip(IpAddr::V6(ip), scope), port_of(typed, port)?));
+        return split_bracketed(typed, bracketed);
     }
     if let Some(wrong) = of_another_tool(typed).filter(|_| !typed.contains("://")) {
         return Err(wrong);
@@ -261,20 +244,7 @@ fn split_port(typed: &str, rest: &str) -> Result<(Host, u16), AddressError> {
         return Err(AddressError::new(typed, "has no port", help));
     };
     if host.contains(':') {
-        let scheme = &typed[..typed.len() - rest.len()];
-        // `::1:9999` is a whole IPv6 address as well; who writes it means the port.
-        let help = match (host.parse::<Ipv6Addr>(), rest.parse::<Ipv6Addr>()) {
-            (Ok(_), _) if port.parse::<u16>().is_ok() => format!("write {scheme}[{host}]:{port}"),
-            (_, Ok(_)) => format!("write {scheme}[{rest}]:9999"),
-            _ => {
-                let help = match rest.contains(',') {
-                    true => "write each address as a word of its own",
-                    false => "write [SCHEME://]HOST:PORT, and an IPv6 address in brackets: [::1]:9999",
-                };
-                return Err(AddressError::new(typed, "has more than one colon", help));
-            }
-        };
-        return Err(AddressError::new(typed, "looks like an IPv6 address without brackets", help));
+        return Err(with_colons(typed, rest, host, port));
     }
     if let Some(scheme) = Scheme::ALL.into_iter().find(|scheme| scheme.name().eq_ignore_ascii_case(host)) {
         let (name, help) =
@@ -282,28 +252,70 @@ fn split_port(typed: &str, rest: &str) -> Result<(Host, u16), AddressError> {
         return Err(AddressError::new(typed, format!("has the scheme `{name}` where the host stands"), help));
     }
     let port = port_of(typed, port)?;
-    let host = match host {
-        "" => Host::Every,
-        "*" => Host::Every,
+    Ok((host_of(typed, host)?, port))
+}
+
+/// What stands behind an opening bracket: an IPv6 address, and a port.
+fn split_bracketed(typed: &str, bracketed: &str) -> Result<(Host, u16), AddressError> {
+    let Some((inside, behind)) = bracketed.split_once(']') else {
+        return Err(AddressError::new(typed, "opens a bracket and never closes it", "write [::1]:9999"));
+    };
+    let Some(port) = behind.strip_prefix(':') else {
+        return Err(AddressError::new(typed, "has no port", format!("write [{inside}]:9999")));
+    };
+    let (ip, scope) = match inside.split_once('%') {
+        Some((ip, scope)) => (ip, scope_of(typed, scope)?),
+        None => (inside, 0),
+    };
+    let ip: Ipv6Addr = ip.parse().map_err(|_| {
+        AddressError::new(
+            typed,
+            format!("has `{inside}` in brackets"),
+            "only IPv6 addresses stand in brackets: [::1]:9999",
+        )
+    })?;
+    Ok((Host::Ip(IpAddr::V6(ip), scope), port_of(typed, port)?))
+}
+
+/// Why a host that has colons is none.
+fn with_colons(typed: &str, rest: &str, host: &str, port: &str) -> AddressError {
+    let scheme = &typed[..typed.len() - rest.len()];
+    // `::1:9999` is a whole IPv6 address as well; who writes it means the port.
+    let help = match (host.parse::<Ipv6Addr>(), rest.parse::<Ipv6Addr>()) {
+        (Ok(_), _) if port.parse::<u16>().is_ok() => format!("write {scheme}[{host}]:{port}"),
+        (_, Ok(_)) => format!("write {scheme}[{rest}]:9999"),
+        _ => {
+            let help = match rest.contains(',') {
+                true => "write each address as a word of its own",
+                false => "write [SCHEME://]HOST:PORT, and an IPv6 address in brackets: [::1]:9999",
+            };
+            return AddressError::new(typed, "has more than one colon", help);
+        }
+    };
+    AddressError::new(typed, "looks like an IPv6 address without brackets", help)
+}
+
+fn host_of(typed: &str, host: &str) -> Result<Host, AddressError> {
+    match host {
+        "" | "*" => Ok(Host::Every),
         _ => match host.parse::<IpAddr>() {
-            Ok(ip) => Host::Ip(ip, 0),
+            Ok(ip) => Ok(Host::Ip(ip, 0)),
             // The resolver takes 1234 for 0.0.4.210 (inet_aton(3)).
             Err(_) if host.bytes().all(|byte| byte.is_ascii_digit()) => {
                 let what = format!("has the number `{host}` for a host");
-                return Err(AddressError::new(typed, what, "write HOST:PORT, or the port alone"));
+                Err(AddressError::new(typed, what, "write HOST:PORT, or the port alone"))
             }
-            Err(_) if is_name(host) => Host::Name(host.to_owned()),
+            Err(_) if is_name(host) => Ok(Host::Name(host.to_owned())),
             Err(_) => {
                 let what = format!("has `{host}` for a host");
-                return Err(AddressError::new(
+                Err(AddressError::new(
                     typed,
                     what,
                     "a host is a name such as localhost, or an address such as 127.0.0.1",
-                ));
+                ))
             }
         },
-    };
-    Ok((host, port))
+    }
 }
 
 /// `7001,7004` or `7001-7003`.

@@ -187,31 +187,38 @@ fn meet(playable: &Playable, identity: &tls::Identity, chance: &mut Chance, mish
             }
         }
         now = now.after(Duration::from_micros(chance.below(50) as u64));
-        for index in [from, 1 - from] {
-            let Some(channel) = &hosts[index].channel else { continue };
-            let is_ready = match channel.wants() {
-                Interest::Read => wire.is_readable(index),
-                Interest::Write => wire.is_writable(index),
-                Interest::Nothing => false,
-            };
-            let broken = wire.is_broken(index);
-            if is_ready || broken && !channel.is_broken {
-                hosts[index].act(now, |channel, context| channel.ready(broken, context));
-                did = true;
-            }
-        }
-        for host in &mut hosts {
-            if host.channel.as_ref().and_then(Channel::wakes).is_some_and(|at| at <= now) {
-                host.act(now, Channel::wake);
-                did = true;
-            }
-        }
+        did |= act_on_ready(&mut hosts, &wire, from, now);
         if !did {
             let next = hosts.iter().filter_map(|host| host.channel.as_ref()?.wakes()).min();
             now = next.expect("something will happen").max(now);
         }
     }
     panic!("it does not end: {:?}", hosts.map(|host| host.channel));
+}
+
+/// Lets both ends act whose line is ready or whose time has come, one of them first; whether any did.
+fn act_on_ready(hosts: &mut [Host; 2], wire: &ImaginaryLine, first: usize, now: Moment) -> bool {
+    let mut did = false;
+    for index in [first, 1 - first] {
+        let Some(channel) = &hosts[index].channel else { continue };
+        let is_ready = match channel.wants() {
+            Interest::Read => wire.is_readable(index),
+            Interest::Write => wire.is_writable(index),
+            Interest::Nothing => false,
+        };
+        let broken = wire.is_broken(index);
+        if is_ready || broken && !channel.is_broken {
+            hosts[index].act(now, |channel, context| channel.ready(broken, context));
+            did = true;
+        }
+    }
+    for host in hosts.iter_mut() {
+        if host.channel.as_ref().and_then(Channel::wakes).is_some_and(|at| at <= now) {
+            host.act(now, Channel::wake);
+            did = true;
+        }
+    }
+    did
 }
 
 fn playables() -> Vec<Playable> {

@@ -352,25 +352,14 @@ impl Loop {
         let ServerSocket { target, version, fd, to } = match self.open_flow(&conversation) {
             Ok(opened) => opened,
             Err((kind, why)) => {
-                self.shared.add(self.worker);
-                let failure = Failure::other(kind, why);
-                self.shared.observe(Event::Failed { conversation: Some(conversation), failure });
-                let failure = Some(PairFailure::Kind(kind));
-                let outcome = Outcome { from_client: 0, from_server: 0, lost: 0, failure, is_cut: false };
-                self.shared.remove(self.worker, &outcome);
+                self.tell_no_server(conversation, kind, why);
                 return Ok(None);
             }
         };
         conversation.to = Some(Name::Inet(to));
         self.shared.observe(Event::Opened(conversation.clone()));
         self.shared.add(self.worker);
-        let network = &self.shared.options.network;
-        let impairment = if network.is_good() { Impairment::None } else { network.impairment(number) };
-        let faults = |faults: &Faults, direction| {
-            let is_bad = impairment == Impairment::Faults && !faults.is_none();
-            is_bad.then(|| Box::new(DatagramFaults::new(*faults, network.seed, number, direction)))
-        };
-        let (up, down) = (faults(&network.up, 1), faults(&network.down, 2));
+        let (up, down) = self.faults_of(number);
         let capture = self.shared.options.capture.clone();
         let own = getsockname(&fd).ok().filter(|_| capture.is_some());
         let own = own.and_then(|name| SocketAddr::try_from(name).ok()).map_or(Name::Unnamed, Name::Inet);
@@ -412,6 +401,27 @@ impl Loop {
         flows.by_peer.insert((near, peer), key);
         flows.by_age.push_back((key, self.now));
         Ok(Some(key))
+    }
+
+    /// No server answers: the conversation is over before it began.
+    fn tell_no_server(&self, conversation: Conversation, kind: Kind, why: String) {
+        self.shared.add(self.worker);
+        let failure = Failure::other(kind, why);
+        self.shared.observe(Event::Failed { conversation: Some(conversation), failure });
+        let failure = Some(PairFailure::Kind(kind));
+        let outcome = Outcome { from_client: 0, from_server: 0, lost: 0, failure, is_cut: false };
+        self.shared.remove(self.worker, &outcome);
+    }
+
+    /// What a bad network does to what each side of a flow says.
+    fn faults_of(&self, number: u64) -> (Option<Box<DatagramFaults>>, Option<Box<DatagramFaults>>) {
+        let network = &self.shared.options.network;
+        let impairment = if network.is_good() { Impairment::None } else { network.impairment(number) };
+        let faults = |faults: &Faults, direction| {
+            let is_bad = impairment == Impairment::Faults && !faults.is_none();
+            is_bad.then(|| Box::new(DatagramFaults::new(*faults, network.seed, number, direction)))
+        };
+        (faults(&network.up, 1), faults(&network.down, 2))
     }
 
     /// Whether the name of a flow's server leads elsewhere by now. One that still answers is a conversation, which stays where it is.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -69,16 +69,8 @@ pub fn listen(
         let (fd, client, sender) = match opened {
             Ok(opened) => opened,
             Err(Opening::Output(error)) => {
-                let (sent, received) = (0, options.progress.received());
-                let ending = Ending::OutputFailed(error);
-                return Listened::Talked(Outcome {
-                    ending,
-                    sent,
-                    received,
-                    unsent: Default::default(),
-                    dropped: 0,
-                    first_end: None,
-                });
+                let received = options.progress.received();
+                return Listened::Talked(Outcome { received, ..nothing_said(Ending::OutputFailed(error)) });
             }
             Err(Opening::Socket(error)) => return Listened::Failed(error),
         };
@@ -111,25 +103,11 @@ pub fn listen(
                 // With the one that opened it.
                 Outcome { received: options.progress.received() - received_before, ..outcome }
             }
-            Protocol::UnixSeqpacket => match Peer::with_end(fd.as_fd()) {
-                Ok(peer) => datagram::talk_with(&peer, &mut speech, input, sink, options),
-                Err(error) => nothing_said(Ending::Failed("cannot use the socket", error.into())),
-            },
-            _ => match secured(&fd, options) {
-                Ok(secure) => stream::talk_over(&fd, (secure.as_ref(), None), input, sink, options),
-                Err(ending) => nothing_said(ending),
-            },
-        };
-        let by = match (&outcome.ending, outcome.first_end) {
-            (Ending::Reset(_), _) => ClosedBy::Reset,
-            (Ending::TimedOut(_) | Ending::Idle(_), _) => ClosedBy::Timeout,
-            (Ending::Done | Ending::PeerEnded, Some(FirstEnd::Us)) => ClosedBy::Server,
-            (Ending::Done | Ending::PeerEnded, _) => ClosedBy::Client,
-            _ => ClosedBy::Server,
+            _ => talk_over(&fd, protocol, &mut speech, input, sink, options),
         };
         observer.observe(Event::Closed {
             conversation,
-            by,
+            by: closed_by(&outcome),
             from_client: outcome.received,
             from_server: outcome.sent,
             unjudged: 0,
@@ -144,13 +122,45 @@ pub fn listen(
     }
 }
 
+/// Talks to a client of a connection.
+fn talk_over(
+    fd: &OwnedFd,
+    protocol: Protocol,
+    speech: &mut Speech,
+    input: BorrowedFd<'_>,
+    sink: &mut Sink<'_>,
+    options: &TalkOptions,
+) -> Outcome {
+    if protocol == Protocol::UnixSeqpacket {
+        return match Peer::with_end(fd.as_fd()) {
+            Ok(peer) => datagram::talk_with(&peer, speech, input, sink, options),
+            Err(error) => nothing_said(Ending::Failed("cannot use the socket", error.into())),
+        };
+    }
+    match secured(fd, options) {
+        Ok(secure) => stream::talk_over(fd, (secure.as_ref(), None), input, sink, options),
+        Err(ending) => nothing_said(ending),
+    }
+}
+
+/// Who closed a conversation.
+fn closed_by(outcome: &Outcome) -> ClosedBy {
+    match (&outcome.ending, outcome.first_end) {
+        (Ending::Reset(_), _) => ClosedBy::Reset,
+        (Ending::TimedOut(_) | Ending::Idle(_), _) => ClosedBy::Timeout,
+        (Ending::Done | Ending::PeerEnded, Some(FirstEnd::Us)) => ClosedBy::Server,
+        (Ending::Done | Ending::PeerEnded, _) => ClosedBy::Client,
+        _ => ClosedBy::Server,
+    }
+}
+
 /// A conversation that ended before it began.
 fn nothing_said(ending: Ending) -> Outcome {
     Outcome { ending, sent: 0, received: 0, unsent: Default::default(), dropped: 0, first_end: None }
 }
 
 /// Begins TLS or a WebSocket, where there is to be any.
-fn secured(fd: &std::os::fd::OwnedFd, options: &TalkOptions) -> Result<Option<Secured>, Ending> {
+fn secured(fd: &OwnedFd, options: &TalkOptions) -> Result<Option<Secured>, Ending> {
     let Some(session) = options.secure.as_ref().and_then(|layers| layers.0.session()) else { return Ok(None) };
     let wait = limits::HANDSHAKE_WAIT;
     let begun = rustix::io::ioctl_fionbio(fd, true).map_err(|error| SecureError::Socket(error.into()));
@@ -189,11 +199,7 @@ fn ready(sockets: &[Socket]) -> io::Result<usize> {
 }
 
 /// Waits for a client. What a client did before it was accepted ends nothing.
-fn accept(
-    socket: &Socket,
-    options: &TalkOptions,
-    observer: &mut dyn Observer,
-) -> Result<(std::os::fd::OwnedFd, Name), Opening> {
+fn accept(socket: &Socket, options: &TalkOptions, observer: &mut dyn Observer) -> Result<(OwnedFd, Name), Opening> {
     let mut told = None;
     // Once for each kind of error; a pause, for it may stay.
     let mut pause = |error: Errno, time, observer: &mut dyn Observer| {
@@ -237,7 +243,7 @@ fn first_datagram(
     sink: &mut Sink<'_>,
     options: &TalkOptions,
     observer: &mut dyn Observer,
-) -> Result<(std::os::fd::OwnedFd, Sender), Opening> {
+) -> Result<(OwnedFd, Sender), Opening> {
     let mut buffer = vec![0; message::LARGEST];
     let opening = |error: Errno| Opening::Socket(error.into());
     // Rules may be others by now.
@@ -289,7 +295,7 @@ fn receive_any(socket: &Socket, buffer: &mut [u8]) -> Result<Option<(usize, Send
 }
 
 /// Has a socket hear its client only, where the system can tell clients apart; the client of a Unix socket is told apart by us.
-fn keep_to(socket: &Socket, sender: &Sender) -> Result<std::os::fd::OwnedFd, Errno> {
+fn keep_to(socket: &Socket, sender: &Sender) -> Result<OwnedFd, Errno> {
     if let Sender::Inet(client) = sender {
         connect(&socket.fd, client)?;
     }
