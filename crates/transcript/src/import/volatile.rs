@@ -9,144 +9,18 @@
 //! assert_eq!(with_holes(exact), open);
 //! ```
 
+mod dns;
+mod finder;
+
 use std::collections::HashMap;
 use std::ops::Range;
 
-use regex::Regex;
+use finder::{Finder, Kind};
 
 /// Shortest value that is looked for in what is said later.
 const SHORTEST: usize = 8;
 /// Values that are looked for, at most.
 const MOST: usize = 10_000;
-
-const DAY: &str = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)";
-const MONTH: &str = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)";
-const TIME: &str = "[0-9]{2}:[0-9]{2}:[0-9]{2}";
-const ZONE: &str = "(?: ?(?:GMT|UTC|Z|[+-][0-9]{2}:?[0-9]{2}))?";
-
-/// What kind of value it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Date,
-    /// In seconds, or milliseconds.
-    Since1970,
-    /// How long something took.
-    Duration,
-    Uuid,
-    Digest,
-    Id,
-}
-
-impl Kind {
-    fn words(self, length: usize) -> String {
-        match self {
-            Self::Date => "a date".to_owned(),
-            Self::Since1970 => "a time, counted since 1970".to_owned(),
-            Self::Duration => "how long it took".to_owned(),
-            Self::Uuid => "a UUID".to_owned(),
-            Self::Digest => match length {
-                32 => "an id, or a digest as long as MD5".to_owned(),
-                40 => "an id, or a digest as long as SHA-1".to_owned(),
-                64 => "an id, or a digest as long as SHA-256".to_owned(),
-                _ => "an id, or a digest".to_owned(),
-            },
-            Self::Id => "an id".to_owned(),
-        }
-    }
-
-    /// A date that is the same twice in a record need not be the next time.
-    fn is_said_again(self) -> bool {
-        !matches!(self, Self::Date | Self::Since1970 | Self::Duration)
-    }
-}
-
-/// Finds values that look as if they were new each time.
-struct Finder {
-    patterns: Vec<(Kind, Regex)>,
-}
-
-impl Finder {
-    /// `None` if an expression is wrong, which a test sees.
-    fn new() -> Option<Self> {
-        // None of them goes on from or into a longer word.
-        let whole = |pattern: &str| format!(r"(?-u:\b)({pattern})(?-u:\b)");
-        let dates = [
-            format!("{DAY},? [0-9]{{1,2}}[ -]{MONTH}[ -][0-9]{{2,4}},? {TIME}{ZONE}"),
-            format!("{DAY} {MONTH} [ 0-9][0-9] {TIME}(?: [A-Z]{{3,4}})? [0-9]{{4}}"),
-            format!("[0-9]{{1,2}}[ -]{MONTH}[ -][0-9]{{4}},? {TIME}{ZONE}"),
-            format!("[0-9]{{2}}/{MONTH}/[0-9]{{4}}:{TIME}(?: [+-][0-9]{{4}})?"),
-            "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?(?:Z| ?[+-][0-9]{2}:?[0-9]{2})?"
-                .to_owned(),
-            format!("{MONTH} [ 0-9][0-9] {TIME}"),
-            "(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])".to_owned(),
-            "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]+)?".to_owned(),
-        ];
-        let mut patterns: Vec<(Kind, String)> = dates.iter().map(|date| (Kind::Date, whole(date))).collect();
-        patterns.extend([
-            // As IMAP servers tell it: (0.002 + 0.000 + 0.001 secs).
-            (
-                Kind::Duration,
-                whole("[0-9]+[.][0-9]+(?: [+] [0-9]+[.][0-9]+)* ?(?:secs?|seconds?|s|msecs?|ms|milliseconds?)"),
-            ),
-            (Kind::Uuid, whole("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")),
-            // What is named as one.
-            (
-                Kind::Id,
-                concat!(
-                    r#"(?i-u)(?-u:\b)(?:e-?tag: *(?:w/)?"|(?:[a-z0-9_-]*(?:sess(?:ion)?|token|nonce|csrf|xsrf|request|trace|span|transaction|"#,
-                    r#"correlation|message|boundary|opaque|challenge)(?:[_-]?id)?|[sp]?sid|queued as|id)"?(?:=|: ?| ))"?<?"#,
-                    r#"([a-z0-9+/._~@-]*[0-9][a-z0-9+/._~@-]*=*)"#
-                )
-                .to_owned(),
-            ),
-            (Kind::Id, r"(?i-u:(?:set-)?cookie: )[^=; ]+=([A-Za-z0-9+/._~%-]{6,}=*)".to_owned()),
-            // As the ids of messages, and as POP3 greets.
-            (Kind::Id, "<([A-Za-z0-9._+$-]*[0-9]{5,}[A-Za-z0-9._+$-]*@[A-Za-z0-9.-]+)>".to_owned()),
-            (Kind::Digest, whole("(?:[0-9a-f]{16,128}|[0-9A-F]{16,128})")),
-            (Kind::Since1970, whole("1[5-9][0-9]{8}(?:[0-9]{3}|[.][0-9]{3,6})?")),
-            (Kind::Id, r"(?-u:\b)(eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)".to_owned()),
-            (Kind::Id, r"(?-u:\b)([A-Za-z0-9+/_-]{20,}={0,2})".to_owned()),
-        ]);
-        let patterns: Result<Vec<_>, _> =
-            patterns.into_iter().map(|(kind, pattern)| Regex::new(&pattern).map(|regex| (kind, regex))).collect();
-        patterns.ok().map(|patterns| Self { patterns })
-    }
-
-    /// Where such values stand in a payload, in their order.
-    fn find(&self, payload: &str) -> Vec<(Range<usize>, Kind)> {
-        let mut found: Vec<(Range<usize>, Kind)> = vec![];
-        for (kind, regex) in &self.patterns {
-            for captures in regex.captures_iter(payload) {
-                let Some(value) = captures.get(1).map(|value| value.range()) else { continue };
-                let is_free = found.iter().all(|(other, _)| value.end <= other.start || other.end <= value.start);
-                if is_free && looks_made(*kind, &payload[value.clone()]) {
-                    found.push((value, *kind));
-                }
-            }
-        }
-        found.sort_by_key(|(value, _)| value.start);
-        found
-    }
-}
-
-/// Whether a value of a kind is likely to be made by a program, and not by a person.
-fn looks_made(kind: Kind, value: &str) -> bool {
-    let has = |is: fn(&u8) -> bool| value.bytes().filter(is).count();
-    match kind {
-        Kind::Date | Kind::Since1970 | Kind::Duration | Kind::Uuid => true,
-        Kind::Digest => {
-            let digits = has(u8::is_ascii_digit);
-            digits > 0 && digits < value.len() || value.len() >= 32
-        }
-        // Words have few digits and letters of one kind; paths have slashes.
-        Kind::Id if value.len() >= 20 => {
-            has(u8::is_ascii_digit) >= 2
-                && has(u8::is_ascii_lowercase) + has(u8::is_ascii_uppercase) >= 2
-                && value.bytes().filter(|&byte| byte == b'/').count() * 8 <= value.len()
-        }
-        Kind::Id => value.len() >= 6 && has(u8::is_ascii_digit) >= 2,
-    }
-}
 
 /// A statement of one side that has text.
 struct Line<'a> {
@@ -183,7 +57,7 @@ pub fn with_holes(exact: &str) -> String {
     let mut at = 0;
     while let Some(line) = lines.get(at) {
         let Some(said) = Line::of(line) else {
-            match asked(&lines[at..], &mut names) {
+            match dns::asked(&lines[at..], &mut names) {
                 Some((both, count)) => {
                     text += &format!("# the id of the question, which comes back\n{both}");
                     at += count;
@@ -197,7 +71,7 @@ pub fn with_holes(exact: &str) -> String {
             continue;
         };
         at += 1;
-        let parts = kept(names.parts(said.payload, &finder), said.is_raw);
+        let parts = holes_that_end(names.parts(said.payload, &finder), said.is_raw);
         let mut remarks: Vec<String> = vec![];
         let mut written = said.head.to_owned();
         for part in &parts {
@@ -341,14 +215,14 @@ fn words(payload: &str) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// Holes that are heard again as they were said: each ends where the text behind it stands for the first time.
-fn kept(parts: Vec<Token<'_>>, is_raw: bool) -> Vec<Token<'_>> {
+fn holes_that_end(parts: Vec<Token<'_>>, is_raw: bool) -> Vec<Token<'_>> {
     if is_raw {
         return parts;
     }
-    let mut kept: Vec<Token<'_>> = Vec::with_capacity(parts.len());
+    let mut tokens: Vec<Token<'_>> = Vec::with_capacity(parts.len());
     for (at, part) in parts.iter().enumerate() {
         let Token::First(value, _) = part else {
-            kept.push(part.clone());
+            tokens.push(part.clone());
             continue;
         };
         let behind = match parts.get(at + 1) {
@@ -359,61 +233,10 @@ fn kept(parts: Vec<Token<'_>>, is_raw: bool) -> Vec<Token<'_>> {
         // The last text of a line is looked for from its end.
         let is_last = at + 2 >= parts.len();
         let is_found = behind.is_some_and(|text| is_last || format!("{value}{text}").find(text) == Some(value.len()));
-        let is_beside = matches!(kept.last(), Some(Token::First(..) | Token::Again(..)));
-        kept.push(if is_found && !is_beside { part.clone() } else { Token::Text(value) });
+        let is_beside = matches!(tokens.last(), Some(Token::First(..) | Token::Again(..)));
+        tokens.push(if is_found && !is_beside { part.clone() } else { Token::Text(value) });
     }
-    kept
-}
-
-/// Digits of so many bytes are of the head of a question to a name server, behind the length over a stream.
-const HEAD_DIGITS: usize = 14 * 3 - 1;
-
-/// A question to a name server and its answer, as their lines are written with a hole, and how many lines they take.
-fn asked(lines: &[&str], names: &mut Names) -> Option<(String, usize)> {
-    let (ours, more_ours, count) = message(lines, "C hex: ")?;
-    let (theirs, more_theirs, others) = message(&lines[count..], "S hex: ")?;
-    let (ours, theirs) = dns(&ours, &theirs, names)?;
-    let lines = [&[ours.as_str()], more_ours, &[theirs.as_str()], more_theirs].concat();
-    Some((lines.iter().map(|line| format!("{line}\n")).collect(), count + others))
-}
-
-/// The digits of a message in hex that stands first, the lines that it goes on in, and how many lines those are in all. In a stream a
-/// byte 0x0a ends a line of a record, wherever it stands: what is cut in its head is joined again.
-fn message<'a>(lines: &'a [&'a str], head: &str) -> Option<(String, &'a [&'a str], usize)> {
-    let mut digits = lines.first()?.strip_prefix(head)?.to_owned();
-    let ends = |line: &str| line.ends_with("0a");
-    let goes_on = |at: usize| ends(lines[at - 1]) && lines.get(at).is_some_and(|line| line.starts_with(head));
-    let joined = (1..).take_while(|&at| goes_on(at)).count() + 1;
-    let mut taken = 1;
-    while taken < joined && digits.len() < HEAD_DIGITS {
-        digits.push(' ');
-        digits += lines[taken].strip_prefix(head)?;
-        taken += 1;
-    }
-    Some((format!("{head}{digits}"), &lines[taken..joined], joined))
-}
-
-/// A question to a name server and its answer, which has the same id: two bytes, behind the length over a stream.
-fn dns(ours: &str, theirs: &str, names: &mut Names) -> Option<(String, String)> {
-    let (ours, theirs) = (ours.strip_prefix("C hex: ")?, theirs.strip_prefix("S hex: ")?);
-    let bytes = |digits: &str| -> Option<Vec<u8>> {
-        digits.split(' ').take(16).map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
-    };
-    let (question, answer) = (bytes(ours)?, bytes(theirs)?);
-    let at = [0, 2].into_iter().find(|&at| {
-        let (Some(question), Some(answer)) = (question.get(at..at + 12), answer.get(at..at + 12)) else { return false };
-        // One question, and nothing but perhaps what EDNS adds (RFC 1035, section 4.1.1; RFC 6891).
-        let asks = question[2] & 0xf8 == 0 && question[4..10] == [0, 1, 0, 0, 0, 0] && question[10] == 0;
-        asks && question[..2] == answer[..2] && answer[2] & 0xf8 == 0x80 && answer[4..6] == [0, 1]
-    })?;
-    let name = names.fresh("id");
-    let put = |digits: &str, hole: &str| {
-        let (head, rest) = digits.split_at(at * 3);
-        format!("{head}{hole}{}", &rest[5..])
-    };
-    let id: String = question[at..at + 2].iter().map(|byte| format!("{byte:02x}")).collect();
-    let ours = put(ours, &format!("{{{name}:2 bytes={id}}}"));
-    Some((format!("C hex: {ours}"), format!("S hex: {}", put(theirs, &format!("{{{name}}}")))))
+    tokens
 }
 
 #[cfg(test)]

@@ -1,11 +1,17 @@
 //! Payloads: text or hex with holes in it.
 
+mod hex;
+mod pattern_meant;
+
 use std::sync::Arc;
+
+use hex::hex_bytes;
+use pattern_meant::pattern_meant;
 
 use super::size::MOST;
 use super::{Hole, Pattern, Sample, Template, TemplatePart, TemplatePartKind};
 use crate::diagnostic::{Diagnostic, Span};
-use crate::number::{self, Number};
+use crate::number::Number;
 use crate::pattern::{MOST_BYTES, Regex};
 
 /// Where a payload stands: its line, and the column of its first character.
@@ -289,69 +295,6 @@ impl<'a> Reader<'a> {
         Ok(Sample { place: self.place(start, self.position), bytes })
     }
 
-    /// Pairs of digits up to a hole or the end of the line.
-    fn hex_run(&mut self) {
-        let start = self.position;
-        let mut bytes = Vec::new();
-        while let Some(&next) = self.characters.get(self.position) {
-            if next == '{' && self.hole_begins() {
-                break;
-            }
-            let from = self.position;
-            self.position += 1;
-            if matches!(next, ' ' | '\t') {
-                continue;
-            }
-            let pair = next.to_digit(16).zip(self.characters.get(self.position).and_then(|low| low.to_digit(16)));
-            if let Some((high, low)) = pair {
-                self.position += 1;
-                bytes.push((high * 16 + low) as u8);
-            } else {
-                let place = self.place(from, from + 1);
-                let message = if next == '0' && matches!(self.characters.get(self.position), Some('x' | 'X')) {
-                    "`0x` is no pair of hex digits".to_owned()
-                } else if next.is_ascii_hexdigit() {
-                    format!("`{next}` is half a byte")
-                } else {
-                    format!("`{next}` is not a hex digit")
-                };
-                self.findings.push(Diagnostic::error(place, message).help(self.hex_help(from)));
-                self.position = self.characters.len();
-            }
-        }
-        self.push(start, TemplatePartKind::Literal(bytes));
-    }
-
-    /// What to write where something else stands among the pairs.
-    fn hex_help(&self, at: usize) -> String {
-        let rest: String = self.characters[at..].iter().collect();
-        let before: String = self.characters[..at].iter().collect();
-        let lower = rest.to_ascii_lowercase();
-        if let Some((digits, _)) = lower.strip_prefix('{').and_then(|rest| rest.split_once('}'))
-            && let Ok(bytes) = hex_bytes(digits)
-            && !bytes.is_empty()
-        {
-            let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            return format!("write these bytes without braces: {}", pairs.join(" "));
-        }
-        let help = if lower.starts_with("0x") || lower.starts_with("\\x") {
-            "leave `0x` and `\\x` out: 01 ff"
-        } else if rest.starts_with([',', ':', ';', '-', '.', '|']) {
-            "pairs stand side by side or with spaces between them: 01 ff"
-        } else if rest.starts_with('#') || rest.starts_with("//") {
-            "a comment stands on a line of its own, behind a #"
-        } else if rest.starts_with(['"', '\'', '“']) {
-            "text stands on a `raw:` line: `C raw: text`"
-        } else if lower.starts_with('h') && before.ends_with(|c: char| c.is_ascii_hexdigit()) {
-            "leave the h out: 01 ff"
-        } else if rest.starts_with('{') {
-            "a hole begins with { and a name: {size:4 bytes}"
-        } else {
-            "write pairs of hex digits: 0a ff"
-        };
-        help.to_owned()
-    }
-
     fn push(&mut self, start: usize, kind: TemplatePartKind) {
         let place = self.place(start, self.position);
         // Single characters of text grow into one part; bytes from {0x…} stay apart so that columns stay true.
@@ -416,86 +359,6 @@ pub(super) fn name_length(characters: &[char]) -> usize {
         }
         _ => 0,
     }
-}
-
-/// Bytes from pairs of hex digits, spaces between them ignored.
-fn hex_bytes(text: &str) -> Result<Vec<u8>, String> {
-    let digits: Vec<char> = text.chars().filter(|c| !matches!(c, ' ' | '\t')).collect();
-    if let Some(wrong) = digits.iter().find(|c| !c.is_ascii_hexdigit()) {
-        return Err(format!("`{wrong}` is not a hex digit"));
-    }
-    if digits.len() % 2 == 1 {
-        return Err(format!("`{text}` has half a byte too many"));
-    }
-    let value = |c: char| c.to_digit(16).unwrap_or(0) as u8;
-    Ok(digits.chunks_exact(2).map(|pair| value(pair[0]) * 16 + value(pair[1])).collect())
-}
-
-/// What was probably meant by something that is no pattern.
-fn pattern_meant(name: &str, written: &str) -> Option<String> {
-    let lower = written.trim().to_ascii_lowercase();
-    let says = |pattern: &str| Some(format!("write `{{{name}:{pattern}}}`"));
-    let count = |unit: &str| {
-        let count = lower.strip_suffix(unit)?.trim();
-        (!count.is_empty() && count.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then(|| count.to_owned())
-    };
-    // `8hex`, `hex 4`, `4 digits`, `Hex`.
-    let digits: String = lower.chars().filter(char::is_ascii_digit).collect();
-    let letters: String = lower.chars().filter(char::is_ascii_alphabetic).collect();
-    let is_counted = lower.len() == digits.len() + letters.len() + lower.matches([' ', '*', '{', '}']).count();
-    match (letters.as_str(), digits.as_str()) {
-        ("hex" | "x", count) if is_counted && !count.is_empty() => return says(&format!("{count} hex")),
-        ("digits" | "digit" | "d", count) if is_counted && !count.is_empty() => {
-            return says(&format!("/[0-9]{{{count}}}/"));
-        }
-        ("hex", "") | ("varint", "") | ("int", "") | ("word", "") => return says(&letters),
-        _ => {}
-    }
-    match lower.as_str() {
-        _ if lower.starts_with("random ") || lower == "random" || lower == "uuid" => {
-            let what = lower.strip_prefix("random ").unwrap_or("uuid");
-            Some(format!("write `let {name} = random {what}` above, and `{{{name}}}` here"))
-        }
-        "" | "string" | "str" | "text" | "any" | "*" | ".*" | "all" | "line" | "char" | "chars" | "binary" => {
-            Some(format!("what takes anything has no pattern: `{{{name}}}`"))
-        }
-        "integer" | "number" | "num" | "digits" | "digit" | "uint" | "long" | "decimal" | "\\d+" | "\\d*" | "d" => {
-            says("int")
-        }
-        "float" | "double" | "real" => says(r"/-?[0-9]+\.[0-9]+/"),
-        "hexadecimal" | "x" | "0x" | "%x" | "hex digits" => says("hex"),
-        "leb128" | "uleb128" | "vlq" | "vint" | "uvarint" | "varuint" | "var_int" => says("varint"),
-        _ if number_meant(&lower).is_some() => says(number_meant(&lower)?),
-        "words" | "token" | "\\w+" | "\\s+" | "ident" | "identifier" => says("word"),
-        "bytes" | "byte" => says("8 bytes"),
-        _ if lower.starts_with("int:") || lower.starts_with("int|") => {
-            Some(format!("write `{{{name}:int={}}}`", &written.trim()[4..]))
-        }
-        _ if lower.starts_with("word:") || lower.starts_with("word|") => {
-            Some(format!("write `{{{name}:word={}}}`", &written.trim()[5..]))
-        }
-        _ => {
-            if let Some(count) = ["bytes", "byte", "octets", "octet", "b"].iter().find_map(|unit| count(unit))
-                && (count.bytes().all(|b| b.is_ascii_digit()) || lower.contains(' '))
-            {
-                return says(&format!("{count} bytes"));
-            }
-            let is_regex = lower.contains(['[', '+', '*', '\\', '^', '$', '(', '?', '|', '.']);
-            if is_regex && !lower.contains('/') { says(&format!("/{}/", written.trim())) } else { None }
-        }
-    }
-}
-
-/// The number that is meant by what other languages call it.
-fn number_meant(lower: &str) -> Option<&'static str> {
-    let is_low = lower.contains("le") || lower.starts_with('<');
-    let bare: String = lower.chars().filter(char::is_ascii_digit).collect();
-    let kind: String = lower.chars().filter(|c| c.is_ascii_alphabetic()).collect();
-    let kind = kind.trim_end_matches("be").trim_end_matches("le");
-    let is_kind = matches!(kind, "u" | "i" | "s" | "int" | "uint" | "intt" | "uintt" | "");
-    let bits: u32 = bare.parse().ok().filter(|_| is_kind)?;
-    let wanted = if is_low && bits > 8 { format!("u{bits}le") } else { format!("u{bits}") };
-    number::WORDS.into_iter().find(|word| *word == wanted)
 }
 
 #[cfg(test)]

@@ -1,0 +1,70 @@
+//! Patterns as other languages and tools write them, and how they are written here.
+
+use crate::number;
+
+/// What was probably meant by something that is no pattern.
+pub(super) fn pattern_meant(name: &str, written: &str) -> Option<String> {
+    let lower = written.trim().to_ascii_lowercase();
+    let says = |pattern: &str| Some(format!("write `{{{name}:{pattern}}}`"));
+    let count = |unit: &str| {
+        let count = lower.strip_suffix(unit)?.trim();
+        (!count.is_empty() && count.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then(|| count.to_owned())
+    };
+    // `8hex`, `hex 4`, `4 digits`, `Hex`.
+    let digits: String = lower.chars().filter(char::is_ascii_digit).collect();
+    let letters: String = lower.chars().filter(char::is_ascii_alphabetic).collect();
+    let is_counted = lower.len() == digits.len() + letters.len() + lower.matches([' ', '*', '{', '}']).count();
+    match (letters.as_str(), digits.as_str()) {
+        ("hex" | "x", count) if is_counted && !count.is_empty() => return says(&format!("{count} hex")),
+        ("digits" | "digit" | "d", count) if is_counted && !count.is_empty() => {
+            return says(&format!("/[0-9]{{{count}}}/"));
+        }
+        ("hex", "") | ("varint", "") | ("int", "") | ("word", "") => return says(&letters),
+        _ => {}
+    }
+    match lower.as_str() {
+        _ if lower.starts_with("random ") || lower == "random" || lower == "uuid" => {
+            let what = lower.strip_prefix("random ").unwrap_or("uuid");
+            Some(format!("write `let {name} = random {what}` above, and `{{{name}}}` here"))
+        }
+        "" | "string" | "str" | "text" | "any" | "*" | ".*" | "all" | "line" | "char" | "chars" | "binary" => {
+            Some(format!("what takes anything has no pattern: `{{{name}}}`"))
+        }
+        "integer" | "number" | "num" | "digits" | "digit" | "uint" | "long" | "decimal" | "\\d+" | "\\d*" | "d" => {
+            says("int")
+        }
+        "float" | "double" | "real" => says(r"/-?[0-9]+\.[0-9]+/"),
+        "hexadecimal" | "x" | "0x" | "%x" | "hex digits" => says("hex"),
+        "leb128" | "uleb128" | "vlq" | "vint" | "uvarint" | "varuint" | "var_int" => says("varint"),
+        _ if number_meant(&lower).is_some() => says(number_meant(&lower)?),
+        "words" | "token" | "\\w+" | "\\s+" | "ident" | "identifier" => says("word"),
+        "bytes" | "byte" => says("8 bytes"),
+        _ if lower.starts_with("int:") || lower.starts_with("int|") => {
+            Some(format!("write `{{{name}:int={}}}`", &written.trim()[4..]))
+        }
+        _ if lower.starts_with("word:") || lower.starts_with("word|") => {
+            Some(format!("write `{{{name}:word={}}}`", &written.trim()[5..]))
+        }
+        _ => {
+            if let Some(count) = ["bytes", "byte", "octets", "octet", "b"].iter().find_map(|unit| count(unit))
+                && (count.bytes().all(|b| b.is_ascii_digit()) || lower.contains(' '))
+            {
+                return says(&format!("{count} bytes"));
+            }
+            let is_regex = lower.contains(['[', '+', '*', '\\', '^', '$', '(', '?', '|', '.']);
+            if is_regex && !lower.contains('/') { says(&format!("/{}/", written.trim())) } else { None }
+        }
+    }
+}
+
+/// The number that is meant by what other languages call it.
+fn number_meant(lower: &str) -> Option<&'static str> {
+    let is_low = lower.contains("le") || lower.starts_with('<');
+    let bare: String = lower.chars().filter(char::is_ascii_digit).collect();
+    let kind: String = lower.chars().filter(|c| c.is_ascii_alphabetic()).collect();
+    let kind = kind.trim_end_matches("be").trim_end_matches("le");
+    let is_kind = matches!(kind, "u" | "i" | "s" | "int" | "uint" | "intt" | "uintt" | "");
+    let bits: u32 = bare.parse().ok().filter(|_| is_kind)?;
+    let wanted = if is_low && bits > 8 { format!("u{bits}le") } else { format!("u{bits}") };
+    number::WORDS.into_iter().find(|word| *word == wanted)
+}
