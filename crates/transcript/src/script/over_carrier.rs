@@ -2,7 +2,7 @@
 
 use crate::Side;
 use crate::carrier::Carrier;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Span};
 use crate::program::{self, First, Op, Program, StreamAction, matcher};
 use crate::syntax::Tls;
 use crate::values::Scratch;
@@ -25,6 +25,10 @@ pub(super) fn over_carrier(program: &Program, carrier: Carrier) -> Vec<Diagnosti
     findings
 }
 
+fn meaningless(place: Span, act: &str, carrier: &str) -> Diagnostic {
+    Diagnostic::error(place, format!("`{act}` has no meaning over {carrier}")).help("leave it out, or use TCP")
+}
+
 /// Datagrams have no beginning of a connection, no half-close and no reset.
 fn over_datagrams(program: &Program) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
@@ -37,10 +41,7 @@ fn over_datagrams(program: &Program) -> Vec<Diagnostic> {
             Op::Connect(_) => "connects",
             _ => continue,
         };
-        findings.push(
-            Diagnostic::error(*place, format!("`{act}` has no meaning over datagrams"))
-                .help("leave it out, or use TCP"),
-        );
+        findings.push(meaningless(*place, act, "datagrams"));
     }
     for choice in &program.choices {
         let end = choice.arms.iter().find(|arm| matches!(arm.first, First::Expect(StreamAction::Close)));
@@ -78,10 +79,7 @@ fn over_packets(program: &Program) -> Vec<Diagnostic> {
             Op::Connect(_) => "connects",
             _ => continue,
         };
-        findings.push(
-            Diagnostic::error(*place, format!("`{act}` has no meaning over packets of a Unix socket"))
-                .help("leave it out, or use TCP"),
-        );
+        findings.push(meaningless(*place, act, "packets of a Unix socket"));
     }
     findings
 }
