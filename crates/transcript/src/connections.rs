@@ -5,7 +5,7 @@ use crate::names::Roles;
 use crate::side::Side;
 use crate::syntax::{Act, FIRST, Statement, StatementKind, throughout};
 
-/// A bit for each connection that is open; none where no way leads.
+/// A bit for each connection that is open; none where no path leads.
 type Open = Option<u16>;
 
 fn bit(connection: u8) -> u16 {
@@ -86,13 +86,13 @@ impl Walk<'_> {
                 if *times == Some(1) { after } else { open }
             }
             StatementKind::Either { branches } => {
-                // That they begin over the same connection is looked at where loops have their ways too.
-                let ways: Vec<Open> = branches.iter().map(|branch| self.block(&branch.body, open, None)).collect();
-                self.meet(place, &ways)
+                // That they begin over the same connection is looked at where loops have their branches too.
+                let branches: Vec<Open> = branches.iter().map(|branch| self.block(&branch.body, open, None)).collect();
+                self.meet(place, &branches)
             }
             StatementKind::Choose { cases, .. } => {
-                let ways: Vec<Open> = cases.iter().map(|case| self.block(&case.body, open, None)).collect();
-                self.meet(place, &ways)
+                let branches: Vec<Open> = cases.iter().map(|case| self.block(&case.body, open, None)).collect();
+                self.meet(place, &branches)
             }
             StatementKind::AnyOrder { body } => self.block(body, open, Some(("in any order", connection))),
             StatementKind::Together { body } => self.block(body, open, Some(("together", connection))),
@@ -150,10 +150,10 @@ impl Walk<'_> {
         }
     }
 
-    /// What is open where ways meet.
-    fn meet(&mut self, place: Span, ways: &[Open]) -> Open {
-        // A way on which all has ended and nothing is opened again ends the play.
-        let mut going: Vec<u16> = ways.iter().copied().flatten().collect();
+    /// What is open where branches meet.
+    fn meet(&mut self, place: Span, branches: &[Open]) -> Open {
+        // A branch on which all has ended and nothing is opened again ends the play.
+        let mut going: Vec<u16> = branches.iter().copied().flatten().collect();
         if going.iter().any(|open| *open != 0) {
             going.retain(|open| *open != 0);
         }

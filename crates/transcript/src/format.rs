@@ -21,7 +21,7 @@ pub fn format(text: &str) -> String {
         if std::mem::take(&mut blank) {
             laid_out.push('\n');
         }
-        // What begins a way stands as far in as the block itself.
+        // What begins a branch stands as far in as the block itself.
         let chooses = open.last() == Some(&Block::Choose);
         let statement = statement(line, chooses);
         let is_way = match open.last() {

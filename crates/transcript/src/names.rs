@@ -59,8 +59,8 @@ enum State {
 
 /// What is known of the names where the reading stands. Names without an entry have no value on any path.
 ///
-/// A way through a fork is read on the same states, and what it changed is taken back behind it: a fork costs what its
-/// ways change, however many names there are.
+/// A branch of a fork is read on the same states, and what it changed is taken back behind it: a fork costs what its
+/// branches change, however many names there are.
 #[derive(Default)]
 struct States<'a> {
     known: HashMap<&'a str, State>,
@@ -68,7 +68,7 @@ struct States<'a> {
     changes: Vec<(&'a str, Option<State>)>,
 }
 
-/// The names that a way changed, each with what is known of it at the way's end.
+/// The names that a branch changed, each with what is known of it at the branch's end.
 type Changed<'a> = BTreeMap<&'a str, State>;
 
 impl<'a> States<'a> {
@@ -97,20 +97,20 @@ impl<'a> States<'a> {
         changed
     }
 
-    /// What is known where ways meet, in the order of the text; a name that a way left alone is there as it was before.
-    fn meet(&mut self, ways: &[Changed<'a>]) {
+    /// What is known where branches meet, in the order of the text; a name that a branch left alone is there as it was before.
+    fn meet(&mut self, branches: &[Changed<'a>]) {
         let mut all: BTreeMap<&'a str, Vec<(usize, State)>> = BTreeMap::new();
-        for (way, changed) in ways.iter().enumerate() {
+        for (branch, changed) in branches.iter().enumerate() {
             for (name, state) in changed {
-                all.entry(name).or_default().push((way, *state));
+                all.entry(name).or_default().push((branch, *state));
             }
         }
         for (name, changes) in all {
-            let untouched = if changes.len() < ways.len() { Some(self.of(name)) } else { None };
+            let untouched = if changes.len() < branches.len() { Some(self.of(name)) } else { None };
             let is_set = changes.iter().all(|(_, state)| matches!(state, State::Set(_)))
                 && untouched.is_none_or(|before| matches!(before, Some(State::Set(_))));
             let (first, state) = changes[0];
-            // The line is that of the first way that knows the name.
+            // The line is that of the first branch that knows the name.
             let before = untouched.flatten().filter(|_| first > 0);
             let (State::Set(line) | State::Maybe(line)) = before.unwrap_or(state);
             self.set(name, if is_set { State::Set(line) } else { State::Maybe(line) });
@@ -206,7 +206,7 @@ impl<'a> Resolver<'a> {
                 }
                 StatementKind::Choose { name, cases } => {
                     self.uses(name, states);
-                    // Where no value fits the play fails: every way that is gone on is one of these.
+                    // Where no value fits the play fails: every branch that is taken is one of these.
                     self.branches(cases.iter().map(|case| &case.body[..]), states);
                 }
                 StatementKind::Either { branches } => {
@@ -219,12 +219,12 @@ impl<'a> Resolver<'a> {
     /// Ways that exclude each other: behind them a name is what all of them agree on.
     fn branches(&mut self, bodies: impl IntoIterator<Item = &'a [Statement]>, states: &mut States<'a>) {
         let mark = states.changes.len();
-        let mut ways = Vec::new();
+        let mut branches = Vec::new();
         for body in bodies {
             self.block(body, states);
-            ways.push(states.take_back(mark));
+            branches.push(states.take_back(mark));
         }
-        states.meet(&ways);
+        states.meet(&branches);
     }
 
     /// A name whose value is new: where it is said first, it gets it.

@@ -23,7 +23,7 @@ mod watch;
 
 use std::time::Duration;
 
-use framing::Heard;
+use framing::LineEnding;
 pub use step::{Ending, Input, Next, Output, SAID_AHEAD, Step};
 use walk::{Stop, Walk};
 pub use watch::{Exchange, Exchanges, Watch};
@@ -32,7 +32,7 @@ use crate::moment::Moment;
 use crate::program::{Arm, First, Fork, Op, Pc, StreamAction};
 use crate::row::Row;
 use crate::script::Script;
-use crate::values::{Coming, Saved, Scratch};
+use crate::values::{PartialMatch, Saved, Scratch};
 use crate::verdict::Fault;
 
 /// One play of a script. Where it stands without live values and with nothing read in part, it owns no memory.
@@ -46,13 +46,13 @@ pub struct Play {
     /// Until when we pause.
     pause: Option<Moment>,
     /// How much longer than usual the next read may take.
-    patience: Duration,
+    extra_wait: Duration,
     /// Bytes that were left unconsumed, to tell whether new ones came.
     left: usize,
     /// Bytes of them that hold no line ending.
     scanned: usize,
     /// How far the messages that are no lines have come that may be the one that is coming.
-    coming: Vec<Coming>,
+    partial: Vec<PartialMatch>,
     /// Bytes of the file that is being said or heard.
     in_file: u64,
     /// How much of what is not a line had come when the wait began anew.
@@ -63,7 +63,7 @@ pub struct Play {
     saved: Option<Box<Saved>>,
     /// What we said last, for the account of a failure; its memory stays.
     said: Option<Box<Said>>,
-    heard: Heard,
+    line_ending: LineEnding,
     /// The last line ended by the gap: a lone line ending that comes now belongs to it.
     after_gap: bool,
     /// Inside `together`.
@@ -118,13 +118,13 @@ impl Play {
         } else {
             counters = vec![0; script.program.counters].into_boxed_slice();
         }
-        let mut coming = std::mem::take(&mut self.coming);
-        coming.clear();
+        let mut partial = std::mem::take(&mut self.partial);
+        partial.clear();
         let (mut said, after_gap) = (self.said.take(), self.after_gap);
         if let Some(said) = &mut said {
             said.line = 0;
         }
-        *self = Self { counters, coming, said, after_gap, row: row.cloned(), ..Self::default() };
+        *self = Self { counters, partial, said, after_gap, row: row.cloned(), ..Self::default() };
     }
 
     /// The values of a play that is over: their memory is of use for the next one, see [`Script::row_again`].
@@ -197,7 +197,7 @@ impl Play {
         self.bring(script, scratch);
         let ending = match &script.program.ops[self.pc] {
             Op::Expect(StreamAction::Reset) => self.part(script, self.pc, Ending::Done),
-            Op::Choice(_) if unread.is_empty() => match self.way_by_reset(script, scratch) {
+            Op::Choice(_) if unread.is_empty() => match self.branch_by_reset(script, scratch) {
                 Some(ending) => ending,
                 None if self.at_rest(script) && script.forgives_resets() => Ending::IdleReset,
                 None => Ending::Failed(Box::new(self.verdict(script, Fault::Reset, unread, scratch))),
@@ -211,8 +211,8 @@ impl Play {
         ending
     }
 
-    /// Where a choice of theirs has a way that begins with a reset: how the play ends there.
-    fn way_by_reset(&mut self, script: &Script, scratch: &mut Scratch) -> Option<Ending> {
+    /// Where a choice of theirs has a branch that begins with a reset: how the play ends there.
+    fn branch_by_reset(&mut self, script: &Script, scratch: &mut Scratch) -> Option<Ending> {
         let Op::Choice(index) = &script.program.ops[self.pc] else { return None };
         let choice = &script.program.choices[*index];
         let is_way =

@@ -41,7 +41,7 @@ pub struct Recording {
 }
 
 /// Bytes of a conversation that are kept to write it anew with the line ending that was seen most.
-const KEPT: usize = 16 * 1024 * 1024;
+const MOST_HELD: usize = 16 * 1024 * 1024;
 /// What each piece of it takes besides.
 const EACH: usize = size_of::<Event>() + 2 * size_of::<usize>();
 /// Bytes after which a record begins though none of them ended a line.
@@ -55,7 +55,8 @@ pub struct Recorder {
     writer: Writer,
     /// What was heard, to be written again if another line ending turns out to be the usual one.
     heard: Option<Vec<Event>>,
-    kept: usize,
+    /// Bytes that are held for that.
+    held: usize,
     /// Which connection is told of, and how many there were.
     over: u32,
     connections: u32,
@@ -94,7 +95,7 @@ impl Recorder {
     pub fn new(recording: Recording) -> Self {
         let writer = Writer::new(None);
         let (heard, after_cr) = (Some(vec![]), [false; 2]);
-        Self { recording, writer, heard, kept: 0, over: 0, connections: 0, lf: 0, crlf: 0, bare: 0, after_cr }
+        Self { recording, writer, heard, held: 0, over: 0, connections: 0, lf: 0, crlf: 0, bare: 0, after_cr }
     }
 
     /// A side opened a further connection, which has this number in the transcript (`C2`), or 1 for another first one. `port`
@@ -148,13 +149,13 @@ impl Recorder {
 
     fn write(&mut self, heard: Heard, size: usize) {
         let event = Event { over: self.over, heard };
-        self.kept = self.kept.saturating_add(size + EACH);
+        self.held = self.held.saturating_add(size + EACH);
         let has_ending = self.lf + self.crlf + self.bare > 0;
-        if self.writer.eol.is_none() && (has_ending || self.kept > UNDECIDED) {
+        if self.writer.eol.is_none() && (has_ending || self.held > UNDECIDED) {
             self.writer.eol = Some(self.usual());
         }
         self.writer.hear(&event, &self.recording);
-        if self.kept > KEPT {
+        if self.held > MOST_HELD {
             // Ports that are told from here on are not found.
             (self.heard, self.recording.ports) = (None, false);
         }

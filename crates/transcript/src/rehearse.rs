@@ -110,7 +110,7 @@ struct Incoming {
     /// The first byte of it that is not consumed.
     consumed: usize,
     /// What the other said and has not come yet.
-    coming: VecDeque<u8>,
+    in_flight: VecDeque<u8>,
     /// The other said its last.
     peer_done: bool,
     /// That was heard.
@@ -152,15 +152,15 @@ impl<'a> End<'a> {
             }
             let Some(length) = self.datagrams.pop_front() else { return false };
             incoming.buffer.clear();
-            incoming.buffer.extend(incoming.coming.drain(..length));
+            incoming.buffer.extend(incoming.in_flight.drain(..length));
             (incoming.consumed, self.holds_datagram) = (0, true);
             return true;
         }
-        if incoming.coming.is_empty() {
+        if incoming.in_flight.is_empty() {
             return false;
         }
-        let count = pieces(incoming.coming.len()).clamp(1, incoming.coming.len());
-        incoming.buffer.extend(incoming.coming.drain(..count));
+        let count = pieces(incoming.in_flight.len()).clamp(1, incoming.in_flight.len());
+        incoming.buffer.extend(incoming.in_flight.drain(..count));
         true
     }
 
@@ -308,7 +308,7 @@ fn turn<'a>(
     }
     let came = me.receive(pieces);
     let incoming = &mut me.incoming[me.on];
-    let ended = incoming.peer_done && incoming.coming.is_empty();
+    let ended = incoming.peer_done && incoming.in_flight.is_empty();
     let due = me.until.is_none_or(|until| now >= until);
     let first = me.said.is_empty() && me.until.is_none();
     let ends_now = ended && !incoming.half_closed;
@@ -335,7 +335,7 @@ fn turn<'a>(
 fn send(me: &End<'_>, other: &mut End<'_>, output: &Output) {
     let incoming = &mut other.incoming[me.on];
     if !me.is_over_datagrams() {
-        incoming.coming.extend(&output.bytes);
+        incoming.in_flight.extend(&output.bytes);
         return;
     }
     if !output.datagrams.is_empty() {
@@ -344,10 +344,10 @@ fn send(me: &End<'_>, other: &mut End<'_>, output: &Output) {
             other.datagrams.push_back(end - from);
             from = end;
         }
-        incoming.coming.extend(&output.bytes);
+        incoming.in_flight.extend(&output.bytes);
     }
     other.most.datagrams = other.most.datagrams.max(other.datagrams.len());
-    other.most.bytes = other.most.bytes.max(incoming.coming.len());
+    other.most.bytes = other.most.bytes.max(incoming.in_flight.len());
 }
 
 /// One end is done with its connection, and its play goes on over another one.
@@ -368,7 +368,7 @@ fn end(me: &mut End<'_>, other: &mut End<'_>, ending: Ending, now: Moment, scrat
     }
     let over_datagrams = me.is_over_datagrams();
     other.incoming.iter_mut().for_each(|incoming| incoming.peer_done = !over_datagrams);
-    let all_came = other.incoming[other.on].coming.is_empty();
+    let all_came = other.incoming[other.on].in_flight.is_empty();
     if over_datagrams && other.ending.is_none() && all_came && other.play.at_rest(other.script) {
         other.ending = Some(Ending::Left);
     }

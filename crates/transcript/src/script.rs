@@ -262,7 +262,7 @@ impl Script {
         &self.source
     }
 
-    /// The same with another patience.
+    /// The same with another time to wait.
     #[must_use]
     pub fn waiting(self, wait: Duration) -> Self {
         Self { wait: Some(wait), ..self }

@@ -6,7 +6,7 @@ use crate::diagnostic::{Diagnostic, Span};
 use crate::side::Side;
 use crate::syntax::{Act, Statement, StatementKind};
 
-/// Who has stopped sending, and over which connection; along any of the ways that lead here.
+/// Who has stopped sending, and over which connection; along any of the paths that lead here.
 type Silent = BTreeSet<(Side, u8)>;
 
 /// The lines of a side that has stopped sending.
@@ -58,8 +58,8 @@ impl Walk {
                     self.block(body, silent);
                 }
             }
-            StatementKind::Either { branches } => self.ways(branches.iter().map(|branch| &branch.body[..]), silent),
-            StatementKind::Choose { cases, .. } => self.ways(cases.iter().map(|case| &case.body[..]), silent),
+            StatementKind::Either { branches } => self.branches(branches.iter().map(|branch| &branch.body[..]), silent),
+            StatementKind::Choose { cases, .. } => self.branches(cases.iter().map(|case| &case.body[..]), silent),
             StatementKind::AnyOrder { body } | StatementKind::Together { body } | StatementKind::Maybe { body } => {
                 self.block(body, silent);
             }
@@ -74,12 +74,12 @@ impl Walk {
         }
     }
 
-    fn ways<'a>(&mut self, ways: impl Iterator<Item = &'a [Statement]>, silent: &mut Silent) {
+    fn branches<'a>(&mut self, branches: impl Iterator<Item = &'a [Statement]>, silent: &mut Silent) {
         let before = silent.clone();
         silent.clear();
-        for way in ways {
+        for branch in branches {
             let mut along = before.clone();
-            self.block(way, &mut along);
+            self.block(branch, &mut along);
             silent.append(&mut along);
         }
     }

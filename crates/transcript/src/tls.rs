@@ -1,5 +1,5 @@
 //! Where TLS has begun and where it has not: one that begins twice, or ends before it began, is refused before anything is
-//! played. What differs from way to way is told while it is played.
+//! played. What differs from branch to branch is told while it is played.
 
 use crate::diagnostic::Diagnostic;
 use crate::syntax::{MOST_CONNECTIONS, Statement, StatementKind, Tls, throughout};
@@ -9,7 +9,7 @@ use crate::syntax::{MOST_CONNECTIONS, Statement, StatementKind, Tls, throughout}
 enum State {
     Clear,
     Tls,
-    /// One of both: it differs from way to way.
+    /// One of both: it differs from branch to branch.
     Either,
 }
 
@@ -74,11 +74,11 @@ fn statement(statement: &Statement, mut states: States, findings: &mut Vec<Diagn
             block(body, states, findings);
         }
         kind => {
-            // Blocks whose lines all come once have one body, and choices one for each way.
-            let ways: Vec<States> = kind.bodies().map(|body| block(body, states, findings)).collect();
-            if let Some(first) = ways.first() {
-                let met = ways.iter().skip(1).fold(*first, |mut met, way| {
-                    met.iter_mut().zip(way).for_each(|(state, other)| *state = state.meet(*other));
+            // Blocks whose lines all come once have one body, and choices one for each branch.
+            let branches: Vec<States> = kind.bodies().map(|body| block(body, states, findings)).collect();
+            if let Some(first) = branches.first() {
+                let met = branches.iter().skip(1).fold(*first, |mut met, branch| {
+                    met.iter_mut().zip(branch).for_each(|(state, other)| *state = state.meet(*other));
                     met
                 });
                 return met;

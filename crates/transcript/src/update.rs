@@ -197,11 +197,11 @@ impl<'a> Old<'a> {
     /// The payload with its holes at these places.
     fn write(&self, came: &[u8], places: &[Option<Range<usize>>]) -> String {
         let (mut new, mut from, mut begins) = (String::new(), 0, 0);
-        let mut kept: Vec<(usize, &Range<usize>)> =
+        let mut found_holes: Vec<(usize, &Range<usize>)> =
             places.iter().enumerate().filter_map(|(index, place)| Some((index, place.as_ref()?))).collect();
         // Holes may have changed places.
-        kept.sort_by_key(|(index, place)| (place.start, place.end, *index));
-        for (index, place) in kept {
+        found_holes.sort_by_key(|(index, place)| (place.start, place.end, *index));
+        for (index, place) in found_holes {
             self.text(&mut new, begins.min(index)..index, &came[from..place.start], false);
             new.push_str(&self.written[index]);
             (from, begins) = (place.end, index + 1);

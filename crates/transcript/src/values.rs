@@ -40,7 +40,7 @@ pub struct Scratch {
     /// Where the captures of the line in hand begin and end in it.
     pub(crate) captured: Vec<Captured>,
     /// The messages that are no lines of which one is at hand; a play that must wait takes them with it.
-    pub(crate) coming: Vec<Coming>,
+    pub(crate) partial: Vec<PartialMatch>,
     /// Which of many messages are tried.
     pub(crate) found: Vec<usize>,
     /// Where answers of the fast path are put together; its length stays.
@@ -56,9 +56,9 @@ struct Values {
     used: usize,
 }
 
-/// A `raw` or `hex` message that may be the one that is coming.
+/// A `raw` or `hex` message that fits what has come so far.
 #[derive(Debug, Clone)]
-pub(crate) struct Coming {
+pub(crate) struct PartialMatch {
     /// Which of those that may come here.
     pub(crate) candidate: usize,
     /// Its length, once all of it is there: others may be longer.
@@ -79,7 +79,7 @@ pub(crate) struct Progress {
     /// The hole before it: its piece, and where it begins.
     pub(crate) open: Option<(usize, usize)>,
     /// The text does not begin before this byte.
-    pub(crate) upto: usize,
+    pub(crate) searched_to: usize,
     /// Where the search for a long one stands.
     pub(crate) seek: Option<Box<Seek>>,
     pub(crate) captured: Vec<Captured>,
@@ -302,11 +302,11 @@ impl Scratch {
         // Many values are not copied for each that changes.
         let may_stay = self.values.are_many() || self.values.are_tight();
         let unchanged = needs && (!self.changed || may_stay && self.has_any());
-        let kept = (needs && !unchanged && self.has_any()).then(|| self.values.exact());
+        let copy = (needs && !unchanged && self.has_any()).then(|| self.values.exact());
         std::mem::swap(&mut home.0, &mut self.values);
         self.changed = false;
         if !unchanged {
-            home.0 = kept?;
+            home.0 = copy?;
         }
         Some(home)
     }

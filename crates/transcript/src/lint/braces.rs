@@ -214,8 +214,8 @@ fn brace(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found {
     let (message, instead) = without_name(&inside)
         .or_else(|| with_sign_before(&inside, known))
         .or_else(|| with_name(&inside, known, doubled(payload, at, close)))?;
-    let kept = format!("{{0x7b}}{inside}}}");
-    Some((close + 1, message, format!("write `{instead}`; for text that is meant `{kept}`")))
+    let escaped = format!("{{0x7b}}{inside}}}");
+    Some((close + 1, message, format!("write `{instead}`; for text that is meant `{escaped}`")))
 }
 
 /// What is told of a brace, and what to write instead.
@@ -495,10 +495,10 @@ fn other_language(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found 
     };
     let written: String = rest.chars().take(length).collect();
     let code = sign as u32;
-    let kept = format!("{{0x{code:02x}}}{}", &written[1..]);
+    let escaped = format!("{{0x{code:02x}}}{}", &written[1..]);
     Some((
         at + length,
         format!("`{written}` is text: it is not the value of {name}"),
-        format!("write `{{{name}}}`; for text that is meant `{kept}`"),
+        format!("write `{{{name}}}`; for text that is meant `{escaped}`"),
     ))
 }

@@ -92,7 +92,7 @@ pub(super) fn escapes(payload: &Payload<'_>, is_bytes: bool, findings: &mut Vec<
 struct Word {
     begins: usize,
     /// What was looked at so far, and how far it was read as escapes and other characters.
-    upto: usize,
+    searched_to: usize,
     walked: usize,
     is_punctuation: bool,
     is_domain: bool,
@@ -101,19 +101,19 @@ struct Word {
 
 impl Word {
     fn at(begins: usize) -> Self {
-        let (upto, walked) = (begins, begins);
-        Self { begins, upto, walked, is_punctuation: true, is_domain: true, has_backslash: false }
+        let (searched_to, walked) = (begins, begins);
+        Self { begins, searched_to, walked, is_punctuation: true, is_domain: true, has_backslash: false }
     }
 
     fn grow(&mut self, payload: &Payload<'_>, to: usize) {
-        while self.upto < to {
-            match payload.text_at(self.upto) {
+        while self.searched_to < to {
+            match payload.text_at(self.searched_to) {
                 Some(c) if !c.is_whitespace() => {
                     self.is_punctuation &= !c.is_alphanumeric();
                     self.is_domain &= c.is_ascii_uppercase() || c.is_ascii_digit() || "-_.".contains(c);
-                    self.upto += 1;
+                    self.searched_to += 1;
                 }
-                _ => *self = Self::at(self.upto + 1),
+                _ => *self = Self::at(self.searched_to + 1),
             }
         }
         while self.walked < to {

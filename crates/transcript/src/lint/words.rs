@@ -25,8 +25,8 @@ pub(super) fn function_in_a_set(payload: &Payload<'_>, name: &str, findings: &mu
     };
     if is_one {
         let message = format!("`set` gives {name} these words, and computes nothing");
-        let kept = format!("{{0x{:02x}}}{}", text.as_bytes()[0], &text[1..]);
-        let help = format!("write `let {name} = {text}`; for text that is meant `set {name} = {kept}`");
+        let escaped = format!("{{0x{:02x}}}{}", text.as_bytes()[0], &text[1..]);
+        let help = format!("write `let {name} = {text}`; for text that is meant `set {name} = {escaped}`");
         findings.push(payload.warning(0, end, message, help));
     }
 }
@@ -44,9 +44,9 @@ pub(super) fn name_for_its_value(
     let bare = text.trim_matches(['(', ')', ' ', '$', '<', '>']);
     if payload.holes.is_empty() && known.contains(bare) {
         let message = format!("`{text}` is text: it is not the value of {bare}");
-        let kept = format!("{{0x{:02x}}}{}", text.as_bytes()[0], &text[1..]);
+        let escaped = format!("{{0x{:02x}}}{}", text.as_bytes()[0], &text[1..]);
         let key = if function.takes_key() { " KEY" } else { "" };
-        let help = format!("write `let {name} = {function}{key} {{{bare}}}`; for text that is meant `{kept}`");
+        let help = format!("write `let {name} = {function}{key} {{{bare}}}`; for text that is meant `{escaped}`");
         findings.push(payload.warning(0, end, message, help));
     }
 }
@@ -101,25 +101,27 @@ pub(super) fn statement(payload: &Payload<'_>, side: Side, blocks: &mut bool, fi
     *blocks |= matches!(first, "repeat" | "either" | "together" | "in");
     let message = format!("the {side} says `{text}` here: it is no statement");
     let hex = format!("{{0x{:02x}}}", first.bytes().next().unwrap_or_default());
-    let kept = format!("{hex}{}", text.trim_start().get(1..).unwrap_or_default());
-    findings.push(payload.warning(0, end, message, format!("{help}; text that is meant is `{letter}: {kept}`")));
+    let escaped = format!("{hex}{}", text.trim_start().get(1..).unwrap_or_default());
+    findings.push(payload.warning(0, end, message, format!("{help}; text that is meant is `{letter}: {escaped}`")));
 }
 
 /// What other languages and pages mean by a whole message: an empty line, anything, bytes.
 fn elsewhere(text: &str, letter: char) -> Option<(String, String)> {
-    let kept = || format!("{{0x{:02x}}}{}", text.as_bytes()[0], &text[1..]);
+    let escaped = || format!("{{0x{:02x}}}{}", text.as_bytes()[0], &text[1..]);
     let bare = text.trim_matches(['<', '>', '(', ')', '[', ']']);
     if bare.len() + 2 == text.len()
         && matches!(bare.to_ascii_lowercase().as_str(), "empty line" | "blank line" | "empty" | "blank")
     {
-        let help =
-            format!("an empty line is `{letter}:` and nothing behind it; text that is meant is `{letter}: {}`", kept());
+        let help = format!(
+            "an empty line is `{letter}:` and nothing behind it; text that is meant is `{letter}: {}`",
+            escaped()
+        );
         return Some((format!("`{text}` is said as it stands"), help));
     }
     if matches!(text, ".*" | ".+" | "/.*/" | "/.+/" | "^.*$" | "^.+$" | "(.*)" | "(.+)") {
         let help = format!(
             "where anything may stand, write `{{_}}`, or `{{_=example}}` so that it can be said; text that is meant is `{}`",
-            kept()
+            escaped()
         );
         return Some((format!("`{text}` is text: it takes nothing else"), help));
     }
@@ -137,7 +139,7 @@ fn elsewhere(text: &str, letter: char) -> Option<(String, String)> {
         let help = format!(
             "a regex stands in a hole: `{{_:/{}/}}`; text that is meant is `{}`",
             &text[1..text.len() - 1].replace('/', "\\x2f"),
-            kept()
+            escaped()
         );
         return Some((format!("`{text}` is text: it takes nothing else"), help));
     }
@@ -145,7 +147,7 @@ fn elsewhere(text: &str, letter: char) -> Option<(String, String)> {
         && text.len() > 4
         && let Some(hex) = bare_bytes(text)
     {
-        let help = format!("write `{letter} hex: {hex}`; text that is meant is `{}`", kept());
+        let help = format!("write `{letter} hex: {hex}`; text that is meant is `{}`", escaped());
         return Some((format!("`{text}` is said as it stands, letter by letter"), help));
     }
     None

@@ -32,7 +32,7 @@ impl Play {
             .enumerate()
             .map(|(rank, (index, matched, place))| {
                 let message = &script.program.messages[index];
-                // Many ways are listed, and few of them are read to their end.
+                // Many branches are listed, and few of them are read to their end.
                 let room = if rank < 16 { ROOM } else { ROOM / 16 };
                 let text = expected_text(script, message, scratch, &secrets, matched, room);
                 (Expected { awaited: Awaited::Message, line: message.place.line, text, matched }, matched, place)

@@ -31,7 +31,7 @@ impl Play {
     }
 
     /// Whether all lines have come of those that may come in any order.
-    pub(super) fn have_all_come(&self, order: &Order) -> bool {
+    fn have_all_come(&self, order: &Order) -> bool {
         self.counters[order.came] as usize == order.messages.len()
     }
 }
@@ -64,12 +64,12 @@ impl<W: Watch> Walk<'_, W> {
     /// Hears one of many text lines.
     fn any_line(&mut self, play: &mut Play, which: usize) -> Result<Pc, Stop> {
         let order = &self.script.program.orders[which];
-        let (text, next, heard, by_gap) = self.line(play)?;
-        let Some(index) = self.which_line(play, order, &self.rest()[..text]) else {
+        let line = self.line(play)?;
+        let Some(index) = self.which_line(play, order, &self.rest()[..line.text]) else {
             return Err(self.aside_or(play, |walk, play| walk.fail(play, Fault::Differs)));
         };
-        self.came(play, which, order.messages[index]);
-        self.take_line(play, text, next, heard, by_gap)?;
+        self.mark_heard(play, which, order.messages[index]);
+        self.take_line(play, line)?;
         Ok(play.pc)
     }
 
@@ -101,9 +101,9 @@ impl<W: Watch> Walk<'_, W> {
         let together = play.together;
         let candidate =
             |play: &Play, index: usize| (!play.has_come(order, index)).then(|| (order.messages[index], together));
-        match self.run_at_hand(play, order.messages.len(), Some(order), candidate)? {
+        match self.raw_at_hand(play, order.messages.len(), Some(order), candidate)? {
             Some((index, length)) => {
-                self.came(play, which, order.messages[index]);
+                self.mark_heard(play, which, order.messages[index]);
                 self.take(play, length, length)?;
                 Ok(play.pc)
             }
@@ -118,7 +118,7 @@ impl<W: Watch> Walk<'_, W> {
             let mut missing = (0..order.messages.len()).filter(|&index| !play.has_come(order, index));
             let may_be_its_own =
                 missing.any(|index| self.script.program.messages[order.messages[index]].begins_with_ending());
-            self.late_ending_before_run(play, may_be_its_own)?;
+            self.late_ending_before_raw(play, may_be_its_own)?;
         }
         let missing = |bits: Range<usize>| play.missing(order, bits);
         let Found { whole, may_become_longer } = match (self.script.carrier, self.datagram) {
@@ -134,7 +134,7 @@ impl<W: Watch> Walk<'_, W> {
             None => Err(self.fail(play, Fault::Differs)),
             Some((index, length)) => {
                 self.scratch.captured.clear();
-                self.came(play, which, order.messages[index]);
+                self.mark_heard(play, which, order.messages[index]);
                 self.take(play, length, length)?;
                 Ok(play.pc)
             }
@@ -142,8 +142,8 @@ impl<W: Watch> Walk<'_, W> {
     }
 
     /// Notes that a line came of those that may come in any order.
-    pub(super) fn came(&mut self, play: &mut Play, order: usize, message: usize) {
-        self.told(message);
+    pub(super) fn mark_heard(&mut self, play: &mut Play, order: usize, message: usize) {
+        self.note_heard(message);
         let order = &self.script.program.orders[order];
         // They were put down one behind the other.
         let bit = order.bit(message - order.messages[0]);

@@ -38,9 +38,9 @@ impl<'a, W: Watch> Walk<'a, W> {
                     Err(stop) => return stop,
                 };
             }
-            let Some((text, next, heard, by_gap)) = framed else { continue };
-            if matcher::line_matches(&program.messages[aside.message], &self.rest()[..text], self.scratch) {
-                return match self.take_line(play, text, next, heard, by_gap) {
+            let Some(line) = framed else { continue };
+            if matcher::line_matches(&program.messages[aside.message], &self.rest()[..line.text], self.scratch) {
+                return match self.take_line(play, line) {
                     Ok(()) => self.begin_aside(play, aside),
                     Err(stop) => stop,
                 };

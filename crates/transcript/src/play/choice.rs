@@ -1,7 +1,7 @@
 //! Where a play branches: by what the other side says or does, by our plan, or by a value.
 
 use super::expected::allowed;
-use super::framing::{Framed, Heard};
+use super::framing::{Framed, Line};
 use super::step::Ending;
 use super::walk::{Stop, Walk};
 use super::{Play, Watch};
@@ -9,7 +9,7 @@ use crate::program::{Arm, First, Fork, Op, Pc, PieceKind, Plan, StreamAction, ma
 use crate::verdict::Fault;
 
 impl<W: Watch> Walk<'_, W> {
-    /// Takes our way at a choice that is ours.
+    /// Takes our branch at a choice that is ours.
     #[inline(never)]
     pub(super) fn choose(&mut self, play: &mut Play, choice: usize, plan: &Plan) -> Pc {
         match (plan, &self.script.program.choices[choice].kind) {
@@ -31,24 +31,24 @@ impl<W: Watch> Walk<'_, W> {
                     }
                     None => 0,
                 };
-                let mut way = turns[0].0;
+                let mut branch = turns[0].0;
                 for (start, times) in turns {
                     if turn < *times {
-                        way = *start;
+                        branch = *start;
                         break;
                     }
                     turn -= times;
                 }
-                if let Some(place) = self.script.program.places.get(way) {
+                if let Some(place) = self.script.program.places.get(branch) {
                     self.watch.took(place.line);
                 }
-                way
+                branch
             }
             (Plan::Repeat { .. }, Fork::Either { branches, .. }) => branches[0],
         }
     }
 
-    /// Hears the first line at a choice of theirs and takes the first way that it fits.
+    /// Hears the first line at a choice of theirs and takes the first branch that it fits.
     pub(super) fn dispatch(&mut self, play: &mut Play, index: usize) -> Result<Pc, Stop> {
         self.owes_ending = false;
         let script = self.script;
@@ -60,13 +60,13 @@ impl<W: Watch> Walk<'_, W> {
         let nothing = self.rest().is_empty() && !self.datagram;
         if choice.has_text
             && !nothing
-            && let Some((text, next, heard)) = self.line_at_hand(play)
-            && let Some(pc) = self.take_way(play, &choice.arms, text, next, heard)?
+            && let Some(line) = self.line_at_hand(play)
+            && let Some(pc) = self.take_arm(play, &choice.arms, line)?
         {
             return Ok(pc);
         }
         if play.since.is_none() {
-            play.patience += choice.patience;
+            play.extra_wait += choice.extra_wait;
             self.begin_waiting(play);
         }
         if self.is_over() || !choice.has_lines {
@@ -76,27 +76,24 @@ impl<W: Watch> Walk<'_, W> {
             return Err(self.wait(play));
         }
         if !choice.has_text {
-            return self.dispatch_run(play, &choice.arms);
+            return self.dispatch_raw(play, &choice.arms);
         }
         if self.datagram && choice.arms.iter().any(|arm| arm.together) {
             return self.dispatch_datagram(play, index);
         }
-        let (text, next, heard, by_gap) = match self.line(play) {
+        let line = match self.line(play) {
             Err(Stop::More) if self.is_over() => return self.end_at(play, index),
             framed => framed?,
         };
-        match self.take_way(play, &choice.arms, text, next, heard)? {
-            Some(pc) => {
-                play.after_gap = by_gap;
-                Ok(pc)
-            }
+        match self.take_arm(play, &choice.arms, line)? {
+            Some(pc) => Ok(pc),
             None => Err(self.aside_or(play, |walk, play| walk.fail(play, Fault::Differs))),
         }
     }
 
-    /// A datagram at a choice where some way begins with a part of one: each way sees the line that it would get.
+    /// A datagram at a choice where some branch begins with a part of one: each branch sees the line that it would get.
     #[inline(never)]
-    pub(super) fn dispatch_datagram(&mut self, play: &mut Play, index: usize) -> Result<Pc, Stop> {
+    fn dispatch_datagram(&mut self, play: &mut Play, index: usize) -> Result<Pc, Stop> {
         let script = self.script;
         let arms = &script.program.choices[index].arms;
         let around = play.together;
@@ -105,9 +102,9 @@ impl<W: Watch> Walk<'_, W> {
             play.together = around || arm.together;
             let framed = self.frame_datagram(play);
             play.together = around;
-            let (text, next, heard) = match framed {
-                Framed::Line { text, next, heard, .. } if text <= script.longest_line => (text, next, heard),
-                Framed::Line { .. } => {
+            let line = match framed {
+                Framed::Line(line) if line.text <= script.longest_line => line,
+                Framed::Line(_) => {
                     wrong = wrong.or(Some(Fault::TooLong { most: script.longest_line }));
                     continue;
                 }
@@ -118,7 +115,7 @@ impl<W: Watch> Walk<'_, W> {
                 Framed::Part | Framed::Ended => continue,
             };
             // A datagram of several lines has more behind the first one, and one of a single line has not.
-            let is_more = next < self.rest().len();
+            let is_more = line.next < self.rest().len();
             let fits = match script.program.ops.get(arm.pc + 1) {
                 _ if !arm.together => !is_more,
                 Some(Op::Apart) => !is_more,
@@ -129,27 +126,20 @@ impl<W: Watch> Walk<'_, W> {
             if !fits {
                 continue;
             }
-            if let Some(pc) = self.take_way(play, std::slice::from_ref(arm), text, next, heard)? {
+            if let Some(pc) = self.take_arm(play, std::slice::from_ref(arm), line)? {
                 return Ok(pc);
             }
         }
         Err(self.aside_or(play, |walk, play| walk.fail(play, wrong.unwrap_or(Fault::Differs))))
     }
 
-    /// Takes the first way whose line fits what came.
-    pub(super) fn take_way(
-        &mut self,
-        play: &mut Play,
-        arms: &[Arm],
-        text: usize,
-        next: usize,
-        heard: Heard,
-    ) -> Result<Option<Pc>, Stop> {
-        let line = &self.rest()[..text];
+    /// Takes the first branch whose line fits what came.
+    fn take_arm(&mut self, play: &mut Play, arms: &[Arm], line: Line) -> Result<Option<Pc>, Stop> {
+        let bytes = &self.rest()[..line.text];
         for arm in arms {
             let First::Line(index) = arm.first else { continue };
             let message = &self.script.program.messages[index];
-            if !allowed(play, &arm.path) || !matcher::line_matches(message, line, self.scratch) {
+            if !allowed(play, &arm.path) || !matcher::line_matches(message, bytes, self.scratch) {
                 continue;
             }
             if !arm.path.is_empty() {
@@ -157,21 +147,21 @@ impl<W: Watch> Walk<'_, W> {
                 self.follow(play, &arm.path)?;
                 self.scratch.captured = captured;
             }
-            self.take_line(play, text, next, heard, false)?;
-            return Ok(Some(self.behind(play, arm.pc, index)));
+            self.take_line(play, line)?;
+            return Ok(Some(self.behind_line(play, arm.pc, index)));
         }
         Ok(None)
     }
 
-    /// Where the way goes on behind a line that was heard.
-    pub(super) fn behind(&mut self, play: &mut Play, pc: Pc, message: usize) -> Pc {
+    /// Where the play goes on behind a line that was heard.
+    fn behind_line(&mut self, play: &mut Play, pc: Pc, message: usize) -> Pc {
         match &self.script.program.ops[pc] {
             Op::AnyOrder(order) => {
-                self.came(play, *order, message);
+                self.mark_heard(play, *order, message);
                 pc
             }
             _ => {
-                self.told(message);
+                self.note_heard(message);
                 pc + 1
             }
         }
@@ -179,13 +169,13 @@ impl<W: Watch> Walk<'_, W> {
 
     /// The same for `raw` and `hex` messages.
     #[inline(never)]
-    pub(super) fn dispatch_run(&mut self, play: &mut Play, arms: &[Arm]) -> Result<Pc, Stop> {
+    fn dispatch_raw(&mut self, play: &mut Play, arms: &[Arm]) -> Result<Pc, Stop> {
         let candidate = |play: &Play, index: usize| {
             let arm = &arms[index];
             let First::Line(message) = arm.first else { return None };
             allowed(play, &arm.path).then_some((message, play.together || arm.together))
         };
-        let Some((index, length)) = self.run_at_hand(play, arms.len(), None, candidate)? else {
+        let Some((index, length)) = self.raw_at_hand(play, arms.len(), None, candidate)? else {
             return Err(self.fail(play, Fault::Differs));
         };
         let arm = &arms[index];
@@ -194,14 +184,14 @@ impl<W: Watch> Walk<'_, W> {
         self.scratch.captured = captured;
         self.take(play, length, length)?;
         match arm.first {
-            First::Line(message) => Ok(self.behind(play, arm.pc, message)),
+            First::Line(message) => Ok(self.behind_line(play, arm.pc, message)),
             _ => Ok(arm.pc),
         }
     }
 
-    /// The end of their stream at a choice: a way that begins with it, or leaving where one may.
+    /// The end of their stream at a choice: a branch that begins with it, or leaving where one may.
     #[inline(never)]
-    pub(super) fn end_at(&mut self, play: &mut Play, index: usize) -> Result<Pc, Stop> {
+    fn end_at(&mut self, play: &mut Play, index: usize) -> Result<Pc, Stop> {
         let script = self.script;
         let choice = &script.program.choices[index];
         for arm in &choice.arms {
@@ -250,10 +240,10 @@ impl<W: Watch> Walk<'_, W> {
             PieceKind::Value(slot) => self.scratch.value(*slot).unwrap_or_default(),
             PieceKind::Capture { .. } | PieceKind::Same { .. } => &[],
         };
-        match table.ways.get(value).copied().or(table.otherwise) {
-            Some(way) => {
-                self.watch.took(self.script.program.places[way].line);
-                Ok(way)
+        match table.cases.get(value).copied().or(table.otherwise) {
+            Some(case) => {
+                self.watch.took(self.script.program.places[case].line);
+                Ok(case)
             }
             None => {
                 let received = value.to_vec();

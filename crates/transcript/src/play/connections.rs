@@ -35,9 +35,9 @@ impl Play {
         self.on = connection;
         (self.left, self.scanned, self.since) = (0, 0, None);
         self.after_gap = false;
-        self.patience = Duration::ZERO;
+        self.extra_wait = Duration::ZERO;
         self.gained = 0;
-        self.coming.clear();
+        self.partial.clear();
     }
 
     /// Whether something is played behind the end of a connection.
@@ -52,7 +52,7 @@ impl Play {
                 Op::Connect(_) => return true,
                 Op::On(connection) => return self.is_open(*connection),
                 Op::Pause(_)
-                | Op::Patience(_)
+                | Op::ExtraWait(_)
                 | Op::Set { .. }
                 | Op::Let { .. }
                 | Op::Enter(_)
@@ -133,7 +133,7 @@ impl<W: Watch> Walk<'_, W> {
                 port
             }
         };
-        let wait = self.script.wait.map(|wait| wait + play.patience);
+        let wait = self.script.wait.map(|wait| wait + play.extra_wait);
         play.changed ^= 1 << connection;
         play.secret &= !(1 << connection);
         play.cross(connection);

@@ -1,4 +1,4 @@
-//! Where a play stands: what may come there, and which ways its counters leave open.
+//! Where a play stands: what may come there, and which branches its counters leave open.
 
 use super::Play;
 use crate::program::{Arm, First, Op, Pc, Step as PathStep, StreamAction};
@@ -39,13 +39,13 @@ pub(super) fn expected_actions(script: &Script, play: &Play) -> Vec<(StreamActio
     }
 }
 
-/// The ways of a choice that the other side may go. What must not come is waited for only to be told.
+/// The branches of a choice that the other side may take. What must not come is waited for only to be told.
 fn right_arms<'s>(script: &'s Script, play: &'s Play, choice: usize) -> impl Iterator<Item = &'s Arm> {
     let arms = script.program.choices[choice].arms.iter();
     arms.filter(|arm| allowed(play, &arm.path) && !script.program.is_forbidden(arm.pc))
 }
 
-/// Whether the counters let a play go this way.
+/// Whether the counters let a play take this branch.
 pub(super) fn allowed(play: &Play, path: &[PathStep]) -> bool {
     path.iter().all(|step| match step {
         PathStep::Again { counter, times, more } => (play.counters[*counter] + 1 < *times) == *more,

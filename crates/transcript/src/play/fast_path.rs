@@ -1,7 +1,7 @@
 //! The fast path of the player: a batch of lines that each have a known answer is answered in one loop. Whatever is
 //! out of the ordinary is left to the walk, and what is left behind is what the walk would have left.
 
-use super::framing::Heard;
+use super::framing::LineEnding;
 use super::say::MOST_SHOWN;
 use super::step::SAID_AHEAD;
 use super::walk::Walk;
@@ -16,20 +16,25 @@ impl<W: Watch> Walk<'_, W> {
     /// Answers as many whole lines as begin a known exchange, where there are such.
     #[inline(always)]
     pub(super) fn take_fast_path(&mut self, play: &mut Play, fast_path: &FastPath) {
-        match &fast_path.own {
+        match &fast_path.bookkeeping {
             None => self.answer_batch::<false>(play, fast_path, &Bookkeeping::default()),
-            Some(own) => self.fast_path_with_bookkeeping(play, fast_path, own),
+            Some(bookkeeping) => self.fast_path_with_bookkeeping(play, fast_path, bookkeeping),
         }
     }
 
     /// The same, where there is more to an exchange than its answer: apart, so that each of the two has the registers.
     #[inline(never)]
-    pub(super) fn fast_path_with_bookkeeping(&mut self, play: &mut Play, fast_path: &FastPath, own: &Bookkeeping) {
-        self.answer_batch::<true>(play, fast_path, own);
+    pub(super) fn fast_path_with_bookkeeping(
+        &mut self,
+        play: &mut Play,
+        fast_path: &FastPath,
+        bookkeeping: &Bookkeeping,
+    ) {
+        self.answer_batch::<true>(play, fast_path, bookkeeping);
     }
 
     #[inline(always)]
-    fn answer_batch<const MORE: bool>(&mut self, play: &mut Play, fast_path: &FastPath, own: &Bookkeeping) {
+    fn answer_batch<const MORE: bool>(&mut self, play: &mut Play, fast_path: &FastPath, bookkeeping: &Bookkeeping) {
         let script = self.script;
         let input = self.input;
         let rest = &input.bytes[self.at..];
@@ -38,33 +43,33 @@ impl<W: Watch> Walk<'_, W> {
         }
         let takes_crlf = matches!(script.eol, Eol::Any | Eol::CrLf);
         let takes_lf = matches!(script.eol, Eol::Any | Eol::Lf);
-        let turn = own.turn.as_ref().filter(|_| MORE);
+        let turn = bookkeeping.turn.as_ref().filter(|_| MORE);
         // The exchange that leaves the loop is the walk's.
-        let all = match own.count {
+        let all = match bookkeeping.count {
             Some(count) if MORE => count.last.saturating_sub(play.counters[count.counter]),
             _ => 0,
         };
         let mut done = 0;
-        let mut turns = turn.map_or(0, |turn| play.counters[turn.tour]);
+        let mut turns = turn.map_or(0, |turn| play.counters[turn.counter]);
         let mut answers = Answers::begin(self.scratch, &mut self.output.bytes, &script.program.messages);
-        let (mut begin, mut last) = (0, Heard::Nothing);
+        let (mut begin, mut last) = (0, LineEnding::Nothing);
         // The last answer that says something, where it begins in the output, and what it answers.
-        let mut answered: Option<(&Answer, usize, Heard)> = None;
+        let mut answered: Option<(&Answer, usize, LineEnding)> = None;
         // What an earlier look found no ending in is passed over.
         let mut from = play.scanned;
         while let Some(found) = rest.get(from..).and_then(line_feed) {
             let end = from + found;
             let line = &rest[begin..end];
-            let (text, heard) = match line {
-                [.., b'\r'] if takes_crlf => (line.len() - 1, Heard::CrLf),
-                _ if takes_lf => (line.len(), Heard::Lf),
+            let (text, ending) = match line {
+                [.., b'\r'] if takes_crlf => (line.len() - 1, LineEnding::CrLf),
+                _ if takes_lf => (line.len(), LineEnding::Lf),
                 _ => break,
             };
             if line.len() > script.longest_line || answers.length() >= SAID_AHEAD {
                 break;
             }
             if MORE {
-                if own.count.is_some() && done == all {
+                if bookkeeping.count.is_some() && done == all {
                     break;
                 }
                 if let Some(turn) = turn {
@@ -72,30 +77,30 @@ impl<W: Watch> Walk<'_, W> {
                 }
             }
             let start = if MORE { answers.length() } else { 0 };
-            let Some(answer) = answers.exchange::<MORE>(&fast_path.exchanges, &rest[begin..], text, heard) else {
+            let Some(answer) = answers.exchange::<MORE>(&fast_path.exchanges, &rest[begin..], text, ending) else {
                 break;
             };
             if MORE {
                 done += 1;
                 turns = turns.wrapping_add(1);
                 if !answer.lines.is_empty() {
-                    answered = Some((answer, start, heard));
+                    answered = Some((answer, start, ending));
                 }
             }
             self.watch.heard(answer.heard, input.now);
             answer.lines.iter().for_each(|&line| self.watch.said(line, input.now));
-            (begin, from, last) = (end + 1, end + 1, heard);
+            (begin, from, last) = (end + 1, end + 1, ending);
         }
         answers.end();
         if begin == 0 {
             return;
         }
         if MORE {
-            self.keep_books(play, own, (done, turns), answered);
+            self.keep_books(play, bookkeeping, (done, turns), answered);
         }
         self.at += begin;
         self.owes_ending = false;
-        (play.heard, play.since, play.patience) = (last, None, std::time::Duration::ZERO);
+        (play.line_ending, play.since, play.extra_wait) = (last, None, std::time::Duration::ZERO);
         (play.scanned, play.gained) = (0, 0);
     }
 
@@ -105,22 +110,22 @@ impl<W: Watch> Walk<'_, W> {
     fn keep_books(
         &mut self,
         play: &mut Play,
-        own: &Bookkeeping,
+        bookkeeping: &Bookkeeping,
         (done, turns): (u32, u32),
-        answered: Option<(&Answer, usize, Heard)>,
+        answered: Option<(&Answer, usize, LineEnding)>,
     ) {
-        if let Some(count) = own.count {
+        if let Some(count) = bookkeeping.count {
             play.counters[count.counter] += done;
         }
-        if let Some(turn) = &own.turn {
-            play.counters[turn.tour] = turns;
+        if let Some(turn) = &bookkeeping.turn {
+            play.counters[turn.counter] = turns;
             // Another of its defaults was there before, so that there is room.
             let _ = turn.slot.map(|slot| self.scratch.set(slot, turn.default(turns.wrapping_sub(1))));
         }
         if self.script.keep_said
-            && let Some((answer, start, heard)) = answered
+            && let Some((answer, start, ending)) = answered
         {
-            let is_crlf = matches!((self.script.eol, heard), (Eol::CrLf, _) | (Eol::Any, Heard::CrLf));
+            let is_crlf = matches!((self.script.eol, ending), (Eol::CrLf, _) | (Eol::Any, LineEnding::CrLf));
             self.last = last_line(&self.output.bytes, start, 1 + usize::from(is_crlf), &answer.lines);
         }
     }
@@ -176,7 +181,7 @@ impl<'w> Answers<'w> {
         exchanges: &'r [KnownExchange],
         bytes: &[u8],
         length: usize,
-        heard: Heard,
+        ending: LineEnding,
     ) -> Option<&'r Answer> {
         let line = &bytes[..length];
         for exchange in exchanges {
@@ -185,7 +190,7 @@ impl<'w> Answers<'w> {
                 QuickMatch::Turned if !MORE || !is_between(line, exchange, self.said) => continue,
                 QuickMatch::Only(_) | QuickMatch::Turned | QuickMatch::All => {
                     let answer = exchange.answer.as_ref()?;
-                    self.say(&answer.texts[usize::from(heard == Heard::CrLf)], |_| (bytes, length));
+                    self.say(&answer.texts[usize::from(ending == LineEnding::CrLf)], |_| (bytes, length));
                     return Some(answer);
                 }
                 QuickMatch::Other if !matcher::line_matches(&self.messages[exchange.message], line, self.scratch) => {
@@ -194,7 +199,7 @@ impl<'w> Answers<'w> {
                 QuickMatch::Other => {
                     let answer = exchange.answer.as_ref()?;
                     let captured = std::mem::take(&mut self.scratch.captured);
-                    self.say(&answer.texts[usize::from(heard == Heard::CrLf)], |slot| {
+                    self.say(&answer.texts[usize::from(ending == LineEnding::CrLf)], |slot| {
                         let found = captured.iter().rfind(|captured| captured.slot == slot);
                         found.map_or((&[], 0), |found| (&bytes[found.start..], found.end - found.start))
                     });
@@ -243,13 +248,7 @@ impl<'w> Answers<'w> {
     fn say_parts<'a>(&mut self, parts: &'a [AnswerPart], hole: impl Fn(usize) -> (&'a [u8], usize)) {
         let mut at = self.filled;
         for (index, part) in parts.iter().enumerate() {
-            let (bytes, length) = match part {
-                AnswerPart::Short(chunk, length) => (&chunk[..], *length),
-                AnswerPart::Long(bytes) => (&bytes[..], bytes.len()),
-                AnswerPart::Hole(slot) => hole(*slot),
-                AnswerPart::Value(slot) => whole(self.scratch.value(*slot).unwrap_or_default()),
-                AnswerPart::Turn => whole(self.next),
-            };
+            let (bytes, length) = part_of(part, self.scratch, self.next, &hole);
             if length <= CHUNK
                 && let Some(chunk) = bytes.first_chunk::<CHUNK>()
                 && let Some(room) = self.block.get_mut(at..at + CHUNK)
@@ -271,15 +270,26 @@ impl<'w> Answers<'w> {
     fn say_rest<'a>(&mut self, parts: &'a [AnswerPart], hole: impl Fn(usize) -> (&'a [u8], usize)) {
         self.flush();
         for part in parts {
-            let (bytes, length) = match part {
-                AnswerPart::Short(chunk, length) => (&chunk[..], *length),
-                AnswerPart::Long(bytes) => (&bytes[..], bytes.len()),
-                AnswerPart::Hole(slot) => hole(*slot),
-                AnswerPart::Value(slot) => whole(self.scratch.value(*slot).unwrap_or_default()),
-                AnswerPart::Turn => whole(self.next),
-            };
+            let (bytes, length) = part_of(part, self.scratch, self.next, &hole);
             self.output.extend_from_slice(&bytes[..length]);
         }
+    }
+}
+
+/// Where the bytes of a part stand, and how many of them are said.
+#[inline(always)]
+fn part_of<'a: 'p, 'p>(
+    part: &'p AnswerPart,
+    scratch: &'p Scratch,
+    next: &'p [u8],
+    hole: impl Fn(usize) -> (&'a [u8], usize),
+) -> (&'p [u8], usize) {
+    match part {
+        AnswerPart::Short(chunk, length) => (&chunk[..], *length),
+        AnswerPart::Long(bytes) => whole(bytes),
+        AnswerPart::Hole(slot) => hole(*slot),
+        AnswerPart::Value(slot) => whole(scratch.value(*slot).unwrap_or_default()),
+        AnswerPart::Turn => whole(next),
     }
 }
 

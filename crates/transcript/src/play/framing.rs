@@ -9,7 +9,7 @@ use crate::verdict::Fault;
 
 /// The line ending that the other side used last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Heard {
+pub(super) enum LineEnding {
     /// It said nothing yet.
     #[default]
     Nothing,
@@ -19,10 +19,27 @@ pub(super) enum Heard {
     Bare,
 }
 
+/// A whole text line at hand: where its text ends, where the next one begins, and what ended it.
+#[derive(Clone, Copy)]
+pub(super) struct Line {
+    pub(super) text: usize,
+    pub(super) next: usize,
+    pub(super) ending: LineEnding,
+    /// Nothing but a gap ended it.
+    pub(super) by_gap: bool,
+}
+
+impl Line {
+    /// A line whose end is no gap.
+    fn ended(text: usize, next: usize, ending: LineEnding) -> Self {
+        Self { text, next, ending, by_gap: false }
+    }
+}
+
 /// What the bytes at hand are.
 pub(super) enum Framed {
-    /// A whole line: where its text ends, where the next one begins, and its ending.
-    Line { text: usize, next: usize, heard: Heard, by_gap: bool },
+    /// A whole line.
+    Line(Line),
     /// Part of one, or nothing.
     Part,
     /// Nothing, and nothing will come.
@@ -33,13 +50,11 @@ pub(super) enum Framed {
 
 impl<W: Watch> Walk<'_, W> {
     /// The next whole line at hand, or why there is none.
-    pub(super) fn line(&mut self, play: &mut Play) -> Result<(usize, usize, Heard, bool), Stop> {
+    pub(super) fn line(&mut self, play: &mut Play) -> Result<Line, Stop> {
         self.skip_late_ending(play);
         match self.frame(play) {
-            Framed::Line { text, next, heard, by_gap } if text <= self.script.longest_line => {
-                Ok((text, next, heard, by_gap))
-            }
-            Framed::Line { .. } => Err(self.fail(play, Fault::TooLong { most: self.script.longest_line })),
+            Framed::Line(line) if line.text <= self.script.longest_line => Ok(line),
+            Framed::Line(_) => Err(self.fail(play, Fault::TooLong { most: self.script.longest_line })),
             Framed::Wrong(fault) => Err(self.fail(play, fault)),
             Framed::Ended if matches!(self.script.program.ops[play.pc], Op::Choice(_)) => Err(Stop::More),
             Framed::Ended => Err(self.fail(play, Fault::ClosedEarly)),
@@ -48,7 +63,7 @@ impl<W: Watch> Walk<'_, W> {
     }
 
     /// The usual case without ceremony: a whole line is at hand, on a stream whose lines end in LF or CRLF.
-    pub(super) fn line_at_hand(&self, play: &Play) -> Option<(usize, usize, Heard)> {
+    pub(super) fn line_at_hand(&self, play: &Play) -> Option<Line> {
         if !self.script.plain_lines || play.after_gap {
             return None;
         }
@@ -57,11 +72,13 @@ impl<W: Watch> Walk<'_, W> {
         if end > self.script.longest_line {
             return None;
         }
-        let (text, heard) = if end > 0 && rest[end - 1] == b'\r' { (end - 1, Heard::CrLf) } else { (end, Heard::Lf) };
-        Some((text, end + 1, heard))
+        Some(match end > 0 && rest[end - 1] == b'\r' {
+            true => Line::ended(end - 1, end + 1, LineEnding::CrLf),
+            false => Line::ended(end, end + 1, LineEnding::Lf),
+        })
     }
 
-    pub(super) fn frame(&self, play: &mut Play) -> Framed {
+    fn frame(&self, play: &mut Play) -> Framed {
         let rest = self.rest();
         if self.script.carrier.keeps_bounds() {
             return self.frame_datagram(play);
@@ -73,9 +90,8 @@ impl<W: Watch> Walk<'_, W> {
                 let has_cr = end > 0 && rest[end - 1] == b'\r';
                 return match eol {
                     Eol::CrLf if !has_cr => Framed::Wrong(Fault::WrongEnding),
-                    Eol::Lf => Framed::Line { text: end, next: end + 1, heard: Heard::Lf, by_gap: false },
-                    _ if has_cr => Framed::Line { text: end - 1, next: end + 1, heard: Heard::CrLf, by_gap: false },
-                    _ => Framed::Line { text: end, next: end + 1, heard: Heard::Lf, by_gap: false },
+                    Eol::Any | Eol::CrLf if has_cr => Framed::Line(Line::ended(end - 1, end + 1, LineEnding::CrLf)),
+                    _ => Framed::Line(Line::ended(end, end + 1, LineEnding::Lf)),
                 };
             }
             play.scanned = rest.len();
@@ -86,7 +102,7 @@ impl<W: Watch> Walk<'_, W> {
         }
         let bare = |by_gap| {
             let text = rest.len() - usize::from(rest.ends_with(b"\r") && eol == Eol::Any);
-            Framed::Line { text, next: rest.len(), heard: Heard::Bare, by_gap }
+            Framed::Line(Line { text, next: rest.len(), ending: LineEnding::Bare, by_gap })
         };
         match eol {
             _ if rest.is_empty() => {
@@ -113,17 +129,14 @@ impl<W: Watch> Walk<'_, W> {
         let first = if play.together { memchr::memchr(b'\n', rest) } else { None };
         let ended = first.map(|at| at + 1).or_else(|| rest.ends_with(b"\n").then_some(whole));
         match (ended, self.script.eol) {
-            (_, Eol::None) | (None, Eol::Any) => {
-                Framed::Line { text: whole, next: whole, heard: Heard::Bare, by_gap: false }
-            }
+            (_, Eol::None) | (None, Eol::Any) => Framed::Line(Line::ended(whole, whole, LineEnding::Bare)),
             (None, _) => Framed::Wrong(Fault::WrongEnding),
             (Some(next), eol) => {
                 let has_cr = next > 1 && rest[next - 2] == b'\r';
                 match eol {
                     Eol::CrLf if !has_cr => Framed::Wrong(Fault::WrongEnding),
-                    Eol::Lf => Framed::Line { text: next - 1, next, heard: Heard::Lf, by_gap: false },
-                    _ if has_cr => Framed::Line { text: next - 2, next, heard: Heard::CrLf, by_gap: false },
-                    _ => Framed::Line { text: next - 1, next, heard: Heard::Lf, by_gap: false },
+                    Eol::Any | Eol::CrLf if has_cr => Framed::Line(Line::ended(next - 2, next, LineEnding::CrLf)),
+                    _ => Framed::Line(Line::ended(next - 1, next, LineEnding::Lf)),
                 }
             }
         }
@@ -151,7 +164,7 @@ impl<W: Watch> Walk<'_, W> {
     }
 
     /// The same before a message that is no line; where such a one may begin with an ending, this is its own.
-    pub(super) fn late_ending_before_run(&mut self, play: &mut Play, may_be_its_own: bool) -> Result<(), Stop> {
+    pub(super) fn late_ending_before_raw(&mut self, play: &mut Play, may_be_its_own: bool) -> Result<(), Stop> {
         if may_be_its_own {
             play.after_gap = false;
         }
@@ -169,7 +182,7 @@ impl<W: Watch> Walk<'_, W> {
             .first()
             .is_some_and(|&message| self.script.program.messages[message].form == Form::Text);
         match self.frame(play) {
-            Framed::Line { text, .. } if text_line => Some(text),
+            Framed::Line(line) if text_line => Some(line.text),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::framing::Heard;
+use super::framing::Line;
 use super::step::Ending;
 use super::walk::{Stop, Walk};
 use super::{Play, Watch};
@@ -18,8 +18,8 @@ impl<W: Watch> Walk<'_, W> {
         self.owes_ending = false;
         let script = self.script;
         let message = &script.program.messages[index];
-        if let Some(own) = &message.fast_path.own {
-            self.fast_path_with_bookkeeping(play, &message.fast_path, own);
+        if let Some(bookkeeping) = &message.fast_path.bookkeeping {
+            self.fast_path_with_bookkeeping(play, &message.fast_path, bookkeeping);
             // Behind what was answered on a stream there is mostly nothing, and nothing to look at.
             if self.rest().is_empty() {
                 self.begin_waiting(play);
@@ -29,7 +29,7 @@ impl<W: Watch> Walk<'_, W> {
         self.begin_waiting(play);
         if message.form != Form::Text {
             let together = play.together;
-            return match self.run_at_hand(play, 1, None, |_, _| Some((index, together)))? {
+            return match self.raw_at_hand(play, 1, None, |_, _| Some((index, together)))? {
                 Some((_, length)) => {
                     self.take(play, length, length)?;
                     self.watch.heard(message.place.line, self.input.now);
@@ -38,18 +38,17 @@ impl<W: Watch> Walk<'_, W> {
                 None => Err(self.differs(play, index)),
             };
         }
-        let (text, next, heard, by_gap) = self.line(play)?;
-        let line = &self.rest()[..text];
-        if !matcher::line_matches(message, line, self.scratch) {
+        let line = self.line(play)?;
+        if !matcher::line_matches(message, &self.rest()[..line.text], self.scratch) {
             return Err(self.aside_or(play, |walk, play| walk.differs(play, index)));
         }
-        self.take_line(play, text, next, heard, by_gap)?;
+        self.take_line(play, line)?;
         self.watch.heard(message.place.line, self.input.now);
         Ok(())
     }
 
     /// Tells who watches that all of a message has come.
-    pub(super) fn told(&mut self, message: usize) {
+    pub(super) fn note_heard(&mut self, message: usize) {
         if let Some(message) = self.script.program.messages.get(message) {
             self.watch.heard(message.place.line, self.input.now);
         }
@@ -57,7 +56,7 @@ impl<W: Watch> Walk<'_, W> {
 
     /// Waits for an act of theirs.
     #[inline(never)]
-    pub(super) fn expect(&mut self, play: &mut Play, deed: StreamAction) -> Result<(), Stop> {
+    pub(super) fn expect(&mut self, play: &mut Play, action: StreamAction) -> Result<(), Stop> {
         self.owes_ending = false;
         self.begin_waiting(play);
         self.skip_late_ending(play);
@@ -69,7 +68,7 @@ impl<W: Watch> Walk<'_, W> {
         if !self.rest().is_empty() || self.datagram {
             return Err(self.aside_or(play, |walk, play| walk.fail(play, Fault::UnexpectedData)));
         }
-        match deed {
+        match action {
             StreamAction::Close if self.is_over() => Err(Stop::end(play.part(self.script, play.pc, Ending::Left))),
             StreamAction::StopSending if self.is_over() => {
                 play.since = None;
@@ -80,19 +79,14 @@ impl<W: Watch> Walk<'_, W> {
         }
     }
 
-    pub(super) fn take_line(
-        &mut self,
-        play: &mut Play,
-        text: usize,
-        next: usize,
-        heard: Heard,
-        by_gap: bool,
-    ) -> Result<(), Stop> {
-        play.heard = heard;
-        play.after_gap = by_gap;
-        self.take(play, text, next)
+    /// A text line came: what its holes got are values from here on.
+    pub(super) fn take_line(&mut self, play: &mut Play, line: Line) -> Result<(), Stop> {
+        play.line_ending = line.ending;
+        play.after_gap = line.by_gap;
+        self.take(play, line.text, line.next)
     }
 
+    /// A message came, of which the first bytes are its text; the next one begins behind `next` bytes.
     pub(super) fn take(&mut self, play: &mut Play, text: usize, next: usize) -> Result<(), Stop> {
         let line = &self.rest()[..text];
         if let Err(TooLarge { slot }) = self.scratch.take_captured(line) {
@@ -103,7 +97,7 @@ impl<W: Watch> Walk<'_, W> {
             self.datagram = false;
         }
         play.since = None;
-        play.patience = Duration::ZERO;
+        play.extra_wait = Duration::ZERO;
         play.scanned = 0;
         play.gained = 0;
         Ok(())

@@ -7,7 +7,7 @@ use super::{Play, Watch};
 use crate::carrier::Carrier;
 use crate::program::matcher::{self, Walked};
 use crate::program::{KeyMatch, Message, Order};
-use crate::values::{Coming, Progress};
+use crate::values::{PartialMatch, Progress};
 
 /// What a look at the messages that may be coming came to.
 #[derive(Default)]
@@ -23,7 +23,7 @@ struct Look {
 impl<W: Watch> Walk<'_, W> {
     /// The same as [`Self::first_at_hand`]; what may come at any time is tried behind them, and if it is that, the play goes on
     /// there.
-    pub(super) fn run_at_hand(
+    pub(super) fn raw_at_hand(
         &mut self,
         play: &mut Play,
         count: usize,
@@ -59,37 +59,37 @@ impl<W: Watch> Walk<'_, W> {
             let script = self.script;
             let mut messages = (0..count).filter_map(|index| Some(&script.program.messages[candidate(play, index)?.0]));
             let may_be_its_own = messages.any(Message::begins_with_ending);
-            self.late_ending_before_run(play, may_be_its_own)?;
+            self.late_ending_before_raw(play, may_be_its_own)?;
         }
-        let mut coming = if play.coming.is_empty() {
-            let Some(coming) = self.candidates(play, count, order, &candidate) else { return Err(self.wait(play)) };
-            coming
+        let mut partial = if play.partial.is_empty() {
+            let Some(partial) = self.candidates(play, count, order, &candidate) else { return Err(self.wait(play)) };
+            partial
         } else {
-            std::mem::take(&mut play.coming)
+            std::mem::take(&mut play.partial)
         };
-        let Look { best, may_become_longer, walked_last } = self.look_at(play, &mut coming, &candidate);
+        let Look { best, may_become_longer, walked_last } = self.look_at(play, &mut partial, &candidate);
         let Some((index, length)) = best else {
             if !may_become_longer {
                 return Ok(None);
             }
             // Where nothing has come, nothing is kept.
             if self.rest().is_empty() {
-                self.scratch.coming = coming;
+                self.scratch.partial = partial;
             } else {
-                play.coming = coming;
+                play.partial = partial;
             }
             return Err(self.wait(play));
         };
         if may_become_longer && !self.is_decided(play) {
-            play.coming = coming;
+            play.partial = partial;
             return Err(self.wait(play));
         }
-        self.scratch.coming = coming;
+        self.scratch.partial = partial;
         // What the last of them captured is not what this one did.
         if walked_last != Some(index)
             && let Some((message, together)) = candidate(play, index)
         {
-            self.run_of(&self.script.program.messages[message], together, &mut Progress::default());
+            self.match_raw(&self.script.program.messages[message], together, &mut Progress::default());
         }
         Ok(Some((index, length)))
     }
@@ -101,7 +101,7 @@ impl<W: Watch> Walk<'_, W> {
         count: usize,
         order: Option<&Order>,
         candidate: &impl Fn(&Play, usize) -> Option<(usize, bool)>,
-    ) -> Option<Vec<Coming>> {
+    ) -> Option<Vec<PartialMatch>> {
         let messages = &self.script.program.messages;
         let rest = self.rest();
         let found = &mut self.scratch.found;
@@ -119,33 +119,33 @@ impl<W: Watch> Walk<'_, W> {
                 found.extend(0..count);
             }
         }
-        let mut coming = std::mem::take(&mut self.scratch.coming);
-        coming.clear();
-        let all = found.iter().map(|&candidate| Coming { candidate, whole: None, progress: Progress::default() });
-        coming.extend(all.filter(|one| {
+        let mut partial = std::mem::take(&mut self.scratch.partial);
+        partial.clear();
+        let all = found.iter().map(|&candidate| PartialMatch { candidate, whole: None, progress: Progress::default() });
+        partial.extend(all.filter(|one| {
             let message = candidate(play, one.candidate).map(|(message, _)| &messages[message]);
             message.is_some_and(|message| message.may_begin(rest))
         }));
-        Some(coming)
+        Some(partial)
     }
 
     /// Looks at the bytes that have come as each of some messages. Those that they are not are left out.
     fn look_at(
         &mut self,
         play: &Play,
-        coming: &mut Vec<Coming>,
+        partial: &mut Vec<PartialMatch>,
         candidate: &impl Fn(&Play, usize) -> Option<(usize, bool)>,
     ) -> Look {
         let messages = &self.script.program.messages;
         let is_text = |index: usize| candidate(play, index).is_some_and(|(message, _)| !messages[message].has_holes());
         let mut look = Look::default();
-        coming.retain_mut(|one| {
+        partial.retain_mut(|one| {
             let Some((message, together)) = candidate(play, one.candidate) else { return false };
             let walked = match one.whole {
                 Some(length) => Walked::Whole(length),
                 None => {
                     look.walked_last = Some(one.candidate);
-                    self.run_of(&messages[message], together, &mut one.progress)
+                    self.match_raw(&messages[message], together, &mut one.progress)
                 }
             };
             match walked {
@@ -166,11 +166,11 @@ impl<W: Watch> Walk<'_, W> {
         look
     }
 
-    fn run_of(&mut self, message: &Message, together: bool, progress: &mut Progress) -> Walked {
+    fn match_raw(&mut self, message: &Message, together: bool, progress: &mut Progress) -> Walked {
         let rest = self.rest();
         // Over datagrams a message is the whole datagram, inside `together` a part of one.
         let whole = if self.datagram { !together || message.to_end } else { self.input.ended && message.to_end };
-        let walked = matcher::run_matches(message, rest, whole, progress, self.scratch);
+        let walked = matcher::raw_matches(message, rest, whole, progress, self.scratch);
         match walked {
             Walked::Partly if self.datagram => Walked::Differs { piece: 0, at: rest.len() },
             Walked::Whole(length) if self.datagram && !together && length < rest.len() => {

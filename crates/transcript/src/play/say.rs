@@ -1,11 +1,11 @@
 //! What we say: values and defaults are filled in, line endings follow the other side's.
 
-use super::framing::Heard;
+use super::framing::LineEnding;
 use super::step::{Ending, Next};
 use super::walk::{Stop, Walk};
 use super::{Last, Play, Watch};
 use crate::carrier::{Bound, Carrier, MessageKind};
-use crate::program::{Depends, MOST_SAID, Message, Pattern, Piece, PieceKind, Unwritten, matcher};
+use crate::program::{Depends, Generated, MOST_SAID, Message, Pattern, Piece, PieceKind, matcher};
 use crate::script::DATAGRAM;
 use crate::syntax::{Eol, Form};
 use crate::values::{MOST_VALUES, TooLarge};
@@ -96,8 +96,8 @@ impl<W: Watch> Walk<'_, W> {
                 }
                 output.extend_from_slice(value);
             }
-            PieceKind::Capture { slot, pattern, defaults, tour, unwritten } => {
-                let turn = match tour {
+            PieceKind::Capture { slot, pattern, defaults, rotation, generated } => {
+                let turn = match rotation {
                     Some(counter) => {
                         let turn = play.counters[*counter] as usize;
                         play.counters[*counter] = play.counters[*counter].wrapping_add(1);
@@ -106,7 +106,7 @@ impl<W: Watch> Walk<'_, W> {
                     None => 0,
                 };
                 let Some(default) = defaults.get(turn) else {
-                    return self.say_unwritten(*slot, pattern, unwritten.as_deref(), start);
+                    return self.say_generated(*slot, pattern, generated.as_deref(), start);
                 };
                 output.extend_from_slice(default);
                 if let Some(slot) = slot {
@@ -120,21 +120,21 @@ impl<W: Watch> Walk<'_, W> {
 
     /// Says what is not written out: it becomes the value of its hole.
     #[inline(never)]
-    fn say_unwritten(
+    fn say_generated(
         &mut self,
         slot: Option<usize>,
         pattern: &Pattern,
-        unwritten: Option<&Unwritten>,
+        generated: Option<&Generated>,
         start: usize,
     ) -> Result<(), Fault> {
         let output = &mut self.output.bytes;
         let from = output.len();
-        match unwritten {
+        match generated {
             None => {}
-            Some(Unwritten::Made(made)) => {
+            Some(Generated::Made(made)) => {
                 output.extend(made.make(&self.script.fresh, &self.script.drawn, self.input.now))
             }
-            Some(Unwritten::Repeated(bytes)) => {
+            Some(Generated::Repeated(bytes)) => {
                 let length = match pattern {
                     Pattern::Bytes(count) => Some(*count),
                     Pattern::BytesOf(count) => self.scratch.value(count.slot).and_then(|value| count.of(value)),
@@ -159,13 +159,13 @@ impl<W: Watch> Walk<'_, W> {
 
     fn end_line(&mut self, play: &Play) {
         let datagram = self.script.carrier.keeps_bounds();
-        let ending: &[u8] = match (self.script.eol, play.heard) {
+        let ending: &[u8] = match (self.script.eol, play.line_ending) {
             (Eol::None, _) => b"",
             (Eol::Lf, _) => b"\n",
-            (Eol::CrLf, _) | (Eol::Any, Heard::CrLf) => b"\r\n",
-            (Eol::Any, Heard::Nothing) if datagram => b"",
-            (Eol::Any, Heard::Lf | Heard::Nothing) => b"\n",
-            (Eol::Any, Heard::Bare) => b"",
+            (Eol::CrLf, _) | (Eol::Any, LineEnding::CrLf) => b"\r\n",
+            (Eol::Any, LineEnding::Nothing) if datagram => b"",
+            (Eol::Any, LineEnding::Lf | LineEnding::Nothing) => b"\n",
+            (Eol::Any, LineEnding::Bare) => b"",
         };
         // Of a run of lines only the last goes without its ending.
         self.owes_ending = ending.is_empty() && self.script.eol == Eol::Any;

@@ -14,7 +14,7 @@ const GAIN: u64 = 64 * 1024;
 
 /// How many gaps the rest of a character may take. Text that is not UTF-8 may look like half a character, and must not
 /// wait for ever.
-const PATIENCE_INSIDE_A_CHARACTER: u32 = 10;
+const GAPS_INSIDE_A_CHARACTER: u32 = 10;
 
 impl<W: Watch> Walk<'_, W> {
     /// Whether nothing will come soon that makes a message longer.
@@ -60,7 +60,7 @@ impl<W: Watch> Walk<'_, W> {
         if !overdue {
             return Stop::More;
         }
-        let waited = self.script.wait.unwrap_or_default() + play.patience;
+        let waited = self.script.wait.unwrap_or_default() + play.extra_wait;
         let at_loop = match &self.script.program.ops[play.pc] {
             Op::Choice(index) => matches!(self.script.program.choices[*index].kind, Fork::Loop { .. }),
             _ => false,
@@ -72,7 +72,7 @@ impl<W: Watch> Walk<'_, W> {
     }
 
     /// Whether bytes are awaited that are no text line.
-    pub(super) fn awaits_bytes(&self, play: &Play) -> bool {
+    fn awaits_bytes(&self, play: &Play) -> bool {
         let program = &self.script.program;
         match &program.ops[play.pc] {
             Op::Hear(message) => program.messages[*message].form != Form::Text,
@@ -82,16 +82,16 @@ impl<W: Watch> Walk<'_, W> {
         }
     }
 
-    pub(super) fn overdue_at(&self, play: &Play) -> Option<Moment> {
-        Some(play.since?.after(self.script.wait? + play.patience))
+    fn overdue_at(&self, play: &Play) -> Option<Moment> {
+        Some(play.since?.after(self.script.wait? + play.extra_wait))
     }
 
     /// When what has come counts as quiet for the gap. In the middle of a character that is longer: its other bytes belong
     /// to it, however late they are.
     #[inline]
-    pub(super) fn quiet_at(&self, play: &Play) -> Option<Moment> {
+    fn quiet_at(&self, play: &Play) -> Option<Moment> {
         let gap = self.script.gap?;
-        let times = if ends_inside_a_character(self.rest()) { PATIENCE_INSIDE_A_CHARACTER } else { 1 };
+        let times = if ends_inside_a_character(self.rest()) { GAPS_INSIDE_A_CHARACTER } else { 1 };
         Some(play.fresh.after(gap.saturating_mul(times)))
     }
 
@@ -99,7 +99,7 @@ impl<W: Watch> Walk<'_, W> {
         self.quiet_at(play).is_some_and(|at| self.input.now >= at)
     }
 
-    /// When to look again if nothing comes: the gap behind an unfinished line, or the end of our patience.
+    /// When to look again if nothing comes: the gap behind an unfinished line, or the end of our wait.
     pub(super) fn deadline(&self, play: &Play) -> Option<Moment> {
         let overdue = self.overdue_at(play);
         match self.quiet_at(play) {

@@ -160,7 +160,7 @@ impl<'a, W: Watch> Walk<'a, W> {
             Op::Jump(to) => Ok(*to),
             Op::On(_) | Op::Connect(_) | Op::Listen { .. } | Op::Choose(_) => self.beside(play, pc),
             Op::Wrong | Op::End => Err(Stop::end(Ending::Done)),
-            Op::Patience(_)
+            Op::ExtraWait(_)
             | Op::Set { .. }
             | Op::Let { .. }
             | Op::Enter(_)
@@ -192,9 +192,9 @@ impl<'a, W: Watch> Walk<'a, W> {
 
     /// Does an operation that neither says nor hears anything.
     #[inline(never)]
-    pub(super) fn pass(&mut self, play: &mut Play, pc: Pc) -> Result<(), Stop> {
+    fn pass(&mut self, play: &mut Play, pc: Pc) -> Result<(), Stop> {
         match &self.script.program.ops[pc] {
-            Op::Patience(time) => play.patience += *time,
+            Op::ExtraWait(time) => play.extra_wait += *time,
             Op::Set { slot, value } => self.assign(play, pc, *slot, value)?,
             Op::Let { slot, function, key, value } => self.compute(play, pc, *slot, function, (key, value))?,
             Op::Enter(counters) => counters.iter().for_each(|&counter| play.counters[counter] = 0),
@@ -206,7 +206,7 @@ impl<'a, W: Watch> Walk<'a, W> {
         Ok(())
     }
 
-    /// Goes the way to an arm's first statement.
+    /// Follows the path to an arm's first statement.
     #[inline(never)]
     pub(super) fn follow(&mut self, play: &mut Play, path: &[PathStep]) -> Result<(), Stop> {
         for step in path {

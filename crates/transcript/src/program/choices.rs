@@ -1,4 +1,4 @@
-//! What may come first where the way forks, who speaks there, and whether a listener can tell the ways apart.
+//! What may come first where a play branches, who speaks there, and whether a listener can tell the branches apart.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::syntax::{Form, Tls};
 use crate::values::Scratch;
 
-/// Most ways that one choice may have.
+/// Most branches that one choice may have.
 const MOST_ARMS: usize = 2000;
-/// Most pairs of ways that are compared, over all choices of a file.
+/// Most pairs of branches that are compared, over all choices of a file.
 const MOST_PAIRS: usize = 4 * MOST_ARMS * MOST_ARMS;
 
 /// Fills in the arms of every choice and checks them.
@@ -32,7 +32,7 @@ pub(super) fn resolve(program: &mut Program, source: &Source) -> Vec<Diagnostic>
         }
         pairs += arms.len() * arms.len();
         if overflow || pairs > MOST_PAIRS {
-            findings.push(too_many_ways(place, overflow, arms.len()));
+            findings.push(too_many_arms(place, overflow, arms.len()));
             // Others would be as large, and looking at each of them takes long.
             break;
         }
@@ -43,16 +43,16 @@ pub(super) fn resolve(program: &mut Program, source: &Source) -> Vec<Diagnostic>
         } else {
             check(program, source, index, &arms, &mut findings);
         }
-        let patience = arms.iter().map(|arm| patience(program, arm)).max().unwrap_or_default();
+        let extra_wait = arms.iter().map(|arm| extra_wait(program, arm)).max().unwrap_or_default();
         let forms = arms.iter().filter_map(|arm| match arm.first {
             First::Line(message) => Some(program.messages[message].form),
             _ => None,
         });
         let (has_text, has_lines) = forms.fold((false, false), |(text, _), form| (text || form == Form::Text, true));
-        let Choice { kind, arms: filled, patience: longest, has_text: text, has_lines: lines, .. } =
+        let Choice { kind, arms: filled, extra_wait: longest, has_text: text, has_lines: lines, .. } =
             &mut program.choices[index];
         (*text, *lines) = (has_text, has_lines);
-        *longest = patience;
+        *longest = extra_wait;
         *filled = arms;
         if let Fork::Loop { after, ends_file, .. } = kind {
             let mut after = *after;
@@ -69,11 +69,11 @@ pub(super) fn resolve(program: &mut Program, source: &Source) -> Vec<Diagnostic>
     findings
 }
 
-fn too_many_ways(place: Span, overflow: bool, ways: usize) -> Diagnostic {
+fn too_many_arms(place: Span, overflow: bool, arms: usize) -> Diagnostic {
     let message = if overflow {
         format!("this choice has more than {MOST_ARMS} ways")
     } else {
-        format!("the choices up to here have too many ways together: more than {ways} lines may come first here")
+        format!("the choices up to here have too many ways together: more than {arms} lines may come first here")
     };
     let help = "at a loop without a number the first lines of all that may follow it count too: write the number \
                 (`repeat 3`), put a line between the loops that always comes, or split the conversation";
@@ -104,12 +104,12 @@ fn wide_above_narrow(program: &Program, source: &Source, messages: &[usize], fin
     }
 }
 
-/// The way from a fork to each first statement, depth first and in the listener's order.
+/// The path from a fork to each first statement, depth first and in the listener's order.
 struct Search<'a> {
     program: &'a Program,
     arms: Vec<Arm>,
     path: Vec<Step>,
-    /// Choices on the way here: meeting one again means that a round said nothing.
+    /// Choices on the path to here: meeting one again means that a round said nothing.
     above: HashSet<Pc>,
     empty_round: bool,
     overflow: bool,
@@ -145,14 +145,14 @@ impl Search<'_> {
                     }
                     break;
                 }
-                Op::Do(deed) => First::Do(*deed),
-                Op::Expect(deed) => First::Expect(*deed),
+                Op::Do(action) => First::Do(*action),
+                Op::Expect(action) => First::Expect(*action),
                 Op::Connect(_) => First::Connect,
                 Op::Choose(_) => First::Choose,
                 Op::Wrong | Op::Forbidden => First::Wrong,
                 Op::End | Op::Return => First::End,
                 Op::Pause(_)
-                | Op::Patience(_)
+                | Op::ExtraWait(_)
                 | Op::Set { .. }
                 | Op::Let { .. }
                 | Op::Enter(_)
@@ -184,7 +184,7 @@ impl Search<'_> {
         self.path.truncate(depth);
     }
 
-    /// All ways from a fork, or from the end of a counted round.
+    /// All paths from a fork, or from the end of a counted round.
     fn fork(&mut self, pc: Pc) {
         match &self.program.ops[pc] {
             Op::Again { counter, times, body } => {
@@ -221,7 +221,7 @@ fn check(program: &Program, source: &Source, choice: usize, arms: &[Arm], findin
     }
 }
 
-/// A way that begins with what no listener can tell from the others.
+/// A branch that begins with what no listener can tell from the others.
 fn begins_with_no_line(program: &Program, choice: usize, arms: &[Arm]) -> Option<Diagnostic> {
     let Choice { place, connection, .. } = program.choices[choice];
     let several = arms.len() > 1;
@@ -259,7 +259,7 @@ fn begins_with_no_line(program: &Program, choice: usize, arms: &[Arm]) -> Option
     })
 }
 
-/// Lines that begin the ways, of both sides or framed in different ways.
+/// Lines that begin the branches, of both sides or framed in different ways.
 fn lines_differ(program: &Program, source: &Source, place: Span, arms: &[Arm]) -> Option<Diagnostic> {
     let lines: Vec<_> = arms
         .iter()
@@ -312,7 +312,7 @@ fn hidden_lines(program: &Program, source: &Source, arms: &[Arm], findings: &mut
 }
 
 impl Program {
-    /// The slots that get a value on the way from the fork to what comes first.
+    /// The slots that get a value on the path from the fork to what comes first.
     pub(crate) fn given_on(&self, arm: &Arm) -> Vec<usize> {
         let gives = |step: &Step| match step {
             Step::Run(pc) => match self.ops[*pc] {
@@ -324,7 +324,7 @@ impl Program {
         arm.path.iter().filter_map(gives).collect()
     }
 
-    /// The connection over which a way begins, where it is not that of the choice itself.
+    /// The connection over which a branch begins, where it is not that of the choice itself.
     fn connection_of(&self, arm: &Arm) -> Option<u8> {
         arm.path.iter().rev().find_map(|step| match step {
             Step::Run(pc) => match self.ops[*pc] {
@@ -394,12 +394,12 @@ fn hides(program: &Program, earlier: usize, later: usize) -> bool {
     }
 }
 
-fn patience(program: &Program, arm: &Arm) -> Duration {
+fn extra_wait(program: &Program, arm: &Arm) -> Duration {
     arm.path
         .iter()
         .filter_map(|step| match step {
             Step::Run(pc) => match program.ops[*pc] {
-                Op::Patience(time) => Some(time),
+                Op::ExtraWait(time) => Some(time),
                 _ => None,
             },
             Step::Again { .. } => None,

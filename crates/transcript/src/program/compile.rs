@@ -86,7 +86,7 @@ struct Compiler<'a> {
     here: Vec<(String, Number, usize)>,
     /// The expressions of what is made anew.
     expressions: BTreeMap<String, Arc<Regex>>,
-    /// The connection over which the play goes here, where that is the same on every way.
+    /// The connection over which the play goes here, where that is the same on every path.
     on: Option<u8>,
 }
 

@@ -20,10 +20,10 @@ pub(crate) const CHUNK: usize = 16;
 /// The known exchanges from one place.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FastPath {
-    /// Each way that a line may begin, in the order in which they are tried; empty if none of them has a known answer.
+    /// Each exchange that a line may begin, in the order in which they are tried; empty if none of them has a known answer.
     pub(crate) exchanges: Box<[KnownExchange]>,
     /// What all of them do besides; nothing at all if no more is to be done than to answer.
-    pub(crate) own: Option<Box<Bookkeeping>>,
+    pub(crate) bookkeeping: Option<Box<Bookkeeping>>,
 }
 
 /// What an exchange does besides where the loop is ours, says defaults in turn, or has what was said kept.
@@ -44,7 +44,7 @@ pub(crate) struct Count {
 /// Defaults that are said one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Turn {
-    pub(crate) tour: usize,
+    pub(crate) counter: usize,
     pub(crate) slot: Option<usize>,
     pub(crate) defaults: Vec<Vec<u8>>,
 }
@@ -57,7 +57,7 @@ impl Turn {
     }
 }
 
-/// One way through a loop.
+/// One path through a loop.
 #[derive(Debug, Clone)]
 pub(crate) struct KnownExchange {
     pub(crate) quick_match: QuickMatch,
@@ -97,7 +97,7 @@ pub(crate) enum TextForm {
     Other,
 }
 
-/// Which lines begin a way, where that is quickly told.
+/// Which lines begin an exchange, where that is quickly told.
 #[derive(Debug, Clone)]
 pub(crate) enum QuickMatch {
     /// Every line; all of it is the hole's.
@@ -124,13 +124,13 @@ pub(crate) enum AnswerPart {
 }
 
 /// Fills in the [`FastPath`] of every choice of theirs and of every line of theirs that is all that may come. Where what is said
-/// is `kept`, only text lines are said so: which of them was the last can be seen.
-pub(crate) fn find(program: &mut Program, eol: Eol, kept: bool) {
+/// is kept for accounts (`keeps_said`), only text lines are said so: which of them was the last can be seen.
+pub(crate) fn find(program: &mut Program, eol: Eol, keeps_said: bool) {
     if eol == Eol::None {
         return;
     }
     for pc in 0..program.ops.len() {
-        let finder = Finder { program, place: pc, eol, kept };
+        let finder = Finder { program, place: pc, eol, keeps_said };
         match program.ops[pc] {
             Op::Choice(index) if program.choices[index].ours.is_none() => {
                 let fast_path = finder.of(&program.choices[index].arms);
@@ -151,45 +151,50 @@ struct Finder<'a> {
     /// Where the line is awaited.
     place: Pc,
     eol: Eol,
-    kept: bool,
+    keeps_said: bool,
 }
 
-/// A way as far as it was gone.
+/// A path as far as it was followed.
 struct Candidate<'a> {
     /// The slots that the line gives their values.
     captures: Vec<usize>,
     /// Those that have the same value in every exchange.
     fixed: Vec<(usize, &'a [u8])>,
-    own: Bookkeeping,
+    bookkeeping: Bookkeeping,
     parts: [Vec<AnswerPart>; 2],
     lines: Vec<usize>,
 }
 
 impl Finder<'_> {
     fn of(&self, arms: &[Arm]) -> FastPath {
-        // A way that begins with no line of theirs takes none.
+        // A branch that begins with no line of theirs takes none.
         let lines = arms.iter().filter_map(|arm| match arm.first {
-            First::Line(message) => Some((message, self.way(arm, message))),
+            First::Line(message) => Some((message, self.candidate(arm, message))),
             _ => None,
         });
         let mut lines: Vec<(usize, Option<Candidate<'_>>)> = lines.collect();
-        let Some(own) = lines.iter().find_map(|(_, way)| Some(way.as_ref()?.own.clone())) else {
+        let Some(bookkeeping) = lines.iter().find_map(|(_, candidate)| Some(candidate.as_ref()?.bookkeeping.clone()))
+        else {
             return FastPath::default();
         };
         // One count is kept for all.
-        for (_, way) in &mut lines {
-            way.take_if(|way| way.own != own);
+        for (_, candidate) in &mut lines {
+            candidate.take_if(|candidate| candidate.bookkeeping != bookkeeping);
         }
-        let exchange = |(message, way): (usize, Option<Candidate<'_>>)| {
-            let between = self.between(message, own.turn.as_ref())?.map(Box::new);
+        let exchange = |(message, candidate): (usize, Option<Candidate<'_>>)| {
+            let between = self.between(message, bookkeeping.turn.as_ref())?.map(Box::new);
             let quick_match =
-                if between.is_some() { QuickMatch::Turned } else { self.quick_match(message, way.as_ref()) };
+                if between.is_some() { QuickMatch::Turned } else { self.quick_match(message, candidate.as_ref()) };
             let heard = self.program.messages[message].place.line;
-            let answer = way.map(|Candidate { parts, lines, .. }| Answer { texts: parts.map(Text::new), heard, lines });
+            let answer =
+                candidate.map(|Candidate { parts, lines, .. }| Answer { texts: parts.map(Text::new), heard, lines });
             Some(KnownExchange { quick_match, between, message, answer })
         };
         let Some(exchanges) = lines.into_iter().map(exchange).collect() else { return FastPath::default() };
-        FastPath { exchanges, own: (self.kept || own != Bookkeeping::default()).then(|| Box::new(own)) }
+        FastPath {
+            exchanges,
+            bookkeeping: (self.keeps_said || bookkeeping != Bookkeeping::default()).then(|| Box::new(bookkeeping)),
+        }
     }
 
     /// The texts around a default that was said in turn, if a line is to be told by it. While a batch goes on, the scratch
@@ -213,8 +218,8 @@ impl Finder<'_> {
         texts.filter(|_| is_value && message.form == Form::Text && !message.fold).map(Some)
     }
 
-    /// Which lines begin a way.
-    fn quick_match(&self, message: usize, way: Option<&Candidate<'_>>) -> QuickMatch {
+    /// Which lines begin an exchange.
+    fn quick_match(&self, message: usize, candidate: Option<&Candidate<'_>>) -> QuickMatch {
         let message = &self.program.messages[message];
         match &message.shape {
             _ if message.form != Form::Text || message.fold => QuickMatch::Other,
@@ -226,7 +231,7 @@ impl Finder<'_> {
                 let fixed = |piece: &Piece| match &piece.kind {
                     PieceKind::Literal(text) => Some(text.to_vec()),
                     PieceKind::Value(slot) => {
-                        let (_, value) = way?.fixed.iter().find(|(fixed, _)| fixed == slot)?;
+                        let (_, value) = candidate?.fixed.iter().find(|(fixed, _)| fixed == slot)?;
                         Some(value.to_vec())
                     }
                     PieceKind::Capture { .. } | PieceKind::Same { .. } => None,
@@ -238,8 +243,8 @@ impl Finder<'_> {
         }
     }
 
-    /// Goes a way to where it comes back.
-    fn way(&self, arm: &Arm, heard: usize) -> Option<Candidate<'_>> {
+    /// Follows a branch to where it comes back.
+    fn candidate(&self, arm: &Arm, heard: usize) -> Option<Candidate<'_>> {
         let heard = &self.program.messages[heard];
         if !arm.path.is_empty() || !matches!(self.program.ops[arm.pc], Op::Hear(_)) || heard.form != Form::Text {
             return None;
@@ -250,14 +255,19 @@ impl Finder<'_> {
         if captures.iter().any(|slot| needed >> slot & 1 == 1) {
             return None;
         }
-        let mut way =
-            Candidate { captures, fixed: vec![], own: Bookkeeping::default(), parts: [vec![], vec![]], lines: vec![] };
+        let mut candidate = Candidate {
+            captures,
+            fixed: vec![],
+            bookkeeping: Bookkeeping::default(),
+            parts: [vec![], vec![]],
+            lines: vec![],
+        };
         let mut copied = 0;
         let mut pc = arm.pc + 1;
         for _ in 0..LONGEST {
             if pc == self.place {
-                way.parts.iter_mut().flatten().for_each(AnswerPart::shorten);
-                return Some(way);
+                candidate.parts.iter_mut().flatten().for_each(AnswerPart::shorten);
+                return Some(candidate);
             }
             match &self.program.ops[pc] {
                 Op::Say(message) => {
@@ -267,17 +277,17 @@ impl Finder<'_> {
                     if copied > LARGEST {
                         return None;
                     }
-                    self.say(message, &mut way)?;
+                    self.say(message, &mut candidate)?;
                     pc += 1;
                 }
                 Op::Jump(to) => pc = *to,
                 Op::Again { counter, times, body } => {
-                    self.count(&mut way, Count { counter: *counter, last: times.checked_sub(1)? })?;
+                    self.count(&mut candidate, Count { counter: *counter, last: times.checked_sub(1)? })?;
                     pc = *body;
                 }
                 Op::Choice(index) => match (&self.program.choices[*index].ours, &self.program.choices[*index].kind) {
                     (Some(Plan::Repeat { counter, times }), Fork::Loop { body, .. }) => {
-                        self.count(&mut way, Count { counter: *counter, last: *times })?;
+                        self.count(&mut candidate, Count { counter: *counter, last: *times })?;
                         pc = *body;
                     }
                     _ => return None,
@@ -289,52 +299,55 @@ impl Finder<'_> {
     }
 
     /// Of several loops around each other only the walk knows which goes on.
-    fn count(&self, way: &mut Candidate<'_>, count: Count) -> Option<()> {
-        if way.own.count.is_some() {
+    fn count(&self, candidate: &mut Candidate<'_>, count: Count) -> Option<()> {
+        if candidate.bookkeeping.count.is_some() {
             return None;
         }
-        way.own.count = Some(count);
+        candidate.bookkeeping.count = Some(count);
         Some(())
     }
 
     /// Adds what a message says, if nothing but the line that was heard, and what was known before, decides it.
-    fn say<'a>(&'a self, message: &'a Message, way: &mut Candidate<'a>) -> Option<()> {
-        if message.depends == Depends::Play && !message.rivals.is_empty() || self.kept && message.form != Form::Text {
+    fn say<'a>(&'a self, message: &'a Message, candidate: &mut Candidate<'a>) -> Option<()> {
+        if message.depends == Depends::Play && !message.rivals.is_empty()
+            || self.keeps_said && message.form != Form::Text
+        {
             return None;
         }
         let mut values = 0;
         for Piece { kind, .. } in &message.pieces {
             match kind {
-                PieceKind::Literal(bytes) => way.add(bytes),
+                PieceKind::Literal(bytes) => candidate.add(bytes),
                 PieceKind::Value(slot) | PieceKind::Same { slot, .. } => {
-                    let turned = way.own.turn.as_ref().and_then(|turn| turn.slot);
-                    if let Some(&(_, value)) = way.fixed.iter().find(|(fixed, _)| fixed == slot) {
-                        way.add(value);
+                    let turned = candidate.bookkeeping.turn.as_ref().and_then(|turn| turn.slot);
+                    if let Some(&(_, value)) = candidate.fixed.iter().find(|(fixed, _)| fixed == slot) {
+                        candidate.add(value);
                     } else if turned == Some(*slot) {
-                        way.push(&AnswerPart::Turn);
-                    } else if way.captures.contains(slot) {
-                        way.push(&AnswerPart::Hole(*slot));
+                        candidate.push(&AnswerPart::Turn);
+                    } else if candidate.captures.contains(slot) {
+                        candidate.push(&AnswerPart::Hole(*slot));
                     } else {
                         // Together they must not be too long, which of those that are given is known, and of one is sure.
                         values += usize::from(given_index(*slot).is_none());
                         if values > 1 {
                             return None;
                         }
-                        way.push(&AnswerPart::Value(*slot));
+                        candidate.push(&AnswerPart::Value(*slot));
                     }
                 }
                 PieceKind::Capture { pattern: Pattern::BytesOf(_), .. } => return None,
-                PieceKind::Capture { slot, defaults, tour: None, .. } => {
+                PieceKind::Capture { slot, defaults, rotation: None, .. } => {
                     let default = defaults.first()?;
-                    way.fixed.extend(slot.map(|slot| (slot, default.as_slice())));
-                    way.add(default);
+                    candidate.fixed.extend(slot.map(|slot| (slot, default.as_slice())));
+                    candidate.add(default);
                 }
-                PieceKind::Capture { slot, defaults, tour: Some(tour), .. } => {
-                    if way.own.turn.is_some() || defaults.is_empty() {
+                PieceKind::Capture { slot, defaults, rotation: Some(counter), .. } => {
+                    if candidate.bookkeeping.turn.is_some() || defaults.is_empty() {
                         return None;
                     }
-                    way.own.turn = Some(Turn { tour: *tour, slot: *slot, defaults: defaults.clone() });
-                    way.push(&AnswerPart::Turn);
+                    candidate.bookkeeping.turn =
+                        Some(Turn { counter: *counter, slot: *slot, defaults: defaults.clone() });
+                    candidate.push(&AnswerPart::Turn);
                 }
             }
         }
@@ -344,11 +357,11 @@ impl Finder<'_> {
                 Eol::CrLf => [b"\r\n", b"\r\n"],
                 Eol::Any | Eol::None => [b"\n", b"\r\n"],
             };
-            for (parts, ending) in way.parts.iter_mut().zip(endings) {
+            for (parts, ending) in candidate.parts.iter_mut().zip(endings) {
                 add(ending, parts);
             }
         }
-        way.lines.push(message.place.line);
+        candidate.lines.push(message.place.line);
         Some(())
     }
 }

@@ -288,7 +288,7 @@ mod tests {
                     let first = (0..messages.len()).find(|&index| {
                         !gone[index]
                             && !matches!(
-                                matcher::run_matches(
+                                matcher::raw_matches(
                                     &messages[index],
                                     came,
                                     false,

@@ -120,7 +120,7 @@ pub(crate) enum Walked {
 
 /// Matches a `raw` or `hex` message against the bytes that have come; `whole` says that they are all there is and all
 /// belong to it. `progress` is what an earlier look at fewer of the same bytes left there.
-pub(crate) fn run_matches(
+pub(crate) fn raw_matches(
     message: &Message,
     bytes: &[u8],
     whole: bool,
@@ -221,7 +221,7 @@ impl Matching<'_> {
                 };
             }
             (progress.open, progress.index) = (Some((next, at)), next + 1);
-            (progress.begins, progress.agreed, progress.upto) = (None, 0, at);
+            (progress.begins, progress.agreed, progress.searched_to) = (None, 0, at);
             progress.seek = None;
         }
     }
@@ -267,7 +267,7 @@ impl Matching<'_> {
                 },
             };
         }
-        let from = progress.upto.max(start);
+        let from = progress.searched_to.max(start);
         // An earlier look, before the end was known, may have searched where only the last text can stand.
         match text.find(&line[..limit], from, extent, &mut progress.seek) {
             Some(found) => {
@@ -275,7 +275,7 @@ impl Matching<'_> {
                 Ok(found)
             }
             None if extent == Extent::Prefix => {
-                progress.upto = (limit + 1).saturating_sub(text.length).max(from);
+                progress.searched_to = (limit + 1).saturating_sub(text.length).max(from);
                 Err(Walked::Partly)
             }
             None => differs(start, 0),

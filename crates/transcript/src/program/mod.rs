@@ -90,7 +90,7 @@ pub(crate) enum Op {
     /// We pause.
     Pause(Duration),
     /// They may pause: what we hear next may take so much longer.
-    Patience(Duration),
+    ExtraWait(Duration),
     /// A slot takes a value.
     Set {
         slot: usize,
@@ -112,7 +112,7 @@ pub(crate) enum Op {
     AnyOrder(usize),
     /// A loop, or lines in any order, are entered: their counters start again.
     Enter(Vec<usize>),
-    /// The way may fork here.
+    /// The play may branch here.
     Choice(usize),
     /// A value decides where it goes on.
     Choose(usize),
@@ -154,21 +154,21 @@ pub(crate) struct Connect {
     pub(crate) to: Option<usize>,
 }
 
-/// The ways of a `choose`.
+/// The cases of a `choose`.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     pub(crate) place: Span,
     /// What decides: a value, or text that is known before.
     pub(crate) key: Piece,
-    pub(crate) ways: HashMap<Box<[u8]>, Pc>,
+    pub(crate) cases: HashMap<Box<[u8]>, Pc>,
     /// Where it goes on for all other values.
     pub(crate) otherwise: Option<Pc>,
 }
 
 impl Table {
-    /// Where its ways begin.
+    /// Where its cases begin.
     pub(crate) fn starts(&self) -> impl Iterator<Item = &Pc> {
-        self.ways.values().chain(&self.otherwise)
+        self.cases.values().chain(&self.otherwise)
     }
 }
 
@@ -208,7 +208,7 @@ pub(crate) struct Message {
     pub(crate) depends: Depends,
     /// What follows a raw message that ends in an open hole: the end of their stream.
     pub(crate) to_end: bool,
-    /// Where it is all that may come: the way from it back to itself.
+    /// Where it is all that may come: the path from it back to itself.
     pub(crate) fast_path: FastPath,
 }
 
@@ -286,9 +286,10 @@ pub(crate) enum PieceKind {
         slot: Option<usize>,
         pattern: Pattern,
         defaults: Vec<Vec<u8>>,
-        tour: Option<usize>,
+        /// The counter by which several defaults are said in turn.
+        rotation: Option<usize>,
         /// What is said where there are no defaults.
-        unwritten: Option<Box<Unwritten>>,
+        generated: Option<Box<Generated>>,
     },
     /// Said, the slot's value; heard, what stands there must equal what the same message gave the slot.
     Same {
@@ -299,7 +300,7 @@ pub(crate) enum PieceKind {
 
 /// What a hole says that is not written out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Unwritten {
+pub(crate) enum Generated {
     /// These bytes again and again, up to the length of the hole.
     Repeated(Vec<u8>),
     /// A value that is new each time.
@@ -330,11 +331,11 @@ pub(crate) struct Choice {
     /// How we go on if the choice is ours; `None` if it is theirs.
     pub(crate) ours: Option<Plan>,
     /// How much longer than usual the first line may take.
-    pub(crate) patience: Duration,
-    /// Whether some way begins with a text line, and whether some begins with a line at all.
+    pub(crate) extra_wait: Duration,
+    /// Whether some branch begins with a text line, and whether some begins with a line at all.
     pub(crate) has_text: bool,
     pub(crate) has_lines: bool,
-    /// In the order of the arms; empty if no way is a round.
+    /// In the order of the arms; empty if no branch is a round.
     pub(crate) fast_path: FastPath,
     /// It is about lines of ours that may be left out: the other side may speak next, and that is no question of who
     /// speaks first.
@@ -352,7 +353,7 @@ pub(crate) enum Fork {
     },
 }
 
-/// One way through a choice: what is done on the way to its first statement, and that statement.
+/// One branch of a choice: what is done on the path to its first statement, and that statement.
 #[derive(Debug, Clone)]
 pub(crate) struct Arm {
     pub(crate) path: Vec<Step>,
@@ -390,7 +391,7 @@ pub(crate) enum First {
 pub(crate) enum Step {
     /// Do what the operation says: `set`, `waits`, entering a loop.
     Run(Pc),
-    /// The end of a counted round; this way needs another round to follow, or none.
+    /// The end of a counted round; this branch needs another round to follow, or none.
     Again { counter: usize, times: u32, more: bool },
 }
 
@@ -462,7 +463,7 @@ impl Message {
     /// Whether some default is needed to say it, and none is given: the first such piece.
     pub(crate) fn missing(&self) -> Option<&Piece> {
         self.pieces.iter().find(
-            |piece| matches!(&piece.kind, PieceKind::Capture { defaults, unwritten: None, .. } if defaults.is_empty()),
+            |piece| matches!(&piece.kind, PieceKind::Capture { defaults, generated: None, .. } if defaults.is_empty()),
         )
     }
 }

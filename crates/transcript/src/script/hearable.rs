@@ -55,7 +55,7 @@ pub(super) fn hearable(program: &Program, options: &PlayOptions) -> Vec<Diagnost
     findings
 }
 
-/// What may come where the way forks is compared before anything of a way is done: a value that the way itself gives is not
+/// What may come where a play branches is compared before anything of a branch is done: a value that the branch itself gives is not
 /// there yet.
 pub(super) fn valued_too_late(program: &Program, source: &Source, side: Side) -> Vec<Diagnostic> {
     let mut findings: Vec<Diagnostic> = Vec::new();

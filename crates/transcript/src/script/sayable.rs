@@ -6,7 +6,7 @@ use crate::Side;
 use crate::carrier::Carrier;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::notation::show_hiding;
-use crate::program::{self, Depends, Message, Op, Piece, PieceKind, Plan, Program, Unwritten};
+use crate::program::{self, Depends, Generated, Message, Op, Piece, PieceKind, Plan, Program};
 use crate::secret::Secret;
 use crate::syntax::{Eol, Form};
 use crate::values::Scratch;
@@ -58,12 +58,12 @@ pub(super) fn sayable(program: &Program, source: &Source, options: &PlayOptions)
         let message = &program.messages[index];
         let mut missing = false;
         for piece in &message.pieces {
-            if let PieceKind::Capture { slot, defaults, tour, unwritten: None, .. } = &piece.kind {
+            if let PieceKind::Capture { slot, defaults, rotation, generated: None, .. } = &piece.kind {
                 let name = slot.map_or("_", |slot| program.name(slot));
                 if defaults.is_empty() {
                     missing = true;
                     findings.push(no_value(options.side, piece, name));
-                } else if defaults.len() > 1 && tour.is_none() {
+                } else if defaults.len() > 1 && rotation.is_none() {
                     let text = format!("outside a loop only the first of the {} defaults is said", defaults.len());
                     findings.push(Diagnostic::warning(piece.place, text).help("put the line into a `repeat`"));
                 }
@@ -129,11 +129,11 @@ pub(super) fn may_break_lines(program: &Program, eol: Eol) -> bool {
 fn holds_lf(kind: &PieceKind) -> bool {
     match kind {
         PieceKind::Literal(bytes) => bytes.contains(&b'\n'),
-        PieceKind::Capture { defaults, unwritten, .. } => {
+        PieceKind::Capture { defaults, generated, .. } => {
             defaults.iter().any(|default| default.contains(&b'\n'))
-                || match unwritten.as_deref() {
-                    Some(Unwritten::Repeated(bytes)) => bytes.contains(&b'\n'),
-                    Some(Unwritten::Made(made)) => made.may_break_lines(),
+                || match generated.as_deref() {
+                    Some(Generated::Repeated(bytes)) => bytes.contains(&b'\n'),
+                    Some(Generated::Made(made)) => made.may_break_lines(),
                     None => false,
                 }
         }

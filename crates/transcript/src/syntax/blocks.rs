@@ -79,7 +79,7 @@ impl Parser<'_> {
         self.case(line.place, Some(value));
     }
 
-    /// A new way of a `choose`; without a value for all that the others are not.
+    /// A new case of a `choose`; without a value for all that the others are not.
     pub(super) fn case(&mut self, place: Span, value: Option<Vec<u8>>) {
         self.size.statement();
         let body = std::mem::take(&mut self.body);

@@ -353,7 +353,7 @@ impl Act {
     }
 }
 
-/// One way that an `either` may go.
+/// One branch of an `either`.
 #[derive(Debug, Clone)]
 pub(crate) struct Branch {
     /// The `either` or `or` that begins it.
@@ -361,12 +361,12 @@ pub(crate) struct Branch {
     pub(crate) body: Vec<Statement>,
 }
 
-/// One way of a `choose`.
+/// One case of a `choose`.
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
     /// The `is` or `else` that begins it.
     pub(crate) place: Span,
-    /// None for all values that no other way has.
+    /// None for all values that no other case has.
     pub(crate) value: Option<Vec<u8>>,
     pub(crate) body: Vec<Statement>,
 }

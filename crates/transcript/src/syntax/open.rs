@@ -21,7 +21,7 @@ pub(super) enum Block {
     Together,
     Maybe,
     Aside,
-    /// The body of the last way is what is read.
+    /// The body of the last branch is what is read.
     Choose {
         name: Template,
         done: Vec<Case>,

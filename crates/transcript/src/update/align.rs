@@ -94,8 +94,9 @@ impl Lines<'_> {
                         if other.end > place.start || !self.may_follow(before, other, index, place) {
                             continue;
                         }
-                        let kept = self.agreement(self.holes[before].at..self.holes[index].at, other.end..place.start);
-                        let score = (score.0 + 1, score.1 + kept, score.2 + length);
+                        let agreement =
+                            self.agreement(self.holes[before].at..self.holes[index].at, other.end..place.start);
+                        let score = (score.0 + 1, score.1 + agreement, score.2 + length);
                         if top.is_none_or(|(best, _)| score > best) {
                             top = Some((score, Some((before, rank))));
                         }
@@ -109,9 +110,9 @@ impl Lines<'_> {
         for (index, row) in best.iter().enumerate() {
             for (rank, found) in row.iter().enumerate() {
                 let Some((score, _)) = *found else { continue };
-                let kept =
+                let agreement =
                     self.agreement(self.holes[index].at..self.text.len(), places[index][rank].end..self.came.len());
-                let score = (score.0, score.1 + kept, score.2);
+                let score = (score.0, score.1 + agreement, score.2);
                 if last.is_none_or(|(best, _)| score > best) {
                     last = Some((score, (index, rank)));
                 }
@@ -272,8 +273,9 @@ impl Lines<'_> {
         );
         let at = self.holes[index].at;
         places.sort_by_cached_key(|place| {
-            let kept = self.agreement(from..at, 0..place.start) + self.agreement(at..to, place.end..self.came.len());
-            std::cmp::Reverse((kept, weight(pattern, place.len())))
+            let agreement =
+                self.agreement(from..at, 0..place.start) + self.agreement(at..to, place.end..self.came.len());
+            std::cmp::Reverse((agreement, weight(pattern, place.len())))
         });
         places.truncate(MOST_PLACES);
         places

@@ -1,4 +1,4 @@
-//! Where the way of a play forks, and where it comes together again: choices, loops, what may be left out.
+//! Where a play branches, and where its branches come together again: choices, loops, what may be left out.
 
 use std::collections::HashMap;
 
@@ -57,15 +57,15 @@ impl Compiler<'_> {
     /// Where it goes on for each value.
     pub(super) fn choose(&mut self, place: Span, name: &Template, cases: &[Case]) {
         let Some(key) = self.pieces(name, place.line, false).into_iter().next() else { return };
-        self.program.tables.push(Table { place, key, ways: HashMap::new(), otherwise: None });
+        self.program.tables.push(Table { place, key, cases: HashMap::new(), otherwise: None });
         let index = self.program.tables.len() - 1;
         self.emit(place, Op::Choose(index));
         let (on, mut jumps) = (self.on, Vec::new());
         for case in cases {
-            // The line of the way is told where it is taken.
+            // The line of the case is told where it is taken.
             let start = self.emit(case.place, Op::Enter(vec![]));
             match &case.value {
-                Some(value) => drop(self.program.tables[index].ways.insert(value.as_slice().into(), start)),
+                Some(value) => drop(self.program.tables[index].cases.insert(value.as_slice().into(), start)),
                 None => self.program.tables[index].otherwise = Some(start),
             }
             self.on = on;
@@ -91,7 +91,7 @@ impl Compiler<'_> {
         self.join(skip);
     }
 
-    /// A fork whose ways are not known yet.
+    /// A fork whose branches are not known yet.
     fn choice(&mut self, place: Span) -> Pc {
         let choice = Choice {
             place,
@@ -99,7 +99,7 @@ impl Compiler<'_> {
             connection: self.on.unwrap_or(FIRST),
             arms: vec![],
             ours: None,
-            patience: std::time::Duration::ZERO,
+            extra_wait: std::time::Duration::ZERO,
             has_text: false,
             has_lines: false,
             fast_path: FastPath::default(),

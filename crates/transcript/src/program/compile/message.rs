@@ -9,7 +9,7 @@ use crate::names::Role;
 use crate::notation::show;
 use crate::pattern::{Count, Regex, count_in};
 use crate::program::{
-    Depends, FastPath, Literal, MOST_SAID, Message, Pattern, Piece, PieceKind, Shape, Unwritten, matcher,
+    Depends, FastPath, Generated, Literal, MOST_SAID, Message, Pattern, Piece, PieceKind, Shape, matcher,
 };
 use crate::syntax::{self, Form, Hole, Template, TemplatePart, TemplatePartKind};
 use crate::values::{Scratch, given_index};
@@ -37,7 +37,7 @@ impl Compiler<'_> {
         let depends = pieces.iter().map(|piece| match &piece.kind {
             PieceKind::Value(slot) => of(*slot),
             PieceKind::Capture { pattern: Pattern::BytesOf(count), .. } => of(count.slot),
-            PieceKind::Same { .. } | PieceKind::Capture { unwritten: Some(_), .. } => Depends::Play,
+            PieceKind::Same { .. } | PieceKind::Capture { generated: Some(_), .. } => Depends::Play,
             PieceKind::Literal(_) | PieceKind::Capture { .. } => Depends::Nothing,
         });
         let depends = depends.max().unwrap_or(Depends::Nothing);
@@ -103,22 +103,22 @@ impl Compiler<'_> {
                         slot,
                         pattern,
                         defaults: vec![],
-                        tour: None,
-                        unwritten: Some(Box::new(Unwritten::Made(made))),
+                        rotation: None,
+                        generated: Some(Box::new(Generated::Made(made))),
                     };
                 }
                 let pattern = self.pattern(place, hole);
                 let mut defaults: Vec<Vec<u8>> = hole.defaults.iter().map(|default| default.bytes.clone()).collect();
-                let unwritten =
-                    if hole.is_repeated { defaults.pop().map(Unwritten::Repeated).map(Box::new) } else { None };
-                let tour = self.tour(ours, &defaults);
-                PieceKind::Capture { slot, pattern, defaults, tour, unwritten }
+                let generated =
+                    if hole.is_repeated { defaults.pop().map(Generated::Repeated).map(Box::new) } else { None };
+                let rotation = self.rotation(ours, &defaults);
+                PieceKind::Capture { slot, pattern, defaults, rotation, generated }
             }
         }
     }
 
     /// The counter of defaults that are said in turn.
-    pub(super) fn tour(&mut self, ours: bool, defaults: &[Vec<u8>]) -> Option<usize> {
+    pub(super) fn rotation(&mut self, ours: bool, defaults: &[Vec<u8>]) -> Option<usize> {
         match self.loops.last() {
             Some(&enter) if ours && defaults.len() > 1 => Some(self.counter_of(enter)),
             _ => None,

@@ -88,8 +88,8 @@ impl Compiler<'_> {
                 }
                 let defaults: Vec<Vec<u8>> =
                     hole.defaults.iter().filter_map(|default| number.write(&default.bytes)).collect();
-                let tour = self.tour(ours, &defaults);
-                PieceKind::Capture { slot, pattern: Pattern::Number(number), defaults, tour, unwritten: None }
+                let rotation = self.rotation(ours, &defaults);
+                PieceKind::Capture { slot, pattern: Pattern::Number(number), defaults, rotation, generated: None }
             }
         }
     }

@@ -118,17 +118,17 @@ impl Compiler<'_> {
     }
 
     fn act(&mut self, place: Span, side: Side, act: &Act) {
-        let deed = match act {
+        let action = match act {
             Act::Closes => StreamAction::Close,
             Act::StopsSending => StreamAction::StopSending,
             Act::Resets => StreamAction::Reset,
             Act::Waits(time) => {
-                self.emit(place, if side == self.side { Op::Pause(*time) } else { Op::Patience(*time) });
+                self.emit(place, if side == self.side { Op::Pause(*time) } else { Op::ExtraWait(*time) });
                 return;
             }
         };
-        self.emit(place, if side == self.side { Op::Do(deed) } else { Op::Expect(deed) });
-        if deed != StreamAction::StopSending {
+        self.emit(place, if side == self.side { Op::Do(action) } else { Op::Expect(action) });
+        if action != StreamAction::StopSending {
             self.on = None;
         }
     }
