@@ -37,8 +37,9 @@ impl<W: Watch> Walk<'_, W> {
 
     /// More is needed: wait for it, unless it is too late.
     pub(super) fn wait(&mut self, play: &mut Play) -> Stop {
-        if self.awaits_bytes(play) {
-            let come = self.rest().len();
+        let come = self.rest().len();
+        // Mostly nothing has come yet.
+        if come > 0 && self.awaits_bytes(play) {
             if come > MOST_BYTES {
                 return self.fail(play, Fault::TooMuch { most: MOST_BYTES });
             }

@@ -412,6 +412,10 @@ impl<'a> Text<'a> {
     /// How many bytes from the beginning of a line are as they should be; the first ones are known to be.
     #[inline(always)]
     fn agreeing(&self, line: &[u8], known: usize) -> usize {
+        // What was found by a search is known to be there, and between two holes there is mostly nothing.
+        if known == self.length {
+            return known;
+        }
         // The usual case: one piece, and all of it is there.
         if let [Piece { kind: PieceKind::Literal(own), .. }] = self.pieces
             && let Some(there) = line.get(known..own.len())
