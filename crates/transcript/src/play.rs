@@ -40,21 +40,21 @@ use crate::verdict::Fault;
 pub struct Play {
     pc: Pc,
     /// Since when we wait for what we hear next.
-    since: Option<Moment>,
+    waiting_since: Option<Moment>,
     /// When bytes last came.
-    fresh: Moment,
+    last_received: Moment,
     /// Until when we pause.
-    pause: Option<Moment>,
+    paused_until: Option<Moment>,
     /// How much longer than usual the next read may take.
     extra_wait: Duration,
     /// Bytes that were left unconsumed, to tell whether new ones came.
-    left: usize,
+    unconsumed: usize,
     /// Bytes of them that hold no line ending.
     scanned: usize,
-    /// How far the messages that are no lines have come that may be the one that is coming.
+    /// The messages that are no lines and fit what has come so far, and how far each of them has come.
     partial: Vec<PartialMatch>,
     /// Bytes of the file that is being said or heard.
-    in_file: u64,
+    file_offset: u64,
     /// How much of what is not a line had come when the wait began anew.
     gained: u64,
     counters: Box<[u32]>,
@@ -69,11 +69,11 @@ pub struct Play {
     /// Inside `together`.
     together: bool,
     /// Over which connection it goes; 0 is the first.
-    on: u8,
+    current: u8,
     /// The connections that are not as they were when the play began: a bit each.
     changed: u16,
     /// Those that are under TLS, by a `starttls`: a bit each.
-    secret: u16,
+    under_tls: u16,
 }
 
 impl Script {
@@ -146,9 +146,9 @@ impl Play {
         output: &mut Output,
         watch: &mut W,
     ) -> Step {
-        self.bring(script, scratch);
-        if input.bytes.len() > self.left {
-            self.fresh = input.now;
+        self.load_values(script, scratch);
+        if input.bytes.len() > self.unconsumed {
+            self.last_received = input.now;
         }
         let mut walk = Walk::new(script, input, scratch, output, watch);
         let next = walk.run(self);
@@ -156,7 +156,7 @@ impl Play {
         let consumed = walk.at;
         let goes_on = matches!(next, Next::Pause { .. } | Next::Flush | Next::End(Ending::Done | Ending::Left));
         let left = walk.datagram && consumed == 0 && goes_on;
-        self.left = input.bytes.len() - consumed;
+        self.unconsumed = input.bytes.len() - consumed;
         if scratch.row.is_some() {
             self.row = scratch.row.take();
         }
@@ -184,7 +184,7 @@ impl Play {
 
     /// Brings its values to where they are looked up.
     #[inline]
-    fn bring(&mut self, script: &Script, scratch: &mut Scratch) {
+    fn load_values(&mut self, script: &Script, scratch: &mut Scratch) {
         scratch.load(self.saved.take(), script.program.slots.len());
         if self.row.is_some() {
             scratch.row = self.row.take();
@@ -194,9 +194,9 @@ impl Play {
     /// The connection was reset: how the play ends.
     #[must_use]
     pub fn reset(&mut self, script: &Script, unread: &[u8], scratch: &mut Scratch) -> Ending {
-        self.bring(script, scratch);
+        self.load_values(script, scratch);
         let ending = match &script.program.ops[self.pc] {
-            Op::Expect(StreamAction::Reset) => self.part(script, self.pc, Ending::Done),
+            Op::Expect(StreamAction::Reset) => self.end_connection(script, self.pc, Ending::Done),
             Op::Choice(_) if unread.is_empty() => match self.branch_by_reset(script, scratch) {
                 Some(ending) => ending,
                 None if self.at_rest(script) && script.forgives_resets() => Ending::IdleReset,
@@ -223,7 +223,7 @@ impl Play {
         let mut walk = Walk::new(script, input, scratch, &mut output, &mut unwatched);
         Some(match walk.follow(self, &arm.path) {
             Err(Stop::Next(Next::End(ending))) => ending,
-            _ => self.part(script, arm.pc, Ending::Done),
+            _ => self.end_connection(script, arm.pc, Ending::Done),
         })
     }
 
@@ -231,7 +231,7 @@ impl Play {
     /// read in part.
     #[must_use]
     pub fn at_rest(&self, script: &Script) -> bool {
-        self.left == 0
+        self.unconsumed == 0
             && match script.program.ops.get(self.pc) {
                 Some(Op::Choice(index)) => {
                     let choice = &script.program.choices[*index];
@@ -294,9 +294,9 @@ impl Play {
             _ => 0,
         };
         (self.pc == 0 || self.pc == start)
-            && self.left == 0
+            && self.unconsumed == 0
             && self.saved.is_none()
             && self.counters.iter().all(|&counter| counter == 0)
-            && self.pause.is_none()
+            && self.paused_until.is_none()
     }
 }

@@ -54,11 +54,11 @@ pub struct Recorder {
     recording: Recording,
     writer: Writer,
     /// What was heard, to be written again if another line ending turns out to be the usual one.
-    heard: Option<Vec<Event>>,
+    events: Option<Vec<Event>>,
     /// Bytes that are held for that.
     held: usize,
     /// Which connection is told of, and how many there were.
-    over: u32,
+    current: u32,
     connections: u32,
     lf: u64,
     crlf: u64,
@@ -74,12 +74,12 @@ pub struct Connection(u32);
 /// Something that happened over a connection.
 #[derive(Debug)]
 struct Event {
-    over: u32,
-    heard: Heard,
+    connection: u32,
+    kind: EventKind,
 }
 
 #[derive(Debug)]
-enum Heard {
+enum EventKind {
     Connected { number: u8, side: Side, port: Option<u16>, now: Moment },
     Bytes(Side, Vec<u8>, Moment),
     End(Side),
@@ -94,8 +94,8 @@ impl Recorder {
     #[must_use]
     pub fn new(recording: Recording) -> Self {
         let writer = Writer::new(None);
-        let (heard, after_cr) = (Some(vec![]), [false; 2]);
-        Self { recording, writer, heard, held: 0, over: 0, connections: 0, lf: 0, crlf: 0, bare: 0, after_cr }
+        let (events, after_cr) = (Some(vec![]), [false; 2]);
+        Self { recording, writer, events, held: 0, current: 0, connections: 0, lf: 0, crlf: 0, bare: 0, after_cr }
     }
 
     /// A side opened a further connection, which has this number in the transcript (`C2`), or 1 for another first one. `port`
@@ -103,14 +103,14 @@ impl Recorder {
     pub fn connects(&mut self, number: u8, side: Side, port: Option<u16>, now: Moment) -> Connection {
         self.connections += 1;
         self.over(Connection(self.connections));
-        self.write(Heard::Connected { number, side, port, now }, 0);
+        self.write(EventKind::Connected { number, side, port, now }, 0);
         Connection(self.connections)
     }
 
     /// What is told next is about this connection.
     pub fn over(&mut self, connection: Connection) -> &mut Self {
-        if self.over != connection.0 {
-            (self.over, self.after_cr) = (connection.0, [false; 2]);
+        if self.current != connection.0 {
+            (self.current, self.after_cr) = (connection.0, [false; 2]);
         }
         self
     }
@@ -118,37 +118,36 @@ impl Recorder {
     /// A side said something; over datagrams, one of them.
     pub fn said(&mut self, side: Side, bytes: &[u8], now: Moment) {
         self.count(side, bytes);
-        let heard = Heard::Bytes(side, bytes.to_vec(), now);
-        self.write(heard, bytes.len());
+        self.write(EventKind::Bytes(side, bytes.to_vec(), now), bytes.len());
     }
 
     /// A side said its last: its end of the stream was seen.
     pub fn ended(&mut self, side: Side) {
-        self.write(Heard::End(side), 0);
+        self.write(EventKind::End(side), 0);
     }
 
     /// Both sides went over to TLS; what is said from here is what is said inside.
     pub fn secured(&mut self) {
-        self.write(Heard::Secured, 0);
+        self.write(EventKind::Secured, 0);
     }
 
     /// Both sides said that TLS ends; what is said from here is said in clear.
     pub fn unsecured(&mut self) {
-        self.write(Heard::Unsecured, 0);
+        self.write(EventKind::Unsecured, 0);
     }
 
     /// A side reset the connection.
     pub fn reset(&mut self, side: Side) {
-        self.write(Heard::Reset(side), 0);
+        self.write(EventKind::Reset(side), 0);
     }
 
     /// Something is to be known of this place: a comment.
     pub fn remark(&mut self, text: &str) {
-        self.write(Heard::Remark(show(text.as_bytes())), text.len());
+        self.write(EventKind::Remark(show(text.as_bytes())), text.len());
     }
 
-    fn write(&mut self, heard: Heard, size: usize) {
-        let event = Event { over: self.over, heard };
+    fn write(&mut self, kind: EventKind, size: usize) {
+        let event = Event { connection: self.current, kind };
         self.held = self.held.saturating_add(size + EACH);
         let has_ending = self.lf + self.crlf + self.bare > 0;
         if self.writer.eol.is_none() && (has_ending || self.held > UNDECIDED) {
@@ -157,9 +156,9 @@ impl Recorder {
         self.writer.hear(&event, &self.recording);
         if self.held > MOST_HELD {
             // Ports that are told from here on are not found.
-            (self.heard, self.recording.ports) = (None, false);
+            (self.events, self.recording.ports) = (None, false);
         }
-        if let Some(all) = &mut self.heard {
+        if let Some(all) = &mut self.events {
             all.push(event);
         }
     }
@@ -206,9 +205,9 @@ impl Recorder {
         let usual = self.usual();
         let has_other = self.writer.eol.is_some_and(|eol| eol != usual);
         if (has_other || self.recording.ports)
-            && let Some(heard) = self.heard.take()
+            && let Some(events) = self.events.take()
         {
-            let whole = self.written(&heard, usual);
+            let whole = self.written(&events, usual);
             return if self.recording.ports { Finished::Rest(whole) } else { Finished::Whole(whole) };
         }
         self.writer.eol.get_or_insert(usual);
@@ -217,9 +216,9 @@ impl Recorder {
     }
 
     /// All of it, with this line ending.
-    fn written(&self, heard: &[Event], eol: Eol) -> String {
+    fn written(&self, events: &[Event], eol: Eol) -> String {
         let write = |mut writer: Writer| {
-            heard.iter().for_each(|event| writer.hear(event, &self.recording));
+            events.iter().for_each(|event| writer.hear(event, &self.recording));
             writer.finish(&self.recording);
             writer
         };

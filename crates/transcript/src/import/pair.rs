@@ -68,7 +68,7 @@ const SERVER_LETTERS: [&str; 3] = ["s", "h", "r"];
 
 /// How it is known who of the two is the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Because {
+pub(super) enum Reason {
     /// It was said by whoever imports the page.
     Told,
     Name,
@@ -82,7 +82,7 @@ pub(super) enum Because {
 pub(super) struct Pair {
     client: (String, Form),
     server: (String, Form),
-    pub(super) because: Because,
+    pub(super) because: Reason,
 }
 
 /// What the labels of a page come to.
@@ -131,7 +131,7 @@ impl Pair {
                 ));
             }
         }
-        let (client, because) = if client.is_some() { (one, Because::Told) } else { who_asks(first, second, answers) };
+        let (client, because) = if client.is_some() { (one, Reason::Told) } else { who_asks(first, second, answers) };
         let server = if client == one { other } else { one };
         let own = |label: Label<'_>| (label.name.to_owned(), label.form);
         Found::Pair(Self { client: own(client), server: own(server), because })
@@ -150,10 +150,10 @@ impl Pair {
         let label = |(name, form): &(String, Form)| Label { name, form: *form }.to_string();
         let (client, server) = (label(&self.client), label(&self.server));
         let why = match self.because {
-            Because::Told => return format!("{client} is the client, as --client says, and {server} the server"),
-            Because::Name => "by its name",
-            Because::Answers => "since the other one answers with codes",
-            Because::SpeaksFirst => "since it speaks first",
+            Reason::Told => return format!("{client} is the client, as --client says, and {server} the server"),
+            Reason::Name => "by its name",
+            Reason::Answers => "since the other one answers with codes",
+            Reason::SpeaksFirst => "since it speaks first",
         };
         let other = match &self.server.0 {
             name if name.contains(' ') => format!("'{name}'"),
@@ -266,20 +266,20 @@ fn is_known(label: Label<'_>) -> bool {
 }
 
 /// Who of two is the client.
-fn who_asks<'a>(first: Label<'a>, second: Label<'a>, answers: impl Fn(Label<'a>) -> bool) -> (Label<'a>, Because) {
+fn who_asks<'a>(first: Label<'a>, second: Label<'a>, answers: impl Fn(Label<'a>) -> bool) -> (Label<'a>, Reason) {
     let by_name =
         |clients: &[&str], servers: &[&str]| match (role(first, clients, servers), role(second, clients, servers)) {
             (one, other) if one == other => None,
-            (Some(Side::Client), _) | (None, Some(Side::Server)) => Some((first, Because::Name)),
-            _ => Some((second, Because::Name)),
+            (Some(Side::Client), _) | (None, Some(Side::Server)) => Some((first, Reason::Name)),
+            _ => Some((second, Reason::Name)),
         };
     let by_answers = match (answers(first), answers(second)) {
-        (true, false) => Some((second, Because::Answers)),
-        (false, true) => Some((first, Because::Answers)),
+        (true, false) => Some((second, Reason::Answers)),
+        (false, true) => Some((first, Reason::Answers)),
         _ => None,
     };
     by_name(&CLIENTS, &SERVERS)
         .or(by_answers)
         .or_else(|| by_name(&CLIENT_LETTERS, &SERVER_LETTERS))
-        .unwrap_or((first, Because::SpeaksFirst))
+        .unwrap_or((first, Reason::SpeaksFirst))
 }

@@ -65,7 +65,7 @@ impl<W: Watch> Walk<'_, W> {
         {
             return Ok(pc);
         }
-        if play.since.is_none() {
+        if play.waiting_since.is_none() {
             play.extra_wait += choice.extra_wait;
             self.begin_waiting(play);
         }
@@ -210,10 +210,12 @@ impl<W: Watch> Walk<'_, W> {
             let waits = !self.is_over() && choice.arms.len() > 1;
             if fits && !waits && allowed(play, &arm.path) {
                 self.follow(play, &arm.path)?;
-                play.since = None;
+                play.waiting_since = None;
                 return match arm.first {
                     First::End => Err(Stop::end(if self.is_over() { Ending::Left } else { Ending::Done })),
-                    First::Expect(StreamAction::Close) => Err(Stop::end(play.part(script, arm.pc, Ending::Left))),
+                    First::Expect(StreamAction::Close) => {
+                        Err(Stop::end(play.end_connection(script, arm.pc, Ending::Left)))
+                    }
                     First::Expect(_) => Ok(arm.pc + 1),
                     _ => Ok(arm.pc),
                 };

@@ -12,15 +12,15 @@ use crate::values::Scratch;
 use crate::verdict::{Awaited, Expected, Fault};
 
 /// Where a play stands whose connection ended and that has not come to another one.
-const NOWHERE: u8 = u8::MAX;
+const NO_CONNECTION: u8 = u8::MAX;
 
 impl Play {
     /// The connection over which it goes; none between two of them.
     #[must_use]
     pub fn connection(&self) -> Option<u8> {
-        match self.on {
+        match self.current {
             0 => Some(FIRST),
-            NOWHERE => None,
+            NO_CONNECTION => None,
             on => Some(on),
         }
     }
@@ -31,9 +31,9 @@ impl Play {
     }
 
     /// It goes on over another connection: nothing is known of what came there.
-    fn cross(&mut self, connection: u8) {
-        self.on = connection;
-        (self.left, self.scanned, self.since) = (0, 0, None);
+    fn switch_to(&mut self, connection: u8) {
+        self.current = connection;
+        (self.unconsumed, self.scanned, self.waiting_since) = (0, 0, None);
         self.after_gap = false;
         self.extra_wait = Duration::ZERO;
         self.gained = 0;
@@ -70,14 +70,14 @@ impl Play {
     }
 
     /// The connection ends as the operation says: the play with it, unless it goes on over another one.
-    pub(super) fn part(&mut self, script: &Script, pc: Pc, ending: Ending) -> Ending {
+    pub(super) fn end_connection(&mut self, script: &Script, pc: Pc, ending: Ending) -> Ending {
         let Some(connection) = self.connection().filter(|_| script.program.spans) else { return ending };
         self.changed ^= 1 << connection;
         if !self.goes_on(script, pc + 1) {
             self.changed ^= 1 << connection;
             return ending;
         }
-        self.cross(NOWHERE);
+        self.switch_to(NO_CONNECTION);
         self.pc = pc + 1;
         Ending::GoesOn { by_reset: matches!(ending, Ending::DoneByReset) }
     }
@@ -85,7 +85,7 @@ impl Play {
     /// A socket listens at this port, as [`Next::Listen`] asked: the play goes on with the next step.
     pub fn listens_at(&mut self, script: &Script, port: u16, scratch: &mut Scratch) {
         let Some(Op::Listen { slot, .. }) = script.program.ops.get(self.pc.wrapping_sub(1)) else { return };
-        self.bring(script, scratch);
+        self.load_values(script, scratch);
         // Five digits always fit: the values were a play's before.
         let _ = scratch.set(*slot, port.to_string().as_bytes());
         self.row = scratch.row.take();
@@ -95,7 +95,7 @@ impl Play {
     /// The other side did not open the connection that [`Next::Connect`] asked for: how the play ends.
     #[must_use]
     pub fn not_connected(&mut self, script: &Script, waited: Duration, scratch: &mut Scratch) -> Ending {
-        self.bring(script, scratch);
+        self.load_values(script, scratch);
         self.pc = self.pc.saturating_sub(1);
         let mut verdict = self.verdict(script, Fault::NothingCame { waited }, &[], scratch);
         let line = script.program.places[self.pc].line;
@@ -108,12 +108,12 @@ impl Play {
 }
 
 impl<W: Watch> Walk<'_, W> {
-    pub(super) fn over(&mut self, play: &mut Play, pc: Pc, connection: u8) -> Result<Pc, Stop> {
+    pub(super) fn switch_connection(&mut self, play: &mut Play, pc: Pc, connection: u8) -> Result<Pc, Stop> {
         if play.connection() == Some(connection) {
             return Ok(pc + 1);
         }
         self.owes_ending = false;
-        play.cross(connection);
+        play.switch_to(connection);
         play.pc = pc + 1;
         Err(Stop::Next(Next::Over { connection }))
     }
@@ -135,8 +135,8 @@ impl<W: Watch> Walk<'_, W> {
         };
         let wait = self.script.wait.map(|wait| wait + play.extra_wait);
         play.changed ^= 1 << connection;
-        play.secret &= !(1 << connection);
-        play.cross(connection);
+        play.under_tls &= !(1 << connection);
+        play.switch_to(connection);
         play.pc = pc + 1;
         let now = self.input.now;
         Err(Stop::Next(match ours {
@@ -150,8 +150,8 @@ impl<W: Watch> Walk<'_, W> {
     pub(super) fn act(&mut self, play: &mut Play, pc: Pc, action: StreamAction) -> Stop {
         self.owes_ending = false;
         match action {
-            StreamAction::Close => Stop::end(play.part(self.script, pc, Ending::Done)),
-            StreamAction::Reset => Stop::end(play.part(self.script, pc, Ending::DoneByReset)),
+            StreamAction::Close => Stop::end(play.end_connection(self.script, pc, Ending::Done)),
+            StreamAction::Reset => Stop::end(play.end_connection(self.script, pc, Ending::DoneByReset)),
             StreamAction::StopSending => {
                 play.pc = pc + 1;
                 Stop::Next(Next::StopSending)

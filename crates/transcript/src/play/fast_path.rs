@@ -100,7 +100,7 @@ impl<W: Watch> Walk<'_, W> {
         }
         self.at += begin;
         self.owes_ending = false;
-        (play.line_ending, play.since, play.extra_wait) = (last, None, std::time::Duration::ZERO);
+        (play.line_ending, play.waiting_since, play.extra_wait) = (last, None, std::time::Duration::ZERO);
         (play.scanned, play.gained) = (0, 0);
     }
 
@@ -217,7 +217,7 @@ impl<'w> Answers<'w> {
         // What most answers are is put down without asking for room three times. Copying a fixed number of bytes is two
         // instructions, and copying any number a call.
         match &text.form {
-            TextForm::Around { before, first, slot, after, last } => {
+            TextForm::OneHole { before, first, slot, after, last } => {
                 let (bytes, length) = hole(*slot);
                 if length <= CHUNK
                     && let Some(value) = bytes.first_chunk::<CHUNK>()

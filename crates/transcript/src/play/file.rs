@@ -26,26 +26,26 @@ impl<W: Watch> Walk<'_, W> {
             self.hear_file(play, index)?;
             self.watch.heard(file.place.line, self.input.now);
         }
-        play.in_file = 0;
+        play.file_offset = 0;
         Ok(play.pc + 1)
     }
 
     fn say_file(&mut self, play: &mut Play, index: usize) -> Result<(), Stop> {
         let file = &self.script.files[index];
         let output = &mut self.output.bytes;
-        while play.in_file < file.len() {
+        while play.file_offset < file.len() {
             if output.len() >= SAID_AHEAD && !self.script.carrier.keeps_bounds() {
                 return Err(Stop::Next(Next::Flush));
             }
             let start = output.len();
-            let want = PIECE.min(usize::try_from(file.len() - play.in_file).unwrap_or(PIECE));
+            let want = PIECE.min(usize::try_from(file.len() - play.file_offset).unwrap_or(PIECE));
             output.resize(start + want, 0);
-            let read = file.read_at(play.in_file, &mut output[start..]).unwrap_or(0);
+            let read = file.read_at(play.file_offset, &mut output[start..]).unwrap_or(0);
             output.truncate(start + read);
             if read == 0 {
                 return Err(self.file_shrank(play, index));
             }
-            play.in_file += read as u64;
+            play.file_offset += read as u64;
         }
         self.kind = MessageKind::Binary;
         self.end_datagram();
@@ -54,27 +54,27 @@ impl<W: Watch> Walk<'_, W> {
 
     fn hear_file(&mut self, play: &mut Play, index: usize) -> Result<(), Stop> {
         self.begin_waiting(play);
-        if play.in_file == 0 {
+        if play.file_offset == 0 {
             self.skip_late_ending(play);
         }
         let file = &self.script.files[index];
         let mut piece = Vec::new();
-        while play.in_file < file.len() {
+        while play.file_offset < file.len() {
             let rest = self.rest();
             if rest.is_empty() {
-                if play.in_file - play.gained >= PIECE as u64 {
-                    (play.gained, play.since) = (play.in_file, Some(self.input.now));
+                if play.file_offset - play.gained >= PIECE as u64 {
+                    (play.gained, play.waiting_since) = (play.file_offset, Some(self.input.now));
                 }
                 return Err(self.wait(play));
             }
-            let want = PIECE.min(rest.len()).min(usize::try_from(file.len() - play.in_file).unwrap_or(PIECE));
+            let want = PIECE.min(rest.len()).min(usize::try_from(file.len() - play.file_offset).unwrap_or(PIECE));
             piece.resize(want, 0);
-            let read = file.read_at(play.in_file, &mut piece).unwrap_or(0);
+            let read = file.read_at(play.file_offset, &mut piece).unwrap_or(0);
             if read == 0 {
                 return Err(self.file_shrank(play, index));
             }
             let same = piece[..read].iter().zip(rest).take_while(|(a, b)| a == b).count();
-            play.in_file += same as u64;
+            play.file_offset += same as u64;
             self.at += same;
             if same < read {
                 return Err(self.file_differs(play, index, &piece[same..read]));
@@ -91,7 +91,7 @@ impl<W: Watch> Walk<'_, W> {
         let file = &self.script.program.files[index];
         let rest = self.rest();
         let mut verdict = self.account(play, Fault::Differs, &rest[..rest.len().min(SHOWN)]);
-        let place = format!("byte {} of {}: ", play.in_file + 1, file.path);
+        let place = format!("byte {} of {}: ", play.file_offset + 1, file.path);
         let shown =
             if expected.is_empty() { "(its end)".to_owned() } else { show(&expected[..expected.len().min(SHOWN)]) };
         verdict.place = file.place;

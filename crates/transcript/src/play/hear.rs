@@ -69,9 +69,11 @@ impl<W: Watch> Walk<'_, W> {
             return Err(self.aside_or(play, |walk, play| walk.fail(play, Fault::UnexpectedData)));
         }
         match action {
-            StreamAction::Close if self.is_over() => Err(Stop::end(play.part(self.script, play.pc, Ending::Left))),
+            StreamAction::Close if self.is_over() => {
+                Err(Stop::end(play.end_connection(self.script, play.pc, Ending::Left)))
+            }
             StreamAction::StopSending if self.is_over() => {
-                play.since = None;
+                play.waiting_since = None;
                 Ok(())
             }
             StreamAction::Reset if self.is_over() => Err(self.fail(play, Fault::ClosedEarly)),
@@ -96,7 +98,7 @@ impl<W: Watch> Walk<'_, W> {
         if self.datagram && self.rest().is_empty() {
             self.datagram = false;
         }
-        play.since = None;
+        play.waiting_since = None;
         play.extra_wait = Duration::ZERO;
         play.scanned = 0;
         play.gained = 0;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::walk::{Stop, Walk};
 use super::{Play, Watch};
 use crate::carrier::Carrier;
-use crate::program::matcher::{self, Walked};
+use crate::program::matcher::{self, MatchResult};
 use crate::program::{KeyMatch, Message, Order};
 use crate::values::{PartialMatch, Progress};
 
@@ -142,39 +142,39 @@ impl<W: Watch> Walk<'_, W> {
         partial.retain_mut(|one| {
             let Some((message, together)) = candidate(play, one.candidate) else { return false };
             let walked = match one.whole {
-                Some(length) => Walked::Whole(length),
+                Some(length) => MatchResult::Whole(length),
                 None => {
                     look.walked_last = Some(one.candidate);
                     self.match_raw(&messages[message], together, &mut one.progress)
                 }
             };
             match walked {
-                Walked::Whole(length) => {
+                MatchResult::Whole(length) => {
                     one.whole = Some(length);
                     let better = |(best, shorter)| length > shorter && is_text(best) && is_text(one.candidate);
                     if look.best.is_none_or(better) {
                         look.best = Some((one.candidate, length));
                     }
                 }
-                Walked::Partly => {
+                MatchResult::Partly => {
                     look.may_become_longer |= look.best.is_none_or(|(best, _)| is_text(best) && is_text(one.candidate));
                 }
-                Walked::Differs { .. } => return false,
+                MatchResult::Differs { .. } => return false,
             }
             true
         });
         look
     }
 
-    fn match_raw(&mut self, message: &Message, together: bool, progress: &mut Progress) -> Walked {
+    fn match_raw(&mut self, message: &Message, together: bool, progress: &mut Progress) -> MatchResult {
         let rest = self.rest();
         // Over datagrams a message is the whole datagram, inside `together` a part of one.
         let whole = if self.datagram { !together || message.to_end } else { self.input.ended && message.to_end };
         let walked = matcher::raw_matches(message, rest, whole, progress, self.scratch);
         match walked {
-            Walked::Partly if self.datagram => Walked::Differs { piece: 0, at: rest.len() },
-            Walked::Whole(length) if self.datagram && !together && length < rest.len() => {
-                Walked::Differs { piece: message.pieces.len().saturating_sub(1), at: length }
+            MatchResult::Partly if self.datagram => MatchResult::Differs { piece: 0, at: rest.len() },
+            MatchResult::Whole(length) if self.datagram && !together && length < rest.len() => {
+                MatchResult::Differs { piece: message.pieces.len().saturating_sub(1), at: length }
             }
             other => other,
         }

@@ -23,7 +23,7 @@ impl Play {
     /// What [`Next::StartTls`] or [`Next::StopTls`] asked for failed, or TLS broke later: how the play ends.
     #[must_use]
     pub fn tls_failed(&mut self, script: &Script, fault: Fault, why: &str, scratch: &mut Scratch) -> Ending {
-        self.bring(script, scratch);
+        self.load_values(script, scratch);
         // The account stands at the line that asked for it; a certificate may be refused after the handshake.
         if matches!(script.program.ops.get(self.pc.wrapping_sub(1)), Some(Op::Tls(_))) {
             self.pc -= 1;
@@ -44,10 +44,10 @@ impl<W: Watch> Walk<'_, W> {
         self.owes_ending = false;
         self.skip_late_ending(play);
         let bit = 1 << play.connection().unwrap_or_default();
-        let is_inside = play.secret & bit != 0;
+        let is_inside = play.under_tls & bit != 0;
         let (fault, name) = match (self.rest().is_empty(), begins) {
             (true, _) if is_inside != begins => {
-                play.secret ^= bit;
+                play.under_tls ^= bit;
                 play.pc += 1;
                 return Err(Stop::Next(if begins { Next::StartTls } else { Next::StopTls }));
             }

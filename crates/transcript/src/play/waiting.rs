@@ -26,8 +26,8 @@ impl<W: Watch> Walk<'_, W> {
     }
 
     pub(super) fn begin_waiting(&mut self, play: &mut Play) {
-        if play.since.is_none() {
-            play.since = Some(self.input.now);
+        if play.waiting_since.is_none() {
+            play.waiting_since = Some(self.input.now);
             // Nothing of before is needed any more: the memory is free for the next round.
             if !self.script.program.live[play.pc] {
                 self.scratch.forget();
@@ -45,7 +45,7 @@ impl<W: Watch> Walk<'_, W> {
             }
             // What is not a line may take long, as long as it comes.
             if come as u64 - play.gained.min(come as u64) >= GAIN {
-                (play.gained, play.since) = (come as u64, Some(self.input.now));
+                (play.gained, play.waiting_since) = (come as u64, Some(self.input.now));
             }
         }
         let overdue = self.overdue_at(play).is_some_and(|at| self.input.now >= at);
@@ -84,7 +84,7 @@ impl<W: Watch> Walk<'_, W> {
     }
 
     fn overdue_at(&self, play: &Play) -> Option<Moment> {
-        Some(play.since?.after(self.script.wait? + play.extra_wait))
+        Some(play.waiting_since?.after(self.script.wait? + play.extra_wait))
     }
 
     /// When what has come counts as quiet for the gap. In the middle of a character that is longer: its other bytes belong
@@ -93,7 +93,7 @@ impl<W: Watch> Walk<'_, W> {
     fn quiet_at(&self, play: &Play) -> Option<Moment> {
         let gap = self.script.gap?;
         let times = if ends_inside_a_character(self.rest()) { GAPS_INSIDE_A_CHARACTER } else { 1 };
-        Some(play.fresh.after(gap.saturating_mul(times)))
+        Some(play.last_received.after(gap.saturating_mul(times)))
     }
 
     pub(super) fn is_quiet(&self, play: &Play) -> bool {

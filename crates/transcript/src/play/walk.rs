@@ -1,5 +1,7 @@
 //! One step of a play: its operations are done one after the other, until more has to come or the play is over.
 
+use std::time::Duration;
+
 use super::step::{Ending, Input, Next, Output, SAID_AHEAD};
 use super::{Last, Play, Watch};
 use crate::carrier::{Carrier, MessageKind};
@@ -136,12 +138,7 @@ impl<'a, W: Watch> Walk<'a, W> {
                 Ok(pc + 1)
             }
             Op::Pause(time) => {
-                self.owes_ending = false;
-                let until = *play.pause.get_or_insert(self.input.now.after(*time));
-                if self.input.now < until {
-                    return Err(Stop::Next(Next::Pause { until }));
-                }
-                play.pause = None;
+                self.pause(play, *time)?;
                 Ok(pc + 1)
             }
             Op::Tls(tls) => self.go_over_tls(play, matches!(tls, Tls::Start { .. })),
@@ -158,7 +155,7 @@ impl<'a, W: Watch> Walk<'a, W> {
                 Ok(next)
             }
             Op::Jump(to) => Ok(*to),
-            Op::On(_) | Op::Connect(_) | Op::Listen { .. } | Op::Choose(_) => self.beside(play, pc),
+            Op::On(_) | Op::Connect(_) | Op::Listen { .. } | Op::Choose(_) => self.cold_operation(play, pc),
             Op::Wrong | Op::End => Err(Stop::end(Ending::Done)),
             Op::ExtraWait(_)
             | Op::Set { .. }
@@ -168,18 +165,29 @@ impl<'a, W: Watch> Walk<'a, W> {
             | Op::Apart
             | Op::Forbidden
             | Op::Return => {
-                self.pass(play, pc)?;
+                self.silent_operation(play, pc)?;
                 Ok(pc + 1)
             }
         }
     }
 
+    /// Pauses before we go on.
+    fn pause(&mut self, play: &mut Play, time: Duration) -> Result<(), Stop> {
+        self.owes_ending = false;
+        let until = *play.paused_until.get_or_insert(self.input.now.after(time));
+        if self.input.now < until {
+            return Err(Stop::Next(Next::Pause { until }));
+        }
+        play.paused_until = None;
+        Ok(())
+    }
+
     /// What has to do with several connections, or with a choice by a value.
     #[cold]
     #[inline(never)]
-    fn beside(&mut self, play: &mut Play, pc: Pc) -> Result<Pc, Stop> {
+    fn cold_operation(&mut self, play: &mut Play, pc: Pc) -> Result<Pc, Stop> {
         match &self.script.program.ops[pc] {
-            Op::On(connection) => self.over(play, pc, *connection),
+            Op::On(connection) => self.switch_connection(play, pc, *connection),
             Op::Connect(connect) => self.connect(play, pc, *connect),
             Op::Listen { connection, .. } => {
                 play.pc = pc + 1;
@@ -192,7 +200,7 @@ impl<'a, W: Watch> Walk<'a, W> {
 
     /// Does an operation that neither says nor hears anything.
     #[inline(never)]
-    fn pass(&mut self, play: &mut Play, pc: Pc) -> Result<(), Stop> {
+    fn silent_operation(&mut self, play: &mut Play, pc: Pc) -> Result<(), Stop> {
         match &self.script.program.ops[pc] {
             Op::ExtraWait(time) => play.extra_wait += *time,
             Op::Set { slot, value } => self.assign(play, pc, *slot, value)?,
@@ -211,7 +219,7 @@ impl<'a, W: Watch> Walk<'a, W> {
     pub(super) fn follow(&mut self, play: &mut Play, path: &[PathStep]) -> Result<(), Stop> {
         for step in path {
             match step {
-                PathStep::Run(pc) => self.pass(play, *pc)?,
+                PathStep::Run(pc) => self.silent_operation(play, *pc)?,
                 PathStep::Again { counter, .. } => play.counters[*counter] += 1,
             }
         }

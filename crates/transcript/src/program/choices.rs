@@ -370,11 +370,11 @@ fn example(message: &super::Message) -> Option<Vec<u8>> {
 fn hides(program: &Program, earlier: usize, later: usize) -> bool {
     let (earlier, later) = (&program.messages[earlier], &program.messages[later]);
     match (&earlier.shape, &later.shape) {
-        (Shape::Around { before, after, pattern: Pattern::Any, .. }, _) if before.is_empty() && after.is_empty() => {
+        (Shape::OneHole { before, after, pattern: Pattern::Any, .. }, _) if before.is_empty() && after.is_empty() => {
             true
         }
         (_, Shape::Exact(bytes)) if earlier.depends == Depends::Nothing => matcher::matches(earlier, bytes),
-        (Shape::Around { before, after, pattern: Pattern::Any, .. }, _) => {
+        (Shape::OneHole { before, after, pattern: Pattern::Any, .. }, _) => {
             // What begins and ends as it does, whatever stands between.
             let same = |a: &[u8], b: &[u8]| if earlier.fold { a.eq_ignore_ascii_case(b) } else { a == b };
             let [first, .., last] = &later.pieces[..] else { return false };

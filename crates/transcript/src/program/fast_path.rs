@@ -92,7 +92,7 @@ pub(crate) enum TextForm {
     /// The first so many of these bytes.
     Short([u8; CHUNK], usize),
     /// The value of a hole between two short texts.
-    Around { before: [u8; CHUNK], first: usize, slot: usize, after: [u8; CHUNK], last: usize },
+    OneHole { before: [u8; CHUNK], first: usize, slot: usize, after: [u8; CHUNK], last: usize },
     /// None of them.
     Other,
 }
@@ -224,7 +224,7 @@ impl Finder<'_> {
         match &message.shape {
             _ if message.form != Form::Text || message.fold => QuickMatch::Other,
             Shape::Exact(bytes) => QuickMatch::Only(Literal::clone(bytes)),
-            Shape::Around { before, after, pattern: Pattern::Any, .. } if before.is_empty() && after.is_empty() => {
+            Shape::OneHole { before, after, pattern: Pattern::Any, .. } if before.is_empty() && after.is_empty() => {
                 QuickMatch::All
             }
             Shape::Filled => {
@@ -239,7 +239,7 @@ impl Finder<'_> {
                 let text: Option<Vec<Vec<u8>>> = message.pieces.iter().map(fixed).collect();
                 text.map_or(QuickMatch::Other, |text| QuickMatch::Only(text.concat().into()))
             }
-            Shape::Around { .. } | Shape::General => QuickMatch::Other,
+            Shape::OneHole { .. } | Shape::General => QuickMatch::Other,
         }
     }
 
@@ -396,7 +396,7 @@ impl Text {
         let form = match parts[..] {
             [AnswerPart::Short(text, length)] => TextForm::Short(text, length),
             [AnswerPart::Short(before, first), AnswerPart::Hole(slot), AnswerPart::Short(after, last)] => {
-                TextForm::Around { before, first, slot, after, last }
+                TextForm::OneHole { before, first, slot, after, last }
             }
             _ => TextForm::Other,
         };

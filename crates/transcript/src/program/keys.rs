@@ -295,7 +295,7 @@ mod tests {
                                     &mut Default::default(),
                                     &mut Scratch::new()
                                 ),
-                                matcher::Walked::Differs { .. }
+                                matcher::MatchResult::Differs { .. }
                             )
                     });
                     match part {

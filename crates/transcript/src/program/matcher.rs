@@ -18,15 +18,15 @@ pub(crate) fn matches(message: &Message, line: &[u8]) -> bool {
 /// Whether a message takes a whole line. What its holes got stands in [`Scratch::captured`] afterwards.
 pub(crate) fn line_matches(message: &Message, line: &[u8], scratch: &mut Scratch) -> bool {
     match message.shape {
-        Shape::General => return matches!(line_walk(message, line, scratch), Walked::Whole(_)),
+        Shape::General => return matches!(match_line(message, line, scratch), MatchResult::Whole(_)),
         Shape::Filled => {
             scratch.captured.clear();
             return is_filled(message, line, scratch);
         }
-        Shape::Exact(_) | Shape::Around { .. } => scratch.captured.clear(),
+        Shape::Exact(_) | Shape::OneHole { .. } => scratch.captured.clear(),
     }
     let Some(Range { start, end }) = hole_of(message, line) else { return false };
-    if let Shape::Around { slot: Some(slot), .. } = &message.shape {
+    if let Shape::OneHole { slot: Some(slot), .. } = &message.shape {
         scratch.captured.push(Captured { slot: *slot, start, end });
     }
     true
@@ -38,7 +38,7 @@ pub(crate) fn line_matches(message: &Message, line: &[u8], scratch: &mut Scratch
 pub(crate) fn hole_of(message: &Message, line: &[u8]) -> Option<Range<usize>> {
     match &message.shape {
         Shape::Exact(bytes) => (line.len() == bytes.len() && same(line, bytes, message.fold)).then_some(0..0),
-        Shape::Around { before, after, pattern, .. } => {
+        Shape::OneHole { before, after, pattern, .. } => {
             let end = line.len().checked_sub(after.len()).filter(|&end| end >= before.len())?;
             // Comparing with an empty vector asks memcmp(3) to look at a dangling address. With masked loads (AVX-512)
             // that is legal and costs a hundred nanoseconds.
@@ -109,7 +109,7 @@ fn resembles(message: &Message, line: &[u8]) -> bool {
 
 /// What became of matching a framed message against what has come so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Walked {
+pub(crate) enum MatchResult {
     /// It matches, and is so many bytes long.
     Whole(usize),
     /// So far nothing speaks against it.
@@ -126,7 +126,7 @@ pub(crate) fn raw_matches(
     whole: bool,
     progress: &mut Progress,
     scratch: &mut Scratch,
-) -> Walked {
+) -> MatchResult {
     let mut captured = std::mem::take(&mut scratch.captured);
     captured.clear();
     // What was captured before is not copied for each look.
@@ -135,7 +135,7 @@ pub(crate) fn raw_matches(
     }
     let extent = if whole { Extent::Line } else { Extent::Prefix };
     let walked = Matching { message, line: bytes, extent, scratch }.walk(progress, &mut captured);
-    if walked == Walked::Partly && !captured.is_empty() {
+    if walked == MatchResult::Partly && !captured.is_empty() {
         std::mem::swap(&mut captured, &mut progress.captured);
         captured.clear();
     }
@@ -145,14 +145,14 @@ pub(crate) fn raw_matches(
 
 /// Where a line differs from a message: the piece and the byte of the line.
 pub(crate) fn difference(message: &Message, line: &[u8], scratch: &mut Scratch) -> (usize, usize) {
-    match line_walk(message, line, scratch) {
-        Walked::Differs { piece, at } => (piece, at),
-        Walked::Whole(_) | Walked::Partly => (message.pieces.len().saturating_sub(1), line.len()),
+    match match_line(message, line, scratch) {
+        MatchResult::Differs { piece, at } => (piece, at),
+        MatchResult::Whole(_) | MatchResult::Partly => (message.pieces.len().saturating_sub(1), line.len()),
     }
 }
 
 /// Matches a whole line piece by piece.
-fn line_walk(message: &Message, line: &[u8], scratch: &mut Scratch) -> Walked {
+fn match_line(message: &Message, line: &[u8], scratch: &mut Scratch) -> MatchResult {
     let mut captured = std::mem::take(&mut scratch.captured);
     captured.clear();
     let walked =
@@ -182,7 +182,7 @@ struct Matching<'a> {
 
 impl Matching<'_> {
     /// Goes on from where `progress` stands: text, hole, text, to the end of the message or to what differs.
-    fn walk(&self, progress: &mut Progress, captured: &mut Vec<Captured>) -> Walked {
+    fn walk(&self, progress: &mut Progress, captured: &mut Vec<Captured>) -> MatchResult {
         let Self { message, line, extent, scratch } = *self;
         let pieces = &message.pieces[..];
         loop {
@@ -197,7 +197,7 @@ impl Matching<'_> {
                         Err(walked) => return walked,
                     };
                     if !close(&pieces[piece], pattern_of(&pieces[piece]), line, start..end, captured) {
-                        return Walked::Differs { piece, at: start };
+                        return MatchResult::Differs { piece, at: start };
                     }
                     end
                 }
@@ -208,7 +208,7 @@ impl Matching<'_> {
                 let short = begins + common == line.len();
                 progress.agreed = common;
                 return match short && extent == Extent::Prefix {
-                    true => Walked::Partly,
+                    true => MatchResult::Partly,
                     false => self.differs(&text, progress.index, begins + common, common),
                 };
             }
@@ -216,8 +216,10 @@ impl Matching<'_> {
             let next = progress.index + text.pieces.len();
             if next == pieces.len() {
                 return match extent {
-                    Extent::Line if at < line.len() => Walked::Differs { piece: pieces.len().saturating_sub(1), at },
-                    _ => Walked::Whole(at),
+                    Extent::Line if at < line.len() => {
+                        MatchResult::Differs { piece: pieces.len().saturating_sub(1), at }
+                    }
+                    _ => MatchResult::Whole(at),
                 };
             }
             (progress.open, progress.index) = (Some((next, at)), next + 1);
@@ -235,7 +237,7 @@ impl Matching<'_> {
         start: usize,
         progress: &mut Progress,
         captured: &[Captured],
-    ) -> Result<usize, Walked> {
+    ) -> Result<usize, MatchResult> {
         let Self { message, line, extent, .. } = *self;
         let pattern = pattern_of(&message.pieces[piece]);
         if pattern.has_length() {
@@ -259,7 +261,7 @@ impl Matching<'_> {
         if text.length == 0 {
             return match extent {
                 // An open end without a length: it goes on until the stream ends.
-                Extent::Prefix => Err(Walked::Partly),
+                Extent::Prefix => Err(MatchResult::Partly),
                 // Another hole stands right behind it.
                 Extent::Line => match pattern.taken_from(&line[start..limit]) {
                     Some(taken) => Ok(start + taken),
@@ -276,7 +278,7 @@ impl Matching<'_> {
             }
             None if extent == Extent::Prefix => {
                 progress.searched_to = (limit + 1).saturating_sub(text.length).max(from);
-                Err(Walked::Partly)
+                Err(MatchResult::Partly)
             }
             None => differs(start, 0),
         }
@@ -290,29 +292,29 @@ impl Matching<'_> {
         start: usize,
         index: usize,
         captured: &[Captured],
-    ) -> Result<usize, Walked> {
+    ) -> Result<usize, MatchResult> {
         let Self { message, line, extent, scratch } = *self;
         let pattern = pattern_of(&message.pieces[piece]);
         if let Pattern::Number(Number::Varint) = pattern
             && extent == Extent::Prefix
             && Number::varint_length(&line[start..]).is_none()
         {
-            return Err(Walked::Partly);
+            return Err(MatchResult::Partly);
         }
         let Some(count) = length_of(pattern, line, start, scratch, captured) else {
-            return Err(Walked::Differs { piece, at: start });
+            return Err(MatchResult::Differs { piece, at: start });
         };
         match line.len() - start < count {
-            true if extent == Extent::Prefix => Err(Walked::Partly),
+            true if extent == Extent::Prefix => Err(MatchResult::Partly),
             true => Err(self.differs(text, index, line.len(), 0)),
             false => Ok(start + count),
         }
     }
 
     /// The text that begins with the piece of this index has another byte than the line has there.
-    fn differs(&self, text: &Text<'_>, index: usize, at: usize, offset: usize) -> Walked {
+    fn differs(&self, text: &Text<'_>, index: usize, at: usize, offset: usize) -> MatchResult {
         let next = index + text.pieces.len();
-        Walked::Differs { piece: piece_in(&self.message.pieces, index, next, offset, self.scratch), at }
+        MatchResult::Differs { piece: piece_in(&self.message.pieces, index, next, offset, self.scratch), at }
     }
 }
 

@@ -313,7 +313,7 @@ pub(crate) enum Shape {
     /// These bytes.
     Exact(Literal),
     /// One capture of any bytes between two literals.
-    Around { before: Literal, after: Literal, slot: Option<usize>, pattern: Pattern },
+    OneHole { before: Literal, after: Literal, slot: Option<usize>, pattern: Pattern },
     /// Text and values, and no hole.
     Filled,
     /// Piece by piece.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::ports::{Mention, Port};
-use super::{Event, Heard, Recording};
+use super::{Event, EventKind, Recording};
 use crate::moment::Moment;
 use crate::notation::{hex, show, show_hiding};
 use crate::secret::Secret;
@@ -110,21 +110,21 @@ impl Writer {
         if self.is_cut {
             return;
         }
-        if let Heard::Connected { number, side, port, now } = &event.heard {
-            return self.connects(event.over, (*number, *side, *port), *now, recording);
+        if let EventKind::Connected { number, side, port, now } = &event.kind {
+            return self.connects(event.connection, (*number, *side, *port), *now, recording);
         }
-        let Some(at) = self.connections.iter().position(|connection| connection.id == event.over) else { return };
+        let Some(at) = self.connections.iter().position(|connection| connection.id == event.connection) else { return };
         if self.connections[at].over {
             return;
         }
-        if self.current != event.over {
+        if self.current != event.connection {
             // What is said over two connections stands in the order in which it was said.
             self.flush_all(recording);
-            self.current = event.over;
+            self.current = event.connection;
         }
-        match &event.heard {
-            Heard::Bytes(side, bytes, now) => self.bytes(at, *side, bytes, *now, recording),
-            Heard::End(side) => {
+        match &event.kind {
+            EventKind::Bytes(side, bytes, now) => self.bytes(at, *side, bytes, *now, recording),
+            EventKind::End(side) => {
                 self.flush(at, recording);
                 match self.connections[at].ended {
                     Some(first) if first != *side => self.close(at),
@@ -132,26 +132,26 @@ impl Writer {
                     None => self.end(at, *side),
                 }
             }
-            Heard::Secured => {
+            EventKind::Secured => {
                 self.flush(at, recording);
                 self.line("starttls");
             }
-            Heard::Unsecured => {
+            EventKind::Unsecured => {
                 self.flush(at, recording);
                 self.line("stoptls");
             }
-            Heard::Remark(text) => {
+            EventKind::Remark(text) => {
                 self.flush(at, recording);
                 self.line(&format!("# {text}"));
             }
-            Heard::Reset(side) => {
+            EventKind::Reset(side) => {
                 self.flush(at, recording);
                 self.half_closed(at);
                 let line = format!("{} resets", self.connections[at].who(*side));
                 self.line(&line);
                 self.connections[at].over = true;
             }
-            Heard::Connected { .. } => {}
+            EventKind::Connected { .. } => {}
         }
     }
 

@@ -152,7 +152,7 @@ impl Compiler<'_> {
             {
                 match (self.text(&pieces[..hole]), self.text(&pieces[hole + 1..])) {
                     (Some(before), Some(after)) => {
-                        Shape::Around { before, after, slot: *slot, pattern: pattern.clone() }
+                        Shape::OneHole { before, after, slot: *slot, pattern: pattern.clone() }
                     }
                     _ => Shape::General,
                 }
