@@ -41,6 +41,8 @@ fn what_cannot_be_is_refused_on_what_cannot_carry_it() {
     assert!(prepared("C raw: {n=a{0x0a}b}.\nS: x\n", Client, Stream).is_ok());
     assert!(prepared("C: {n}\nS: x\n", Server, Stream).is_ok());
     assert!(prepared("C: {n}\nS: x\n", Client, Stream).unwrap_err().contains("nothing gives it a value"));
+    // It has one where plays are counted.
+    assert!(prepared("C: {play}\nS: x\n", Client, Stream).unwrap_err().contains("`load` gives each play its number"));
 }
 
 #[test]

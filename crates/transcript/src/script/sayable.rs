@@ -88,8 +88,11 @@ pub(super) fn sayable(program: &Program, source: &Source, options: &PlayOptions)
 
 fn no_value(side: Side, piece: &Piece, name: &str) -> Diagnostic {
     let message = format!("the {side} must say {{{name}}}, but nothing gives it a value");
-    let help =
-        if name == "_" { "write {_=…}".to_owned() } else { format!("write {{{name}=…}} or pass --set {name}=…") };
+    let help = match name {
+        "_" => "write {_=…}".to_owned(),
+        "play" => "`load` gives each play its number; elsewhere write {play=…} or pass --set play=…".to_owned(),
+        _ => format!("write {{{name}=…}} or pass --set {name}=…"),
+    };
     Diagnostic::error(piece.place, message).help(help)
 }
 
