@@ -41,8 +41,6 @@ impl<W: Watch> Walk<'_, W> {
         if play.after_gap || rest.is_empty() {
             return;
         }
-        let takes_crlf = matches!(script.eol, Eol::Any | Eol::CrLf);
-        let takes_lf = matches!(script.eol, Eol::Any | Eol::Lf);
         let turn = bookkeeping.turn.as_ref().filter(|_| MORE);
         // The exchange that leaves the loop is the walk's.
         let all = match bookkeeping.count {
@@ -60,11 +58,7 @@ impl<W: Watch> Walk<'_, W> {
         while let Some(found) = rest.get(from..).and_then(line_feed) {
             let end = from + found;
             let line = &rest[begin..end];
-            let (text, ending) = match line {
-                [.., b'\r'] if takes_crlf => (line.len() - 1, LineEnding::CrLf),
-                _ if takes_lf => (line.len(), LineEnding::Lf),
-                _ => break,
-            };
+            let Some((text, ending)) = text_of(line, script.eol) else { break };
             if line.len() > script.longest_line || answers.length() >= SAID_AHEAD {
                 break;
             }
@@ -98,7 +92,13 @@ impl<W: Watch> Walk<'_, W> {
         if MORE {
             self.keep_books(play, bookkeeping, (done, turns), answered);
         }
-        self.at += begin;
+        self.end_batch(play, begin, last);
+    }
+
+    /// Leaves all as the walk would have left it behind the last of these lines.
+    #[inline(always)]
+    fn end_batch(&mut self, play: &mut Play, length: usize, last: LineEnding) {
+        self.at += length;
         self.owes_ending = false;
         (play.line_ending, play.waiting_since, play.extra_wait) = (last, None, std::time::Duration::ZERO);
         (play.scanned, play.gained) = (0, 0);
@@ -128,6 +128,16 @@ impl<W: Watch> Walk<'_, W> {
             let is_crlf = matches!((self.script.eol, ending), (Eol::CrLf, _) | (Eol::Any, LineEnding::CrLf));
             self.last = last_line(&self.output.bytes, start, 1 + usize::from(is_crlf), &answer.lines);
         }
+    }
+}
+
+/// How long the text of a line is that an LF ends, and its ending; `None` if no line of this kind may end so.
+#[inline(always)]
+fn text_of(line: &[u8], eol: Eol) -> Option<(usize, LineEnding)> {
+    match line {
+        [.., b'\r'] if matches!(eol, Eol::Any | Eol::CrLf) => Some((line.len() - 1, LineEnding::CrLf)),
+        _ if matches!(eol, Eol::Any | Eol::Lf) => Some((line.len(), LineEnding::Lf)),
+        _ => None,
     }
 }
 
