@@ -18,7 +18,7 @@ use super::rate_limit::RateLimit;
 use super::{Answer, Failed, FetchError, Origin, Progress, SaveOptions, Saved};
 use crate::net::stream::Stream;
 use crate::sink::{Sink, wait_for_room};
-use crate::wire::http::{Coding, Fault, decode, is_own};
+use crate::wire::http::{Coding, Fault, decode, is_own, read_buffered};
 
 /// How much of a file is written at once: frames of HTTP/2 are small, and each write costs more than copying them.
 const BATCH: usize = 256 * 1024;
@@ -407,11 +407,7 @@ impl<'a> Pieces<'a> {
 
 impl Read for Pieces<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let there = self.fill_buf()?;
-        let length = there.len().min(bytes.len());
-        bytes[..length].copy_from_slice(&there[..length]);
-        self.consume(length);
-        Ok(length)
+        read_buffered(self, bytes)
     }
 }
 

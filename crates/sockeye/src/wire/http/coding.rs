@@ -202,13 +202,18 @@ enum State {
     Failed,
 }
 
+/// Reads from what has a buffer of its own: as much as stands in it.
+pub(crate) fn read_buffered(source: &mut impl BufRead, bytes: &mut [u8]) -> io::Result<usize> {
+    let there = source.fill_buf()?;
+    let length = there.len().min(bytes.len());
+    bytes[..length].copy_from_slice(&there[..length]);
+    source.consume(length);
+    Ok(length)
+}
+
 impl Read for Below<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let there = self.fill_buf()?;
-        let length = there.len().min(bytes.len());
-        bytes[..length].copy_from_slice(&there[..length]);
-        self.consume(length);
-        Ok(length)
+        read_buffered(self, bytes)
     }
 }
 

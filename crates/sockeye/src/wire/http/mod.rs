@@ -13,7 +13,7 @@ mod url;
 pub(crate) use challenge::Challenge;
 pub(crate) use chunks::{Chunk, Chunks};
 pub use coding::is_packed;
-pub(crate) use coding::{Coding, Fault, decode, is_own};
+pub(crate) use coding::{Coding, Fault, decode, is_own, read_buffered};
 pub(crate) use date::http_date;
 pub(crate) use head::{Asked, end_of_head};
 pub use head::{Head, HeadError};
