@@ -17,6 +17,14 @@ const NORMAL: u16 = 1000;
 const GOING_AWAY: u16 = 1001;
 const AT_ODDS: u16 = 1008;
 
+/// What the peer's end of a session means.
+enum SessionEnd {
+    /// The conversation is over with it.
+    Over,
+    /// It may go on in clear; who had ended before it did.
+    GoesOn { first_end: Option<Closer> },
+}
+
 impl Channel {
     pub(in crate::engine) fn begin_session(
         &mut self,
@@ -96,6 +104,18 @@ impl Channel {
             Agent::Echo if !marks.is_empty() => self.echo_messages(&clear, &marks, context),
             _ => self.advance(&clear, context),
         };
+        let end = has_ended.then_some(if may_go_on { SessionEnd::GoesOn { first_end } } else { SessionEnd::Over });
+        self.after_clear(status, broken, end, context)
+    }
+
+    /// The agent has heard what the bytes meant: now what broke the session behind them counts, and its end.
+    fn after_clear(
+        &mut self,
+        status: ChannelStatus,
+        broken: Option<TlsError>,
+        end: Option<SessionEnd>,
+        context: &mut Context<'_>,
+    ) -> ChannelStatus {
         if let Some(error) = broken
             && status == ChannelStatus::Open
             && self.secure.is_some()
@@ -106,7 +126,7 @@ impl Channel {
                 _ => {}
             }
         }
-        if may_go_on && has_ended {
+        if let Some(SessionEnd::GoesOn { first_end }) = end {
             match self.secure {
                 // Whoever ended it too has told of both.
                 Some(_) if self.is_open() => self.tell_end_of_tls(context),
@@ -115,7 +135,7 @@ impl Channel {
             }
             return status;
         }
-        let is_over = has_ended && status == ChannelStatus::Open && self.phase == Phase::Open;
+        let is_over = end.is_some() && status == ChannelStatus::Open && self.phase == Phase::Open;
         // The others saw it as they went on.
         if is_over && self.agent.hears_ends() { self.hear_end(context) } else { status }
     }

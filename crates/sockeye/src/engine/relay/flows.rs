@@ -349,21 +349,50 @@ impl Loop {
         let number = self.shared.next_number();
         let mut conversation =
             Conversation { number, protocol: Protocol::Udp, server, client: Name::Inet(peer), to: None };
-        let ServerSocket { target, version, fd, to } = match self.open_flow(&conversation) {
+        let opened = match self.open_flow(&conversation) {
             Ok(opened) => opened,
             Err((kind, why)) => {
                 self.tell_no_server(conversation, kind, why);
                 return Ok(None);
             }
         };
-        conversation.to = Some(Name::Inet(to));
+        conversation.to = Some(Name::Inet(opened.to));
         self.shared.observe(Event::Opened(conversation.clone()));
         self.shared.add(self.worker);
-        let (up, down) = self.faults_of(number);
+        let to = opened.to;
+        let mut flow = self.flow(conversation, opened, (near, peer, source), pass);
+        flow.taps = self.taps_of(&flow.conversation);
+        let key = flows.flows.insert(Box::new(flow));
+        let Some(flow) = flows.flows.get_mut(key) else { return Ok(None) };
+        if let Err(error) = self.poll.add_end(&flow.fd, key, End::Far) {
+            let error = std::io::Error::from(error);
+            let why = format!("the way to {to} cannot be watched: {}", words(&error));
+            let failure = Failure::other(Kind::NoResources, why);
+            self.shared.observe(Event::Failed { conversation: Some(flow.conversation.clone()), failure });
+            self.end_flow(flows, key, ClosedBy::Server, Some(PairFailure::Kind(Kind::NoResources)), false);
+            return Ok(None);
+        }
+        let idle = self.shared.options.datagram_idle;
+        self.timers.arm(&mut flow.armed, self.now.after(idle), key);
+        flows.by_peer.insert((near, peer), key);
+        flows.by_age.push_back((key, self.now));
+        Ok(Some(key))
+    }
+
+    /// A flow over a socket that leads to its server.
+    fn flow(
+        &self,
+        conversation: Conversation,
+        opened: ServerSocket,
+        (near, peer, source): (usize, SocketAddr, Option<IpAddr>),
+        pass: Option<Box<Pass>>,
+    ) -> Flow {
+        let ServerSocket { target, version, fd, to } = opened;
+        let (up, down) = self.faults_of(conversation.number);
         let capture = self.shared.options.capture.clone();
         let own = getsockname(&fd).ok().filter(|_| capture.is_some());
         let own = own.and_then(|name| SocketAddr::try_from(name).ok()).map_or(Name::Unnamed, Name::Inet);
-        let mut flow = Flow {
+        Flow {
             own,
             capture,
             fd,
@@ -384,23 +413,7 @@ impl Loop {
             down,
             taps: None,
             _pass: pass,
-        };
-        flow.taps = self.taps_of(&flow.conversation);
-        let key = flows.flows.insert(Box::new(flow));
-        let Some(flow) = flows.flows.get_mut(key) else { return Ok(None) };
-        if let Err(error) = self.poll.add_end(&flow.fd, key, End::Far) {
-            let error = std::io::Error::from(error);
-            let why = format!("the way to {to} cannot be watched: {}", words(&error));
-            let failure = Failure::other(Kind::NoResources, why);
-            self.shared.observe(Event::Failed { conversation: Some(flow.conversation.clone()), failure });
-            self.end_flow(flows, key, ClosedBy::Server, Some(PairFailure::Kind(Kind::NoResources)), false);
-            return Ok(None);
         }
-        let idle = self.shared.options.datagram_idle;
-        self.timers.arm(&mut flow.armed, self.now.after(idle), key);
-        flows.by_peer.insert((near, peer), key);
-        flows.by_age.push_back((key, self.now));
-        Ok(Some(key))
     }
 
     /// No server answers: the conversation is over before it began.
