@@ -37,7 +37,7 @@ pub(super) struct Programs {
 }
 
 /// Why no program is started for a peer.
-enum No {
+enum NotServed {
     /// Nobody new is served.
     Never,
     /// There is no room now: it waits.
@@ -150,13 +150,13 @@ impl Loop {
                 self.start(index, pair, payload, pass);
                 return true;
             }
-            Err(No::Never) => return true,
-            Err(No::Refused(why)) => {
+            Err(NotServed::Never) => return true,
+            Err(NotServed::Refused(why)) => {
                 let error = format!("{}: {} {why}", self.datagrams[index].socket.endpoint, who(pair.0.ip()));
                 self.resources.observer.observe(Event::Dropped { count: 1, error });
                 return true;
             }
-            Err(No::Full(why)) => {
+            Err(NotServed::Full(why)) => {
                 let is_queued =
                     self.datagrams[index].programs.as_mut().is_some_and(|programs| programs.put_off(pair, payload));
                 full.get_or_insert((why, 0)).1 += u64::from(!is_queued);
@@ -166,19 +166,21 @@ impl Loop {
     }
 
     /// Whether a peer may have a program now, and its right to be inside.
-    fn may_start(&self, index: usize, pair: Pair) -> Result<Option<Box<Pass>>, No> {
+    fn may_start(&self, index: usize, pair: Pair) -> Result<Option<Box<Pass>>, NotServed> {
         let gate = &self.bounds.gate;
         if self.resources.stopping || self.all_played() {
-            return Err(No::Never);
+            return Err(NotServed::Never);
         }
         if let Some(why) = self.lacks_room(&self.datagrams[index].origin.behaviour) {
-            return Err(No::Full(why));
+            return Err(NotServed::Full(why));
         }
         let address = pair.0.ip();
         gate.judge(address, self.live()).map_err(|why| match why {
-            Denied::Full(most) if gate.when_full == WhenFull::Wait => No::Full(Gate::words_of_full(most)),
-            Denied::FullOfAddress(_) if gate.when_full == WhenFull::Wait => No::Full(gate.words_of_waiting(address)),
-            why => No::Refused(why.to_string()),
+            Denied::Full(most) if gate.when_full == WhenFull::Wait => NotServed::Full(Gate::words_of_full(most)),
+            Denied::FullOfAddress(_) if gate.when_full == WhenFull::Wait => {
+                NotServed::Full(gate.words_of_waiting(address))
+            }
+            why => NotServed::Refused(why.to_string()),
         })
     }
 

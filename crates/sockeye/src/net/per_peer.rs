@@ -52,7 +52,7 @@ enum Phase {
 }
 
 /// What the thread and whoever accepts have in common.
-struct Shared {
+struct AcceptQueue {
     socket: OwnedFd,
     endpoint: Endpoint,
     queue: Mutex<VecDeque<Next>>,
@@ -65,7 +65,7 @@ struct Shared {
     most: usize,
 }
 
-impl Shared {
+impl AcceptQueue {
     fn phase(&self) -> Phase {
         match self.phase.load(Ordering::SeqCst) {
             0 => Phase::Open,
@@ -90,7 +90,7 @@ fn ring(bell: &OwnedFd) {
 
 /// The peers of one socket.
 pub(crate) struct PerPeer {
-    shared: Arc<Shared>,
+    shared: Arc<AcceptQueue>,
     /// What is to run on the thread, until it does.
     flows: Option<Box<flows::Flows>>,
     thread: Option<JoinHandle<()>>,
@@ -111,7 +111,7 @@ impl PerPeer {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let bell = eventfd(0, flags | EventfdFlags::SEMAPHORE)?;
         let heard = rustix::io::fcntl_dupfd_cloexec(&bell, 0)?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(AcceptQueue {
             socket,
             endpoint,
             queue: Mutex::default(),

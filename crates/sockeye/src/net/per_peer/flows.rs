@@ -14,7 +14,7 @@ use rustix::net::{
     AddressFamily, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType, send, sendto, shutdown, socketpair,
 };
 
-use super::{LAST_WAIT, Next, Phase, Shared};
+use super::{AcceptQueue, LAST_WAIT, Next, Phase};
 use crate::endpoint::{Name, Protocol};
 use crate::limits;
 use crate::net::message::{self, Received};
@@ -54,7 +54,7 @@ struct Flow {
 }
 
 pub(super) struct Flows {
-    shared: Arc<Shared>,
+    shared: Arc<AcceptQueue>,
     epoll: OwnedFd,
     flows: HashMap<u64, Flow>,
     by_peer: HashMap<Peer, u64>,
@@ -73,7 +73,7 @@ pub(super) struct Flows {
 }
 
 impl Flows {
-    pub(super) fn new(shared: Arc<Shared>) -> Result<Self, Errno> {
+    pub(super) fn new(shared: Arc<AcceptQueue>) -> Result<Self, Errno> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &shared.socket, EventData::new_u64(SOCKET), EventFlags::IN)?;
         epoll::add(&epoll, &shared.waker, EventData::new_u64(WAKER), EventFlags::IN)?;
