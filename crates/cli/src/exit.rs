@@ -227,6 +227,7 @@ impl From<Kind> for Exit {
             Kind::NotRead => Self::CannotRead,
             Kind::CannotAccept => Self::CannotListen,
             Kind::NameNotFound => Self::NameNotFound,
+            Kind::Unusable => Self::Usage,
             Kind::Refused | Kind::Unreachable => Self::Refused,
             Kind::AnswersLost | Kind::AnswersWithheld | Kind::NotSent => Self::CutShort,
             Kind::NoResources | Kind::Evicted => Self::NoResources,

@@ -7,6 +7,7 @@ mod support;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::Stdio;
+use std::time::Duration;
 
 use support::{LONG, Log, Server, assert_code, command, files_of, line, run, text, to_end, until};
 
@@ -89,6 +90,38 @@ fn half_closes_are_passed_both_ways() {
         drop(client);
         server.log.wait_for("18 bytes from the client, 4 from the server");
         assert_eq!(std::fs::read(&heard).unwrap(), b"said after the end");
+    }
+}
+
+/// The kernel counts an end of the stream as one more byte, and forgets at a reset that there was one.
+#[test]
+fn a_clients_end_is_no_byte_however_it_leaves() {
+    let bytes = |client: &mut TcpStream| client.write_all(b"12345").unwrap();
+    let ends = |client: &mut TcpStream| client.shutdown(Shutdown::Write).unwrap();
+    let resets = |client: &mut TcpStream| {
+        rustix::net::sockopt::set_socket_linger(client, Some(Duration::ZERO)).unwrap();
+    };
+    let nothing = |_: &mut TcpStream| {};
+    // One that reads to the end, one that reads nothing, one that answers into the reset, one whose end comes first.
+    for program in ["cat >/dev/null", "sleep 0.2", "echo hi; cat", "exec >&-; cat >/dev/null", "head -c 5"] {
+        let server = serve(&["--shell", program]);
+        let ways: [(&[&dyn Fn(&mut TcpStream)], u64); 8] = [
+            (&[&bytes, &ends], 5),
+            (&[&bytes, &nothing], 5),
+            (&[&bytes, &ends, &resets], 5),
+            (&[&bytes, &resets], 5),
+            (&[&ends, &resets], 0),
+            (&[&resets], 0),
+            (&[&bytes, &bytes, &ends, &resets], 10),
+            (&[&ends], 0),
+        ];
+        for (number, (steps, came)) in (1..).zip(ways) {
+            let mut client = server.connect();
+            steps.iter().for_each(|step| step(&mut client));
+            drop(client);
+            let closed = server.log.wait_for(&format!("closed #{number} "));
+            assert!(closed.contains(&format!(", {came} bytes from the client, ")), "{program}, way {number}: {closed}");
+        }
     }
 }
 

@@ -187,6 +187,37 @@ fn a_port_that_is_closed_is_7_with_and_without_update() {
     }
 }
 
+/// Only a listener can have the port 0. Nothing is tried, over whatever and in whichever verb.
+#[test]
+fn a_port_that_nobody_can_have_is_wrong_usage() {
+    let (_folder, path) = transcript_of("S: hello\n");
+    let cases: [&[&str]; 12] = [
+        &["talk", "127.0.0.1:0"],
+        &["talk", "udp://127.0.0.1:0"],
+        &["talk", "localhost:0"],
+        &["talk", "tls://127.0.0.1:0"],
+        &["talk", "ws://127.0.0.1:0/"],
+        &["talk", "--zero", "127.0.0.1:0"],
+        &["talk", "--retry", "60s", "127.0.0.1:0"],
+        &["talk", "--proxy", "socks5://127.0.0.1:1", "127.0.0.1:0"],
+        &["talk", "--proxy", "socks5://127.0.0.1:0", "127.0.0.1:1"],
+        &["talk", "127.0.0.1:0", "--play", &path],
+        &["load", "127.0.0.1:0", "--play", &path, "--plays", "1"],
+        &["relay", "0", "127.0.0.1:0"],
+    ];
+    for arguments in cases {
+        let output = run(arguments, b"");
+        assert_code(&output, 2);
+        let said = text(&output.stderr);
+        assert!(
+            said.contains("port 0 stands for any free one, which only a listener can ask for"),
+            "{arguments:?} {said}"
+        );
+    }
+    let output = run(&["talk", "127.0.0.1:0", "--play", &path, "--json"], b"");
+    assert_has(&failed(&text_of(&output)), &json!({ "kind": "unusable_address", "exit": 2 }));
+}
+
 #[test]
 fn a_report_as_json_has_the_same_fields() {
     let (folder, path) = transcript_of("S: hello\n");

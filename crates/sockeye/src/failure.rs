@@ -39,6 +39,8 @@ pub enum Kind {
     NameNotFound,
     /// The peer refused the connection, or its port is closed.
     Refused,
+    /// The address is one that only a listener can have.
+    Unusable,
     /// There is no route to the peer.
     Unreachable,
     /// No connection came about in time.
@@ -59,7 +61,7 @@ pub enum Kind {
 
 impl Kind {
     /// Those that no line of a transcript has.
-    const OTHERS: [Self; 16] = [
+    const OTHERS: [Self; 17] = [
         Self::WriteTimeout,
         Self::Evicted,
         Self::AnswersLost,
@@ -68,6 +70,7 @@ impl Kind {
         Self::CannotAccept,
         Self::NameNotFound,
         Self::Refused,
+        Self::Unusable,
         Self::Unreachable,
         Self::ConnectTimeout,
         Self::NotSent,
@@ -96,6 +99,7 @@ impl Kind {
             Self::CannotAccept => "cannot_accept",
             Self::NameNotFound => "name_not_found",
             Self::Refused => "refused",
+            Self::Unusable => "unusable_address",
             Self::Unreachable => "unreachable",
             Self::ConnectTimeout => "connect_timeout",
             Self::NotSent => "not_sent",
@@ -121,6 +125,7 @@ impl From<&ConnectError> for Kind {
                 _ => Self::Refused,
             },
             ConnectError::Program { .. } => Self::Program,
+            ConnectError::Unusable { .. } => Self::Unusable,
             ConnectError::Local { error, .. } if crate::net::is_exhausted(error) => Self::NoResources,
             ConnectError::Local { .. } => Self::Refused,
         }

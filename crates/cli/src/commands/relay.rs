@@ -9,7 +9,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sockeye::address::{Address, Scheme};
 use sockeye::event::{Event, Observer};
 use sockeye::limits;
-use sockeye::net::connect::ConnectError;
 use sockeye::net::tls::{TlsError, TlsErrorKind};
 use sockeye::record::Tap;
 use sockeye::stop;
@@ -99,7 +98,6 @@ fn exit_of(error: &RelayError) -> Exit {
         RelayError::Address(_) | RelayError::NoServer | RelayError::Itself { .. } => Exit::Usage,
         RelayError::Local { error: LocalError::Program(error), .. } => Exit::from(error),
         RelayError::Listen(error) => Exit::from(error),
-        RelayError::Connect(error @ ConnectError::Local { .. }) if error.to_string().contains("port 0") => Exit::Usage,
         RelayError::Connect(error) => Exit::from(error),
         RelayError::Tls(error) => of_tls(error),
         RelayError::Capture { .. } => Exit::CannotWrite,

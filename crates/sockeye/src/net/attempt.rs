@@ -173,6 +173,13 @@ pub enum ConnectError {
         /// Why.
         error: ProgramError,
     },
+    /// It is an address that only a listener can have.
+    Unusable {
+        /// What was asked for.
+        address: String,
+        /// Why.
+        why: &'static str,
+    },
     /// The connection failed inside this machine: nothing at the path of a Unix socket, no descriptor free.
     Local {
         /// What was asked for.
@@ -233,6 +240,7 @@ impl fmt::Display for ConnectError {
                 }
             }
             Self::Program { address, error } => write!(f, "{address}: {error}"),
+            Self::Unusable { address, why } => write!(f, "cannot connect to {address}: {why}"),
             Self::Local { address, error } if address.starts_with("fd:") || address == "stdio" => {
                 write!(f, "cannot use {address}: {}", words(error))
             }
@@ -248,7 +256,7 @@ impl std::error::Error for ConnectError {
             Self::Program { error, .. } => Some(error),
             Self::Proxy { why: ProxyFailure::NoProxy(error), .. } => Some(error),
             Self::Proxy { why: ProxyFailure::Asked(error), .. } => Some(error),
-            Self::NotFound { .. } | Self::Refused { .. } | Self::TimedOut { .. } => None,
+            Self::NotFound { .. } | Self::Refused { .. } | Self::TimedOut { .. } | Self::Unusable { .. } => None,
         }
     }
 }
@@ -271,7 +279,7 @@ impl ConnectError {
             Self::NotFound { .. } | Self::Refused { .. } | Self::TimedOut { .. } => true,
             Self::Proxy { why: ProxyFailure::NoProxy(error), .. } => error.may_pass(),
             Self::Proxy { why: ProxyFailure::Asked(error), .. } => error.may_pass(),
-            Self::Program { .. } => false,
+            Self::Program { .. } | Self::Unusable { .. } => false,
             Self::Local { address, .. } if address.starts_with("fd:") => false,
             // The path of a Unix socket that is not there yet, or from before.
             Self::Local { error, .. } => {

@@ -40,10 +40,26 @@ use crate::endpoint::{Name, Protocol};
 /// # Errors
 /// The name leads nowhere, nobody answers, or not in time.
 pub fn connect(address: &Address, protocol: Protocol, options: &ConnectOptions) -> Result<Connected, ConnectError> {
+    usable(address)?;
     match &options.proxy {
         Some(proxy) => connect_through(proxy, address, protocol, options),
         None => connect_straight(address, protocol, options),
     }
+}
+
+/// Whether an address is one that can be connected to.
+///
+/// # Errors
+/// Only a listener can have it.
+pub(super) fn usable(address: &Address) -> Result<(), ConnectError> {
+    let why = match &address.target {
+        Target::Inet { port: 0, .. } => "port 0 stands for any free one, which only a listener can ask for",
+        Target::Inet { .. } if address.options.accept_proxy => {
+            "accept-proxy is for who listens: relay FROM?accept-proxy TO"
+        }
+        _ => return Ok(()),
+    };
+    Err(ConnectError::Unusable { address: address.to_string(), why })
 }
 
 /// Connects to a proxy, and has it make the rest of the way.
@@ -64,7 +80,8 @@ fn connect_through(
     }
     let destination = destination(proxy, address, options)?;
     let left = ConnectOptions { timeout: until.saturating_duration_since(Instant::now()), ..options.clone() };
-    let connected = connect_straight(&proxy.address, Protocol::Tcp, &left).map_err(|error| match error {
+    let proxied = usable(&proxy.address).and_then(|()| connect_straight(&proxy.address, Protocol::Tcp, &left));
+    let connected = proxied.map_err(|error| match error {
         // How long was to be waited is known better here.
         ConnectError::TimedOut { address, attempts, waited_for, .. } => {
             failed(ProxyFailure::NoProxy(Box::new(ConnectError::TimedOut {
@@ -118,14 +135,6 @@ fn connect_straight(
         Target::Inet { host, port } => (host, *port),
         Target::Standard | Target::Command(..) | Target::Descriptor(_) => return open_local(address),
     };
-    if port == 0 {
-        let error = io::Error::other("port 0 stands for any free one, which only a listener can ask for");
-        return Err(ConnectError::Local { address: address.to_string(), error });
-    }
-    if address.options.accept_proxy {
-        let error = io::Error::other("accept-proxy is for who listens: relay FROM?accept-proxy TO");
-        return Err(ConnectError::Local { address: address.to_string(), error });
-    }
     let addresses = addresses(address, host, port, options)?;
     let lookup = began.elapsed();
     let connected = match protocol {
@@ -161,11 +170,8 @@ pub(crate) fn look_up(address: &Address, options: &ConnectOptions) -> Result<Soc
 /// # Errors
 /// As [`look_up`].
 pub(crate) fn look_up_all(address: &Address, options: &ConnectOptions) -> Result<Vec<SocketAddr>, ConnectError> {
+    usable(address)?;
     match &address.target {
-        Target::Inet { port: 0, .. } => {
-            let error = io::Error::other("port 0 stands for any free one, which only a listener can ask for");
-            Err(ConnectError::Local { address: address.to_string(), error })
-        }
         Target::Inet { host, port } => addresses(address, host, *port, options).map(interleave),
         _ => Ok(vec![]),
     }

@@ -13,7 +13,7 @@ use rustix::net::{SocketAddrUnix, SocketFlags, connect};
 
 use super::aside::Aside;
 use super::attempt::{ConnectError, ConnectOptions};
-use super::connect::{not_found, path_failed};
+use super::connect::{not_found, path_failed, usable};
 use super::connected::{Connected, connect_datagrams};
 use super::race::Race;
 use super::resolve::{self, Lookup, ResolveError};
@@ -106,6 +106,7 @@ impl Connecting {
     /// # Errors
     /// What was asked for leads nowhere, or no descriptor is free.
     pub(crate) fn begin(target: &Arc<Target>) -> Result<Self, ConnectError> {
+        usable(&target.address)?;
         let began = Instant::now();
         let mut several = None;
         let state = match &target.address.target {
@@ -127,14 +128,6 @@ impl Connecting {
                     Ok(State::Path(fd, path::address(path)?))
                 });
                 both.map_err(|error| local(target, error.into()))?
-            }
-            address::Target::Inet { port: 0, .. } => {
-                let why = "port 0 stands for any free one, which only a listener can ask for";
-                return Err(local(target, io::Error::other(why)));
-            }
-            address::Target::Inet { .. } if target.address.options.accept_proxy => {
-                let why = "accept-proxy is for who listens: relay FROM?accept-proxy TO";
-                return Err(local(target, io::Error::other(why)));
             }
             address::Target::Standard | address::Target::Command(..) | address::Target::Descriptor(_) => {
                 return Err(local(target, io::Error::other("it is no address to connect to")));

@@ -28,7 +28,7 @@ use crate::child::{Child, Ended, Streams};
 use crate::event::{Conversation, Event, Protocol};
 use crate::failure::Kind;
 use crate::net::words;
-use crate::sys::tcp_info::passed;
+use crate::sys::tcp_info::{passed, passed_at_end};
 use crate::sys::terminal;
 
 /// How long a program is tried to be started that the system has no room for, and how often.
@@ -593,7 +593,7 @@ impl Channel {
     pub(in crate::engine) fn child_passed(&self) -> Option<(u64, u64)> {
         match &self.agent {
             Agent::Child(served) if served.how == Input::Socket => {
-                self.line.fd().and_then(passed).map(|passed| (passed.came(self.ended), passed.sent.max(self.sent)))
+                self.line.fd().and_then(passed_at_end).map(|passed| (passed.came(), passed.sent.max(self.sent)))
             }
             _ => None,
         }
