@@ -107,6 +107,27 @@ fn a_value_for_a_name_that_no_transcript_has_is_wrong_usage() {
     assert_code(&run(&["check", "--set", "name=x", &path], b""), 0);
 }
 
+/// What was not played is not said to agree: neither in words nor as JSON.
+#[test]
+fn a_conversation_that_is_too_long_is_played_up_to_a_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    for long in [
+        "repeat 4000000000\n  C waits 1ms\nend\nC: never\nS: reached\n",
+        "repeat 60000\n  repeat 60000\n    S waits 1ms\n  end\nend\nC: never\nS: reached\n",
+        "set x = 1\nrepeat 4000000000\n  let x = length {x}\nend\nC: {x}\nS: b\n",
+    ] {
+        let path = file(&folder, long);
+        let output = run(&["check", &path], b"");
+        assert_code(&output, 0);
+        let said = text(&output.stdout);
+        let bound = "it is too long to play to its end (4,000,000 steps, or 16 MiB from one end)";
+        assert!(said.contains(bound), "{said}");
+        let output = run(&["check", "--json", &path], b"");
+        let last = text(&output.stdout).lines().last().unwrap().to_owned();
+        assert!(last.contains("\"agree\":null") && last.contains("\"too_long\":true"), "{last}");
+    }
+}
+
 #[test]
 fn a_transcript_may_come_on_standard_input() {
     let folder = tempfile::tempdir().unwrap();

@@ -150,3 +150,57 @@ fn many_ways_cost_no_more_than_few() {
     let (_, said) = answer(&server, asked.as_bytes());
     assert!(said.starts_with("19999\n19998\n"), "{}", &said[..20]);
 }
+
+#[test]
+fn an_end_of_the_side_that_does_not_lead_the_loop_above_is_told_before_it_is_played() {
+    let told = |text: &str| {
+        let transcript = parse(text);
+        let found = transcript.warnings().iter().find(|one| one.message.contains("both wait"));
+        found.map(|one| one.line.to_string())
+    };
+    for (text, line) in [
+        ("repeat\n  C: {x=a|b}\n  S: hi\nend\nS closes\n", "5"),
+        ("repeat\n  C: {x=a|b}\n  S: hi\nend\nS resets\n", "5"),
+        ("repeat\n  C: {x=a|b}\n  S: hi\nend\nS waits 1s\nS closes\n", "6"),
+        ("repeat\n  C: {x=a|b}\n  S: hi\nend\nS stops sending\nC: x\nC closes\n", "5"),
+        ("repeat\n  S: {x=a|b}\n  C: hi\nend\nC closes\n", "5"),
+        ("repeat\n  either\n    C: a\n  or\n    C: b\n  end\n  S: hi\nend\nS closes\n", "9"),
+        ("repeat\n  C raw: {x=a|b}.\n  S raw: hi\nend\nS closes\n", "5"),
+    ] {
+        assert_eq!(told(text).as_deref(), Some(line), "{text}");
+        let [client, server] = [Side::Client, Side::Server].map(|side| prepare(text, side));
+        assert!(!rehearse(&client, &server, |all| all).is_success(), "{text}");
+    }
+    for text in [
+        "repeat\n  C: {x=a|b}\n  S: hi\nend\nC closes\n",
+        "repeat\n  C: {x=a|b}\n  S: hi\nend\nC: quit\nS closes\n",
+        "repeat 2\n  C: {x=a|b}\n  S: hi\nend\nS closes\n",
+        "repeat\n  S: {x=a|b}\n  C: hi\nend\nS closes\n",
+        "repeat\n  either\n    C: a\n    S: hi\n  or\n    C: z\n    C closes\n  end\nend\nS closes\n",
+        "repeat\n  C: {x=a|b}\n  S: hi\nend\n",
+    ] {
+        assert_eq!(told(text), None, "{text}");
+    }
+}
+
+#[test]
+fn too_many_ways_are_told_as_what_they_are() {
+    let many = |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<String>();
+    for (text, message, help) in [
+        (many(1000, &|n| format!("not S: x{n}\n")), "the `not` lines up to here are too many", "with an expression"),
+        (many(500, &|n| format!("maybe\n  S: x{n}\nend\n")), "too many ways together", "may be left out"),
+        (many(500, &|n| format!("either\n  S: x{n}\nor\nend\n")), "too many ways together", "may be left out"),
+        (many(500, &|n| format!("repeat\n  S: x{n}\nend\n")), "too many ways together", "at a loop without a number"),
+        (
+            format!("either\n{}end\n", many(2500, &|n| format!("{}  S: x{n}\n", if n > 0 { "or\n" } else { "" }))),
+            "more than 2000 ways",
+            "`choose` by its value",
+        ),
+    ] {
+        let text = format!("C: a\n{text}S: b\n");
+        let refused = Transcript::parse("test.talk", text.as_bytes(), &[]).unwrap_err();
+        let finding = &refused.findings[0];
+        assert!(finding.message.contains(message), "{}", finding.message);
+        assert!(finding.help.as_ref().unwrap().contains(help), "{message}: {:?}", finding.help);
+    }
+}

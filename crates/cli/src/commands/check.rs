@@ -14,6 +14,9 @@ use crate::flags::Check;
 use crate::json;
 use crate::output::Console;
 
+/// What is said of a conversation that is not played to its end. The bounds stand in `transcript::rehearse`.
+const TOO_LONG: &str = "they agree as far as they were played; it is too long to play to its end (4,000,000 steps, or 16 MiB from one end)";
+
 /// Checks every file; the code is that of the worst.
 pub(crate) fn run(flags: &Check, console: &Console) -> Exit {
     if flags.format {
@@ -153,12 +156,16 @@ fn tell_as_json(transcript: &Transcript, report: &Report, console: &Console) -> 
         }
     };
     let both = report.client.is_ok() && report.server.is_ok();
-    let agree = both.then_some(report.differences.is_empty());
+    // Of what was not played to its end only a difference is known.
+    let agree = match report.differences.is_empty() {
+        true => both.then_some(true).filter(|_| !report.too_long),
+        false => both.then_some(false),
+    };
     let differences: Vec<_> = report.differences.iter().map(difference).collect();
     let elsewhere: Vec<_> = report.elsewhere.iter().map(|(_, found)| difference(found)).collect();
     let summary = json!({ "file": source.name(), "client": why(&report.client), "server": why(&report.server),
         "udp": why(&report.datagrams), "agree": agree, "differences": differences, "notes": elsewhere,
-        "crowded": report.crowded, "unplayed": report.unplayed.iter().map(|(line, _)| line).collect::<Vec<_>>() });
+        "too_long": report.too_long, "crowded": report.crowded, "unplayed": report.unplayed.iter().map(|(line, _)| line).collect::<Vec<_>>() });
     json::push_line(&mut text, &summary);
     match console.print(text.as_bytes()) {
         Exit::Done if !playable => Exit::Usage,
@@ -225,7 +232,7 @@ fn outcome(transcript: &Transcript, report: &Report) -> String {
     if report.client.is_ok() && report.server.is_ok() {
         let verdict = match (report.differences.is_empty(), report.too_long) {
             (false, _) => "they differ",
-            (true, true) => "they agree as far as they were played; it is too long to play to its end",
+            (true, true) => TOO_LONG,
             (true, false) => "they agree",
         };
         text += &format!(

@@ -236,7 +236,8 @@ pub(super) fn answers(error: &clap::Error, words: &[OsString]) -> Option<String>
     }
     let mut lines: Vec<String> = Vec::new();
     for flag in typed {
-        let line = answer(&verb_command, verb, &flag).map(|answer| format!("  {flag}: {answer}"));
+        let answer = answer(&verb_command, verb, &flag).map(str::to_owned);
+        let line = answer.or_else(|| of_other_verbs(&verb_command, &flag)).map(|answer| format!("  {flag}: {answer}"));
         lines.extend(line.filter(|line| !lines.contains(line)));
     }
     let shown = first.split('=').next().unwrap_or(first);
@@ -333,6 +334,23 @@ fn answer(command: &clap::Command, verb: &str, flag: &str) -> Option<&'static st
     answers.find(|answer| answer.contains('`') || flags_named(answer).all(|flag| has(command, flag)))
 }
 
+/// Which other verbs have a flag that this one has not. Letters mean something else in each.
+fn of_other_verbs(command: &clap::Command, flag: &str) -> Option<String> {
+    if !flag.starts_with("--") || has(command, flag) {
+        return None;
+    }
+    let all = Flags::command();
+    let verbs: Vec<String> = all
+        .get_subcommands()
+        .filter(|verb| table(verb.get_name()).is_some() && has(verb, flag))
+        .map(|verb| format!("`sockeye {}`", verb.get_name()))
+        .collect();
+    match verbs.split_last()? {
+        (one, []) => Some(format!("{one} has it")),
+        (last, others) => Some(format!("{} and {last} have it", others.join(", "))),
+    }
+}
+
 /// The flags that an answer names.
 fn flags_named(answer: &str) -> impl Iterator<Item = &str> {
     answer.split([' ', ',', ';', ':']).filter(|word| {
@@ -357,6 +375,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_flag_of_another_verb_is_told_by_that_verb() {
+        for (typed, says) in [
+            (
+                &["relay", "--set", "a=b"][..],
+                "  --set: `sockeye serve`, `sockeye talk`, `sockeye load` and `sockeye check` have it",
+            ),
+            (&["relay", "--secret=a=b"], "have it"),
+            (&["talk", "--connections", "4"], "  --connections: `sockeye load` has it"),
+            (&["serve", "--rate", "5"], "  --rate: `sockeye relay` and `sockeye load` have it"),
+            (&["check", "--record", "f"], "  --record: `sockeye talk` and `sockeye relay` have it"),
+            (&["import", "--update"], "  --update: `sockeye talk` has it"),
+            (&["load", "--hexdump"], "  --hexdump: `sockeye relay` has it"),
+            (&["fetch", "--set=a=b"], "have it"),
+        ] {
+            let words: Vec<OsString> = ["sockeye"].iter().chain(typed).map(OsString::from).collect();
+            let error = super::super::command().try_get_matches_from(&words).unwrap_err();
+            let answer = answers(&error, &words).unwrap_or_default();
+            assert!(answer.contains(says) && !answer.contains("tip:"), "{typed:?}: {answer}");
+        }
+        // What nobody has is clap's to tell.
+        let words = ["sockeye", "relay", "--nonsense"].map(OsString::from);
+        assert_eq!(answers(&super::super::command().try_get_matches_from(&words).unwrap_err(), &words), None);
     }
 
     #[test]

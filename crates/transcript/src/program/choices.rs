@@ -32,7 +32,7 @@ pub(super) fn resolve(program: &mut Program, source: &Source) -> Vec<Diagnostic>
         }
         pairs += arms.len() * arms.len();
         if overflow || pairs > MOST_PAIRS {
-            findings.push(too_many_arms(place, overflow, arms.len()));
+            findings.push(too_many_arms(program, index, &arms, overflow));
             // Others would be as large, and looking at each of them takes long.
             break;
         }
@@ -69,15 +69,42 @@ pub(super) fn resolve(program: &mut Program, source: &Source) -> Vec<Diagnostic>
     findings
 }
 
-fn too_many_arms(place: Span, overflow: bool, arms: usize) -> Diagnostic {
-    let message = if overflow {
-        format!("this choice has more than {MOST_ARMS} ways")
-    } else {
-        format!("the choices up to here have too many ways together: more than {arms} lines may come first here")
+/// What has too many arms is what stands there: each kind has a help of its own.
+fn too_many_arms(program: &Program, choice: usize, arms: &[Arm], overflow: bool) -> Diagnostic {
+    let Choice { place, kind, .. } = &program.choices[choice];
+    let is_of_nots = arms.iter().any(|arm| matches!(program.ops.get(arm.pc + 1), Some(Op::Forbidden)));
+    let branches = match kind {
+        Fork::Either { branches, .. } => branches.len(),
+        Fork::Loop { .. } => 0,
     };
-    let help = "at a loop without a number the first lines of all that may follow it count too: write the number \
-                (`repeat 3`), put a line between the loops that always comes, or split the conversation";
-    Diagnostic::error(place, message).help(help)
+    let message = match (overflow, is_of_nots) {
+        (true, _) => format!("this choice has more than {MOST_ARMS} ways"),
+        (false, true) => {
+            format!("the `not` lines up to here are too many together: {} lines are looked at here", arms.len())
+        }
+        (false, false) => {
+            let ways = arms.len();
+            format!("the choices up to here have too many ways together: more than {ways} lines may come first here")
+        }
+    };
+    let help = match kind {
+        Fork::Loop { .. } => {
+            "at a loop without a number the first lines of all that may follow it count too: write the number \
+             (`repeat 3`), put a line between the loops that always comes, or split the conversation"
+        }
+        Fork::Either { .. } if is_of_nots => {
+            "each `not` is looked at together with all that stand below it: write several as one with an expression \
+             (`not S: {_:/one|two/}`), put a line between them that always comes, or split the conversation"
+        }
+        Fork::Either { .. } if branches > MOST_ARMS => {
+            "let a hole take what differs, and `choose` by its value: `choose` may have any number of ways"
+        }
+        Fork::Either { .. } => {
+            "what may be left out is looked at together with all that may follow it: put a line between that always \
+             comes, or split the conversation"
+        }
+    };
+    Diagnostic::error(*place, message).help(help)
 }
 
 /// Most lines in any order that are compared with each other.
@@ -214,11 +241,35 @@ fn check(program: &Program, source: &Source, choice: usize, arms: &[Arm], findin
         return findings.push(finding);
     }
     forbidden_alone(program, arms, findings);
+    findings.extend(both_wait(program, choice, arms));
     let place = program.choices[choice].place;
     match lines_differ(program, source, place, arms) {
         Some(finding) => findings.push(finding),
         None => hidden_lines(program, source, arms, findings),
     }
+}
+
+/// A loop of one side's lines, and behind it an end of the other side: that one does not know when the last line was said, and
+/// both wait.
+fn both_wait(program: &Program, choice: usize, arms: &[Arm]) -> Option<Diagnostic> {
+    let Fork::Loop { body, after, .. } = program.choices[choice].kind else { return None };
+    let says = |ours: bool| {
+        let mut lines = arms.iter().filter(|arm| matches!(arm.first, First::Line(_)));
+        lines.any(|arm| matches!(program.ops[arm.pc], Op::Say(_)) == ours)
+    };
+    let ends_inside = program.ops.get(body..after)?.iter().any(|op| matches!(op, Op::Do(_) | Op::Expect(_)));
+    let end = arms.iter().find(|arm| match arm.first {
+        First::Do(_) => says(false),
+        First::Expect(_) => says(true),
+        _ => false,
+    })?;
+    if ends_inside {
+        return None;
+    }
+    let text = "who ends here does not know that the loop above is over: its lines are the other side's, and both wait";
+    let help = "end the loop by a line of the other side (such as `C: quit`), let the other side end here, or write how many \
+                rounds there are (`repeat 3`)";
+    Some(Diagnostic::warning(program.places[end.pc], text).help(help))
 }
 
 /// A branch that begins with what no listener can tell from the others.
