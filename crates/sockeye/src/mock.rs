@@ -321,11 +321,20 @@ impl Mock {
     /// Stops the server, once what has come is answered.
     ///
     /// # Panics
-    /// A play did not go as written or was not at its end; nobody came, or not as many as were to come.
+    /// A play did not go as written or was not at its end; nobody came, or not as many as were to come. Where the test
+    /// panics already, as in a `drop` of yours, the account is written to standard error instead.
     #[track_caller]
     pub fn finish(mut self) {
-        if let Some(why) = self.end() {
-            panic!("{why}");
+        self.conclude();
+    }
+
+    /// Stops the server, and tells what did not go as written: by a panic, unless there is one, for a second would abort all tests.
+    #[track_caller]
+    fn conclude(&mut self) {
+        match self.end() {
+            Some(why) if std::thread::panicking() => show(&why),
+            Some(why) => panic!("{why}"),
+            None => {}
         }
     }
 
@@ -359,11 +368,7 @@ impl Mock {
 
 impl Drop for Mock {
     fn drop(&mut self) {
-        match self.end() {
-            Some(why) if std::thread::panicking() => show(&why),
-            Some(why) => panic!("{why}"),
-            None => {}
-        }
+        self.conclude();
     }
 }
 

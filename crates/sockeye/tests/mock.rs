@@ -101,6 +101,83 @@ mod failing {
         stream.read_exact(&mut [0; 5]).unwrap();
         panic!("the client's own");
     }
+
+    /// What a test sets up is often ended by a `drop` of its own.
+    struct SetUp(Option<Mock>);
+
+    impl Drop for SetUp {
+        fn drop(&mut self) {
+            if let Some(mock) = self.0.take() {
+                mock.finish();
+            }
+        }
+    }
+
+    fn mistaken(server: &Mock) {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.write_all(b"PIMG\n").unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    }
+
+    #[test]
+    #[ignore = "it fails, and what it says is looked at by another test"]
+    fn a_drop_of_the_tests_own_finishes_it() {
+        let set_up = SetUp(Some(Mock::start("C: PING\nS: PONG\nS closes\n")));
+        mistaken(set_up.0.as_ref().unwrap());
+        panic!("the client's own");
+    }
+
+    #[test]
+    #[ignore = "it fails, and what it says is looked at by another test"]
+    fn several_fail_in_a_list() {
+        let servers: Vec<Mock> = (0..3).map(|n| Mock::start(&format!("C: PING{n}\nS: PONG\nS closes\n"))).collect();
+        servers.iter().for_each(mistaken);
+        panic!("the client's own");
+    }
+
+    #[test]
+    #[ignore = "it fails, and what it says is looked at by another test"]
+    fn several_fail_and_the_test_does_not() {
+        let set_up = SetUp(Some(Mock::start("C: PING2\nS: PONG\nS closes\n")));
+        let server = Mock::start("C: the client's own\nS: PONG\nS closes\n");
+        mistaken(set_up.0.as_ref().unwrap());
+        mistaken(&server);
+    }
+
+    #[test]
+    #[ignore = "it fails, and what it says is looked at by another test"]
+    fn a_thread_that_has_it_fails() {
+        let server = Mock::start("C: PING\nS: PONG\nS closes\n");
+        let thread = std::thread::spawn(move || {
+            mistaken(&server);
+            panic!("the client's own");
+        });
+        thread.join().unwrap();
+    }
+
+    #[test]
+    #[ignore = "it fails, and what it says is looked at by another test"]
+    fn a_unix_socket_asserts_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mock.sock");
+        let _server = Mock::text("C: PING\nS: PONG\nS closes\n").unix(&path).start();
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.write_all(b"PIMG\n").unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+        panic!("the client's own");
+    }
+
+    #[test]
+    #[ignore = "it fails, and what it says is looked at by another test"]
+    fn the_client_does_not_begin_tls() {
+        let server = Mock::start("C: STARTTLS\nS: go\nstarttls\nC: PING\nS closes\n");
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.write_all(b"STARTTLS\n").unwrap();
+        stream.read_exact(&mut [0; 3]).unwrap();
+        stream.write_all(b"PING\n").unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+        panic!("the client's own");
+    }
 }
 
 #[test]
@@ -115,6 +192,14 @@ fn the_account_is_seen_also_when_the_test_fails_first() {
         ("a_client_over_datagrams_asserts_first", "received  pang"),
         ("the_test_fails_before_anybody_comes", "nobody came"),
         ("the_client_leaves_in_the_middle", "the client closed early"),
+        ("a_drop_of_the_tests_own_finishes_it", "received  PIMG"),
+        ("several_fail_in_a_list", "expected  PING0"),
+        ("several_fail_in_a_list", "expected  PING1"),
+        ("several_fail_in_a_list", "expected  PING2"),
+        ("several_fail_and_the_test_does_not", "expected  PING2"),
+        ("a_thread_that_has_it_fails", "received  PIMG"),
+        ("a_unix_socket_asserts_first", "received  PIMG"),
+        ("the_client_does_not_begin_tls", "TLS did not begin"),
     ] {
         // The harness keeps it with the test; without the harness it is on standard error.
         let output = run(test, &[], Stdio::piped());
