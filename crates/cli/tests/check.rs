@@ -107,6 +107,38 @@ fn a_value_for_a_name_that_no_transcript_has_is_wrong_usage() {
     assert_code(&run(&["check", "--set", "name=x", &path], b""), 0);
 }
 
+/// A file that names where it is and cannot be played there is no file that passes, although it could be played elsewhere.
+#[test]
+fn a_file_is_judged_over_what_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let big = format!("C: a\nS raw: {}\n", "x".repeat(70_000));
+    let streams = ["tcp://127.0.0.1:0", "unix:/x", "tls://127.0.0.1:0"];
+    let datagrams = ["udp://127.0.0.1:0", "unix-dgram:/x"];
+    for (conversation, words) in [
+        ("C: a\nS resets\n", "`resets` has no meaning over datagrams"),
+        ("C: a\nC stops sending\nS: b\nS closes\n", "`stops sending` has no meaning over datagrams"),
+        ("S: hi\nC: a\n", "a server cannot speak first over datagrams"),
+        ("C: a\nS: b\nC closes\nC connects\nC: c\nS: d\n", "over datagrams"),
+        (&*big, "a datagram holds 65507 bytes"),
+    ] {
+        for (addresses, code) in [(&streams[..], 0), (&datagrams, 2)] {
+            for at in addresses {
+                let path = file(&folder, &format!("at {at}\n{conversation}"));
+                let output = run(&["check", &path], b"");
+                assert_code(&output, code);
+                let said = text(&[&output.stdout[..], &output.stderr].concat());
+                assert!(said.contains(words), "{at} {words}: {said}");
+            }
+        }
+    }
+    // Packets have an end and no TLS.
+    for (conversation, code) in [("S: hi\nC: a\nC closes\n", 0), ("C: a\nS: b\nstarttls\nC: c\nS: d\n", 2), (&*big, 2)]
+    {
+        let path = file(&folder, &format!("at unix-seqpacket:/x\n{conversation}"));
+        assert_code(&run(&["check", &path], b""), code);
+    }
+}
+
 /// What was not played is not said to agree: neither in words nor as JSON.
 #[test]
 fn a_conversation_that_is_too_long_is_played_up_to_a_bound() {

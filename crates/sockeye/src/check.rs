@@ -28,9 +28,9 @@ use loopback::play_both_ends;
 /// What a check found.
 #[derive(Debug)]
 pub struct Report {
-    /// The client's side over streams.
+    /// The client's side where the file says that it is: over streams, unless its `at` names another carrier.
     pub client: Result<(), Refused>,
-    /// The server's side over streams.
+    /// The server's side, likewise.
     pub server: Result<(), Refused>,
     /// Why it cannot be played over datagrams; from either side.
     pub datagrams: Result<(), Refused>,
@@ -208,11 +208,13 @@ pub fn check(loaded: &LoadedTranscript, options: &CheckOptions) -> Report {
         }
     };
     let named = named.and_then(|address| address.scheme).map(|scheme| match scheme {
-        Scheme::Udp => Carrier::Datagram,
+        Scheme::Udp | Scheme::UnixDgram => Carrier::Datagram,
+        Scheme::UnixSeqpacket => Carrier::Packet,
         Scheme::Ws | Scheme::Wss if cfg!(feature = "http") => Carrier::Messages,
         _ => Carrier::Stream,
     });
     let stream = if named == Some(Carrier::Messages) { Carrier::Messages } else { Carrier::Stream };
+    let judged_over = if named == Some(Carrier::Datagram) { Carrier::Datagram } else { stream };
     let mut report = Report::new(Ok(()), Ok(()), transcript.warnings().to_vec());
     let mut played_on_streams = false;
     for carrier in [stream, Carrier::Datagram] {
@@ -223,18 +225,27 @@ pub fn check(loaded: &LoadedTranscript, options: &CheckOptions) -> Report {
         }
         if let (Ok(client), Ok(server)) = (&client, &server) {
             let judged = match named {
+                // What differs over packets is found before a play: their plays go as over a stream.
+                Some(Carrier::Packet) => carrier == stream,
                 Some(named) => named == carrier,
                 None => carrier == stream || !played_on_streams,
             };
             played_on_streams |= carrier == stream;
             ends.play(client, server, judged, &mut report);
         }
-        match carrier {
-            Carrier::Stream | Carrier::Messages => {
-                (report.client, report.server) = (client.map(drop), server.map(drop))
-            }
-            Carrier::Datagram | Carrier::Packet => report.datagrams = server.and(client).map(drop),
+        let (client, server) = (client.map(drop), server.map(drop));
+        if carrier == Carrier::Datagram {
+            report.datagrams = server.clone().and(client.clone());
         }
+        // From which ends it can be played is a question of where the file says that it is.
+        if carrier == judged_over {
+            (report.client, report.server) = (client, server);
+        }
+    }
+    if named == Some(Carrier::Packet) {
+        let ends = Ends { loaded, options, carrier: Carrier::Packet };
+        report.client = report.client.and(ends.prepare(Side::Client, None).map(drop));
+        report.server = report.server.and(ends.prepare(Side::Server, None).map(drop));
     }
     let mut seen = std::collections::HashSet::new();
     report.differences.retain(|difference| seen.insert(difference.render()));
