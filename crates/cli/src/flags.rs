@@ -189,7 +189,7 @@ pub(crate) enum Command {
     Check(Check),
     /// Turn a session as RFCs print it, or a capture of packets, into a transcript
     Import(Import),
-    /// Show what load and probe saved: merge the runs of many machines, compare two
+    /// Show what `load --save` wrote: merge the runs of many machines, compare two
     Report(Report),
     /// Say which process holds which port: TCP, UDP and Unix sockets
     Ports(Ports),

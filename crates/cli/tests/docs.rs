@@ -153,6 +153,23 @@ fn every_account_is_seen_in_pytest_whatever_becomes_of_the_test() {
     );
 }
 
+/// What the test expects the client to raise hides no play that went wrong, and makes none of one that went well.
+#[test]
+fn an_error_that_a_test_expects_hides_no_account() {
+    let folder = folder();
+    let expected = "import contextlib, socket, pytest\nfrom sockeye_mock import Mock\n\
+        def say(words):\n    with Mock('greet.talk') as port, socket.create_connection(('127.0.0.1', port)) as s:\n        \
+            s.sendall(words)\n        s.makefile().read()\n        raise ValueError('its own')\n\
+        def test_raises():\n    with pytest.raises(ValueError):\n        say(b'Ann\\none\\n')\n\
+        def test_suppressed():\n    with contextlib.suppress(ValueError):\n        say(b'Ann\\ntwo\\n')\n\
+        def test_is_right():\n    with pytest.raises(ValueError, match='its own'):\n        say(b'Ann\\nexit\\n')\n";
+    std::fs::write(folder.path().join("test_expected.py"), expected).unwrap();
+    let said = failed(folder.path(), "pytest-3", &["-p", "no:cacheprovider", "test_expected.py"]);
+    for words in ["received  one", "received  two", "ValueError: its own", "2 failed, 1 passed"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
 #[test]
 fn the_unittest_example_passes_and_its_account_is_seen_whoever_fails_first() {
     let arguments = ["-m", "unittest", "test_with_unittest.py"];

@@ -93,6 +93,9 @@ fn half_closes_are_passed_both_ways() {
     }
 }
 
+/// What a client does.
+type Step<'a> = &'a dyn Fn(&mut TcpStream);
+
 /// The kernel counts an end of the stream as one more byte, and forgets at a reset that there was one.
 #[test]
 fn a_clients_end_is_no_byte_however_it_leaves() {
@@ -105,7 +108,7 @@ fn a_clients_end_is_no_byte_however_it_leaves() {
     // One that reads to the end, one that reads nothing, one that answers into the reset, one whose end comes first.
     for program in ["cat >/dev/null", "sleep 0.2", "echo hi; cat", "exec >&-; cat >/dev/null", "head -c 5"] {
         let server = serve(&["--shell", program]);
-        let ways: [(&[&dyn Fn(&mut TcpStream)], u64); 8] = [
+        let ways: [(&[Step<'_>], u64); 8] = [
             (&[&bytes, &ends], 5),
             (&[&bytes, &nothing], 5),
             (&[&bytes, &ends, &resets], 5),

@@ -14,7 +14,7 @@ use clap::Args;
     sockeye report now.json --against main.json --fail-if-slower 5%"
 )]
 pub(crate) struct Report {
-    /// What `load` or `probe` saved; several are merged
+    /// What `load --save` wrote; several are merged
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Compare with this saved run; several are merged

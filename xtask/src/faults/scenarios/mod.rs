@@ -1,5 +1,6 @@
 //! Short real conversations, one a scenario: what is started, who is the other end, and what must have arrived.
 
+mod carriers;
 mod fetch;
 mod files;
 mod local;
@@ -36,7 +37,8 @@ const fn writing(verb: &'static str, name: &'static str, play: fn(&Stage) -> Out
 }
 
 pub(crate) fn all() -> Vec<Scenario> {
-    [talk::ALL, play::ALL, serve::ALL, files::ALL, fetch::ALL, texts::ALL, relay::ALL, local::ALL].concat()
+    [talk::ALL, play::ALL, serve::ALL, files::ALL, fetch::ALL, texts::ALL, relay::ALL, local::ALL, carriers::ALL]
+        .concat()
 }
 
 /// What is wrong with a file that may be absent, old or whole.
