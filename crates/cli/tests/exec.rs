@@ -488,7 +488,10 @@ fn without_processes_clients_wait_until_there_are_some() {
         return;
     }
     support::need("setpriv");
-    let mut child = command(&["setpriv", "--reuid=64199", "--regid=64199", "--clear-groups", "prlimit", "--nproc=6:6"])
+    // A user of this run alone, for whom no process of another run is counted. It may not write our files.
+    let user = 100_000 + std::process::id();
+    let (uid, gid) = (format!("--reuid={user}"), format!("--regid={user}"));
+    let mut child = command(&["setpriv", &uid, &gid, "--clear-groups", "prlimit", "--nproc=6:6"])
         .args(["serve", "tcp://127.0.0.1:0", "--exec", "cat", "--threads", "1"])
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
@@ -498,18 +501,18 @@ fn without_processes_clients_wait_until_there_are_some() {
     log.follow(child.stderr.take().unwrap());
     let listening = log.wait_for("listening on tcp://127.0.0.1:");
     let port: u16 = listening.rsplit_once(':').unwrap().1.parse().unwrap();
-    let mut clients: Vec<TcpStream> = (0..12).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
-    log.wait_for("cat cannot be started now: this user may have no more processes (ulimit -u); clients wait");
+    let mut server = Server::started(child, port, log);
+    let mut clients: Vec<TcpStream> = (0..12).map(|_| server.connect()).collect();
+    server.log.wait_for("cat cannot be started now: this user may have no more processes (ulimit -u); clients wait");
     for client in &mut clients {
-        client.set_read_timeout(Some(LONG)).unwrap();
         client.write_all(b"x").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
     }
     for client in &mut clients {
         assert_eq!(to_end(client), b"x");
     }
-    support::signal(child.id(), "TERM");
-    assert_eq!(support::wait(&mut child), 0);
+    server.signal("TERM");
+    assert_eq!(server.wait(), 0);
 }
 
 #[test]

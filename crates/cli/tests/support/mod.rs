@@ -241,6 +241,11 @@ impl Server {
         Self { child, ports, log, folder }
     }
 
+    /// One that was started otherwise, and is ended with the test too.
+    pub fn started(child: Child, port: u16, log: Log) -> Self {
+        Self { child, ports: vec![port], log, folder: tempfile::tempdir().unwrap() }
+    }
+
     pub fn port(&self) -> u16 {
         self.ports[0]
     }
