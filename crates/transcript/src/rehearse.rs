@@ -60,9 +60,10 @@ impl Rehearsal {
     }
 }
 
-/// Steps and bytes after which a rehearsal is given up: it may be as long as `repeat 4294967295`.
-const MOST_STEPS: usize = 4_000_000;
-const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// Steps after which a rehearsal is given up: it may be as long as `repeat 4294967295`.
+pub const MOST_STEPS: usize = 4_000_000;
+/// Bytes said by one end after which it is given up.
+pub const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// What a step counts for that had to stop, with more to say or further rounds to go.
 const MUCH_WORK: usize = 64 * 1024;
 

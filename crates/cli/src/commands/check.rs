@@ -5,7 +5,8 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use sockeye::check::{CheckOptions, Difference, Report, check};
 use sockeye::file::AtomicFile;
-use transcript::{Carrier, Diagnostic, Refused, Severity, Source, Transcript};
+use sockeye::limits;
+use transcript::{Carrier, Diagnostic, Refused, Severity, Source, Transcript, rehearse};
 
 use super::file::{self, Unusable};
 use crate::exit::Exit;
@@ -13,9 +14,6 @@ use crate::failure::put_failure;
 use crate::flags::Check;
 use crate::json;
 use crate::output::Console;
-
-/// What is said of a conversation that is not played to its end. The bounds stand in `transcript::rehearse`.
-const TOO_LONG: &str = "they agree as far as they were played; it is too long to play to its end (4,000,000 steps, or 16 MiB from one end)";
 
 /// Checks every file; the code is that of the worst.
 pub(crate) fn run(flags: &Check, console: &Console) -> Exit {
@@ -231,9 +229,9 @@ fn outcome(transcript: &Transcript, report: &Report) -> String {
     }
     if report.client.is_ok() && report.server.is_ok() {
         let verdict = match (report.differences.is_empty(), report.too_long) {
-            (false, _) => "they differ",
-            (true, true) => TOO_LONG,
-            (true, false) => "they agree",
+            (false, _) => "they differ".to_owned(),
+            (true, true) => too_long(),
+            (true, false) => "they agree".to_owned(),
         };
         text += &format!(
             "{name}: both ends against each other: {verdict}{}\n",
@@ -241,6 +239,14 @@ fn outcome(transcript: &Transcript, report: &Report) -> String {
         );
     }
     text
+}
+
+/// Of a conversation that is not played to its end.
+fn too_long() -> String {
+    let (steps, mebibytes) = (limits::count(rehearse::MOST_STEPS as u64), rehearse::MOST_BYTES >> 20);
+    format!(
+        "they agree as far as they were played; it is too long to play to its end ({steps} steps, or {mebibytes} MiB from one end)"
+    )
 }
 
 /// How a carrier is called, and its scheme.
