@@ -14,8 +14,8 @@ pub(super) const ALL: &[Scenario] = &[
     scenario("serve", "serve-websocket", |stage| served(stage, &at(stage, "ws"), &TRANSCRIPT, ASK)),
     scenario("serve", "serve-tls", |stage| served(stage, &at(stage, "tls"), &TRANSCRIPT, ASK)),
     scenario("serve", "serve-exec-seqpacket", |stage| served(stage, "unix-seqpacket:s.sock", &PROGRAM, AGAIN)),
-    scenario("load", "load-udp", |stage| loaded(stage, &at(stage, "udp"))),
-    scenario("load", "load-unix", |stage| loaded(stage, "unix:s.sock")),
+    scenario("load", "load-udp", |stage| loaded(stage, &at(stage, "udp"), &[])),
+    scenario("load", "load-unix", |stage| loaded(stage, "unix:s.sock", &["--reconnect"])),
     writing("report", "report-save", report),
 ];
 
@@ -57,12 +57,12 @@ fn served(stage: &Stage, address: &str, role: &[&str; 2], conversation: &str) ->
     Outcome::new(server.finish(), missing)
 }
 
-fn loaded(stage: &Stage, address: &str) -> Outcome {
+fn loaded(stage: &Stage, address: &str, more: &[&str]) -> Outcome {
     stage.put("ask.talk", ASK);
     let mut server = stage.start_peer(&["serve", address, "--play", "ask.talk"]);
     server.wait_for("listening on");
     let plays = ["--play", "ask.talk", "--plays", "8", "--connections", "2", "--threads", "1", "--timeout", "2s"];
-    let ended = stage.start(&[&["load", address], &plays[..]].concat(), Input::Null).finish();
+    let ended = stage.start(&[&["load", address], &plays[..], more].concat(), Input::Null).finish();
     dismiss(server);
     let said = String::from_utf8_lossy(&ended.stdout).into_owned();
     let count = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());

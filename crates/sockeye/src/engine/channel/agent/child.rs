@@ -66,6 +66,8 @@ pub(in crate::engine) struct Served {
     errors: Option<OwnedFd>,
     /// Datagrams that it has not taken.
     pub(super) stdin: StdinQueue,
+    /// Why it could not be given what came, other than that it does not want to hear.
+    unwritten: Option<Errno>,
     /// Of its errors, a line that has not ended.
     line: Vec<u8>,
     signal: Option<Signal>,
@@ -90,6 +92,7 @@ impl Served {
             out: None,
             errors: None,
             stdin: StdinQueue::default(),
+            unwritten: None,
             line: Vec::new(),
             signal: None,
             retry: None,
@@ -108,9 +111,13 @@ impl Served {
         self.input.as_ref()
     }
 
-    /// It does not want to hear: it is told nothing more.
-    pub(super) fn hear_nothing(&mut self) {
+    /// It cannot be written to, and is told nothing more. One that does not want to hear has closed its end; of a terminal that is
+    /// an input error.
+    pub(super) fn hear_nothing(&mut self, why: Errno) {
         self.input = None;
+        if why != Errno::PIPE && self.how != Input::Terminal {
+            self.unwritten.get_or_insert(why);
+        }
     }
 
     /// Something passed.
@@ -208,7 +215,7 @@ impl Served {
                 Ok(length) => at += length,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return at,
-                Err(_) => self.input = None,
+                Err(error) => self.hear_nothing(error),
             }
         }
         at

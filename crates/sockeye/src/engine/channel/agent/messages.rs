@@ -14,6 +14,7 @@ use super::child::Served;
 use crate::event::Event;
 use crate::failure::Kind;
 use crate::limits;
+use rustix::io::Errno;
 use transcript::Moment;
 
 impl Served {
@@ -23,11 +24,10 @@ impl Served {
             return;
         }
         let mut stdin = std::mem::take(&mut self.stdin);
-        let is_heard = self.input().is_some_and(|input| stdin.pass_on(input, now).is_ok());
-        if !is_heard {
-            // It does not want to hear.
+        let heard = self.input().map_or(Err(Errno::PIPE), |input| stdin.pass_on(input, now));
+        if let Err(error) = heard {
             stdin.clear();
-            self.hear_nothing();
+            self.hear_nothing(error);
         }
         self.stdin = stdin;
     }

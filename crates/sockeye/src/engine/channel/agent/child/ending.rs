@@ -1,5 +1,7 @@
 //! How a program and its connection end: it says nothing more, it exits, its peer is gone, it is asked to end or killed.
 
+use std::io;
+
 use rustix::net::{Shutdown, shutdown};
 
 use super::super::super::super::Context;
@@ -11,6 +13,7 @@ use super::pipes::has_ended;
 use crate::child::Ended;
 use crate::failure::Kind;
 use crate::sys::tcp_info::passed;
+use crate::words::words;
 
 impl Channel {
     /// It says nothing more, which is not the end of what it hears.
@@ -90,7 +93,11 @@ impl Channel {
         if served.child.as_ref().is_some_and(|child| !child.has_group()) {
             (served.child, served.permit, served.signal) = (None, None, None);
         }
-        if is_judged && ended != Ended::Exited(0) {
+        if let Some(error) = served.unwritten.take() {
+            let why = words(&io::Error::from(error));
+            let reason = format!("{} could not be given all that came: {why}", served.exec.program.name());
+            self.fail(Kind::Program, &reason, context);
+        } else if is_judged && ended != Ended::Exited(0) {
             let reason = format!("{} {ended}", served.exec.program.name());
             self.fail(Kind::Program, &reason, context);
         }
