@@ -53,6 +53,38 @@ fn datagrams_that_come_while_the_server_waits_are_heard() {
 }
 
 #[test]
+fn whatever_is_waited_for_hears_what_came_before() {
+    let folder = tempfile::tempdir().unwrap();
+    for (script, said, heard) in [
+        ("C raw: a\nS raw: x\nS waits 200ms\nC raw: b\nS raw: y\n", &["a", "b"][..], &["x", "y"][..]),
+        ("C hex: 61\nS hex: 78\nS waits 200ms\nC hex: 62\nS hex: 79\n", &["a", "b"], &["x", "y"]),
+        ("eol crlf\nC: a\nS: x\nS waits 200ms\nC: b\nS: y\n", &["a\r\n", "b\r\n"], &["x", "y"]),
+        (
+            "together\nC: a\nC: b\nend\nS waits 200ms\nS: x\ntogether\nC: c\nC: d\nend\nS: y\n",
+            &["a\nb", "c\nd"],
+            &["x", "y"],
+        ),
+        ("C: a\nS waits 200ms\nS: x\neither\nC: b\nS: y\nor\nC: c\nS: z\nend\n", &["a", "c"], &["x", "z"]),
+        ("C: a\nS waits 200ms\nS: x\nin any order\nC: b\nC: c\nend\nS: z\n", &["a", "c", "b"], &["x", "z"]),
+        (
+            "at any time\nC: ping\nS: pong\nend\nC: a\nS waits 200ms\nS: x\nC: b\nS: y\n",
+            &["a", "ping", "b"],
+            &["x", "pong", "y"],
+        ),
+        ("C: a\nS waits 200ms\nS: x\nmaybe\nC: m\nend\nC: b\nS: y\n", &["a", "b"], &["x", "y"]),
+        ("C: {k=a|b}\nS waits 200ms\nchoose {k}\nis a\nS: x\nelse\nS: w\nend\nC: b\nS: y\n", &["a", "b"], &["x", "y"]),
+    ] {
+        let path = file(&folder, script);
+        let mut server = Server::start_at(&["udp://127.0.0.1:0"], &["--play", &path, "--once"]);
+        let client = server.datagrams();
+        said.iter().for_each(|said| assert_eq!(client.send(said.as_bytes()).unwrap(), said.len()));
+        let came: Vec<String> = heard.iter().map(|_| hear(&client).trim_end().to_owned()).collect();
+        assert_eq!(came, heard, "{script}");
+        assert_eq!(server.wait(), 0, "{script}{:#?}", server.log.all());
+    }
+}
+
+#[test]
 fn a_datagram_behind_the_last_line_begins_the_next_conversation() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "C: a\nS: x\nS waits 200ms\nS: y\n");
