@@ -81,7 +81,7 @@ pub enum Next {
         /// The port, where it is not that of the conversation; the host is the same.
         port: Option<u16>,
     },
-    /// Take a connection that the other side opens; the next step is about it. See [`Play::not_connected`].
+    /// Take a connection that the other side opens; the next step is about it. See [`Play::not_connected`](crate::Play::not_connected).
     Accept {
         /// Which.
         connection: u8,
@@ -90,12 +90,12 @@ pub enum Next {
         /// When that is too late; `None` is never.
         until: Option<Moment>,
     },
-    /// Listen at a port that is free, and tell which: [`Play::listens_at`].
+    /// Listen at a port that is free, and tell which: [`Play::listens_at`](crate::Play::listens_at).
     Listen {
         /// The connection that will come there.
         connection: u8,
     },
-    /// Shake hands for TLS, then step again with what is said inside it. See [`Play::alpn`].
+    /// Shake hands for TLS, then step again with what is said inside it. See [`Play::alpn`](crate::Play::alpn).
     StartTls,
     /// Say that TLS ends (close_notify), wait for the other side to say so, then step again with what is said in clear.
     StopTls,

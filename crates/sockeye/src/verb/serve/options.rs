@@ -133,7 +133,7 @@ pub struct ServeOptions {
     pub longest_line: usize,
     /// Bytes that all buffers together may take; `None` is a quarter of what the process may have.
     pub memory: Option<u64>,
-    /// Threads that serve connections, at most [`MOST_THREADS`]. Datagrams are served by the first.
+    /// Threads that serve connections, at most [`MOST_THREADS`](super::MOST_THREADS). Datagrams are served by the first.
     pub threads: usize,
     /// What bounds answers over UDP.
     pub budget: Budget,
