@@ -40,26 +40,16 @@ impl<W: Watch> Walk<'_, W> {
 
     /// The values of the play would grow too large.
     pub(super) fn too_large(&mut self, play: &mut Play, pc: Pc, slot: usize) -> Stop {
-        let program = &self.script.program;
-        let mut verdict = self.account(play, Fault::ValuesTooLarge { most: MOST_VALUES }, &[]);
-        verdict.place = program.places[pc];
-        program.name(slot).clone_into(&mut verdict.name);
-        verdict.expected.clear();
-        Stop::failed(verdict)
+        self.value_is_wrong(play, pc, slot, Fault::ValuesTooLarge { most: MOST_VALUES }, Vec::new())
     }
 
     /// A value that was heard is not what a function reads.
     pub(super) fn bad_value(&mut self, play: &mut Play, pc: Pc, slot: usize, value: Vec<u8>, why: NotEncoded) -> Stop {
-        let program = &self.script.program;
-        let fault = if matches!(why.function, Function::Write(_)) { Fault::NoFit } else { Fault::NotEncoded };
-        let mut verdict = self.account(play, fault, &[]);
-        verdict.place = program.places[pc];
-        program.name(slot).clone_into(&mut verdict.name);
-        if let Function::Write(number) = why.function {
-            verdict.name = format!("{}:{number}", verdict.name);
-        }
-        verdict.expected.clear();
-        verdict.received = value;
+        let Function::Write(number) = why.function else {
+            return self.value_is_wrong(play, pc, slot, Fault::NotEncoded, value);
+        };
+        let mut verdict = self.wrong_value(play, pc, Fault::NoFit, value);
+        verdict.name = format!("{}:{number}", self.script.program.name(slot));
         Stop::failed(verdict)
     }
 
