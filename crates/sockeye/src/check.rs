@@ -19,7 +19,6 @@ use std::time::Duration;
 use transcript::rehearse::{Ahead, Rehearsal, rehearse};
 use transcript::{Carrier, Diagnostic, Ending, Fresh, PlayOptions, Refused, Script, Side};
 
-use crate::address::Scheme;
 use crate::event::Conversation;
 use crate::failure::Failure;
 use crate::folder::LoadedTranscript;
@@ -207,11 +206,10 @@ pub fn check(loaded: &LoadedTranscript, options: &CheckOptions) -> Report {
             return report;
         }
     };
-    let named = named.and_then(|address| address.scheme).map(|scheme| match scheme {
-        Scheme::Udp | Scheme::UnixDgram => Carrier::Datagram,
-        Scheme::UnixSeqpacket => Carrier::Packet,
-        Scheme::Ws | Scheme::Wss if cfg!(feature = "http") => Carrier::Messages,
-        _ => Carrier::Stream,
+    let named = named.filter(|address| address.scheme.is_some()).map(|address| match address.protocol() {
+        _ if address.is_websocket() && cfg!(feature = "http") => Carrier::Messages,
+        Some(protocol) => protocol.carrier(),
+        None => Carrier::Stream,
     });
     let stream = if named == Some(Carrier::Messages) { Carrier::Messages } else { Carrier::Stream };
     let judged_over = if named == Some(Carrier::Datagram) { Carrier::Datagram } else { stream };
