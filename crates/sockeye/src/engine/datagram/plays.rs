@@ -20,9 +20,8 @@ const STALE: usize = 4096;
 impl DatagramServer {
     /// Keeps a datagram until its play can hear it.
     pub(super) fn put_off(&mut self, peer: &mut Peer, payload: &[u8]) {
-        let held: usize = peer.waiting.iter().map(|payload| payload.len()).sum();
         if peer.waiting.len() >= limits::WAITING_DATAGRAMS
-            || held + payload.len() > limits::WAITING_BYTES
+            || bytes_of(&peer.waiting) + payload.len() > limits::WAITING_BYTES
             || self.waiting + payload.len() > limits::WAITING_IN_ALL
         {
             self.crowded += 1;
@@ -134,12 +133,12 @@ impl DatagramServer {
         let full = context.plays.is_some_and(|plays| context.tally.opened >= plays);
         let Behaviour::Play(script) = &self.origin.behaviour else { return };
         if waiting.is_empty() || full {
-            self.waiting -= waiting.iter().map(|payload| payload.len()).sum::<usize>();
+            self.waiting -= bytes_of(&waiting);
             return;
         }
         let script = Arc::clone(script);
         let mut tally = self.open(pair.0, pair.1, context);
-        tally.from_client = waiting.iter().map(|payload| payload.len() as u64).sum();
+        tally.from_client = bytes_of(&waiting) as u64;
         let peer = Peer { play: script.play(), script, tally, waiting, until: None, armed: None, held: 0 };
         self.play(peer, pair, None, context);
     }
@@ -156,8 +155,7 @@ impl DatagramServer {
             self.wakes.push(Reverse((until, pair)));
             peer.armed = Some(until);
         }
-        let waiting: usize = peer.waiting.iter().map(|payload| payload.len()).sum();
-        peer.held = 2 * size_of::<(Pair, Peer)>() + peer.play.memory() + waiting;
+        peer.held = 2 * size_of::<(Pair, Peer)>() + peer.play.memory() + bytes_of(&peer.waiting);
         self.memory += peer.held;
         self.peers.insert(pair, peer);
         if self.wakes.len() > 2 * self.peers.len() + STALE {
@@ -187,7 +185,7 @@ impl DatagramServer {
     pub(in super::super) fn drop_longest_idle(&mut self, reason: &str, context: &mut Context<'_>) -> bool {
         while !self.wakes.is_empty() {
             let Some((pair, peer)) = self.next_peer() else { continue };
-            self.waiting -= peer.waiting.iter().map(|payload| payload.len()).sum::<usize>();
+            self.waiting -= bytes_of(&peer.waiting);
             let line = Some(peer.play.line(&peer.script));
             context.tell_eviction(line, reason, || self.conversation(pair.0, pair.1, peer.tally.number));
             self.close(pair.0, pair.1, peer.tally, Closer::Timeout, Some(reason.to_owned()), context);
@@ -201,6 +199,11 @@ impl DatagramServer {
         self.memory -= peer.held;
         Some(peer)
     }
+}
+
+/// Bytes of datagrams that wait to be heard.
+fn bytes_of(waiting: &VecDeque<Box<[u8]>>) -> usize {
+    waiting.iter().map(|payload| payload.len()).sum()
 }
 
 /// A play that waited where it may end, and to which nothing came, has ended.
