@@ -14,22 +14,20 @@
 //! ```
 
 mod error;
+mod socket;
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind as bind_to, getsockname, socket_with, sockopt};
 
-use super::local::{Guest, LocalEnd, LocalError, Opened};
+use self::socket::OneClient;
+use super::local::{LocalEnd, LocalError, Opened};
 use super::message;
 use super::path::{self, Occupant, OwnFile};
-use super::per_peer::{Next, PerPeer, Undelivered};
 use super::{Family, alive, options, resolve};
 use crate::address::{Address, AddressError, AddressOptions, Host, Scheme, Target};
 use crate::endpoint::{Endpoint, Name, Protocol};
@@ -39,6 +37,7 @@ use crate::sys::{datagrams, holder};
 
 pub use crate::sys::holder::Holder;
 pub use error::ListenError;
+pub use socket::Socket;
 
 /// Connections that may wait for `accept`; the kernel takes at most `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -52,101 +51,6 @@ pub struct Request {
     pub address: Address,
     /// The protocols, in the order in which they are bound.
     pub protocols: Vec<Protocol>,
-}
-
-/// A bound socket: nonblocking, closed on exec; streams listen.
-#[derive(Debug)]
-pub struct Socket {
-    /// The protocol and the name that the system gave it.
-    pub endpoint: Endpoint,
-    /// Which of the requests it serves, from 0.
-    pub request: usize,
-    /// The only client that there is, where nobody else can come: a program, standard input and output, a connection that we
-    /// were given. The socket is then something that is always ready.
-    client: Option<Box<OneClient>>,
-    /// Where each peer of a datagram socket comes as a client of its own: the socket is then what is ready when one comes.
-    per_peer: Option<Box<PerPeer>>,
-    /// The file of a Unix socket. It goes before the socket does, while nobody can have another of the same number.
-    file: Option<OwnFile>,
-    /// The socket.
-    pub fd: OwnedFd,
-}
-
-impl Socket {
-    /// Stops listening: the port and the file are free again. The name is kept.
-    ///
-    /// The descriptor becomes an unbound socket that nobody can reach.
-    pub fn close(&mut self) {
-        self.file = None;
-        if let Some(per_peer) = &self.per_peer {
-            per_peer.close();
-        }
-        if let Ok(unbound) = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
-            self.fd = unbound;
-        }
-    }
-}
-
-/// A client that is there already.
-#[derive(Debug)]
-pub(crate) struct OneClient {
-    fd: Mutex<Option<OwnedFd>>,
-    peer: Name,
-    local: Name,
-    guest: Mutex<Option<Box<Guest>>>,
-}
-
-impl Socket {
-    /// Whether there is one client, and never another.
-    #[must_use]
-    pub fn has_one_client(&self) -> bool {
-        self.client.is_some()
-    }
-
-    /// The client that is there already, once: its socket, its name and ours.
-    pub(crate) fn take_client(&self) -> Option<(OwnedFd, Name, Name)> {
-        let client = self.client.as_ref()?;
-        let fd = client.fd.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        Some((fd, client.peer.clone(), client.local.clone()))
-    }
-
-    /// Has each peer of a datagram socket come as a client of its own, that is over when it is silent for so long.
-    pub(crate) fn split_by_peer(&mut self, idle: Duration) -> Result<(), ListenError> {
-        let endpoint = self.endpoint.clone();
-        let refuse = |error: Errno| ListenError::Other { endpoint: endpoint.clone(), error: error.into() };
-        let bound = rustix::io::fcntl_dupfd_cloexec(&self.fd, 0).map_err(refuse)?;
-        let (per_peer, ready) = PerPeer::begin(bound, endpoint.clone(), idle).map_err(refuse)?;
-        (self.per_peer, self.fd) = (Some(Box::new(per_peer)), ready);
-        Ok(())
-    }
-
-    /// Begins to hear them, with the rights that this thread has now.
-    ///
-    /// # Errors
-    /// There is no thread to be had.
-    pub(crate) fn start(&mut self) -> io::Result<()> {
-        self.per_peer.as_mut().map_or(Ok(()), |per_peer| per_peer.start())
-    }
-
-    /// Whether each peer of a datagram socket comes as a client of its own.
-    pub(crate) fn is_split(&self) -> bool {
-        self.per_peer.is_some()
-    }
-
-    /// The next of them, or what was lost of what they said or were to hear.
-    pub(crate) fn next_peer(&self) -> Option<Next> {
-        self.per_peer.as_ref()?.next()
-    }
-
-    /// All of them are over: what was said to them goes out, and what did not is told.
-    pub(crate) fn finish(&mut self) -> Undelivered {
-        self.per_peer.as_mut().map(|per_peer| per_peer.finish()).unwrap_or_default()
-    }
-
-    /// Who stands behind that client and has to be waited for, once.
-    pub(crate) fn take_guest(&self) -> Option<Box<Guest>> {
-        self.client.as_ref()?.guest.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
 }
 
 /// Every socket of a server.
@@ -260,14 +164,7 @@ fn take_over(address: &Address, notices: &mut Vec<String>) -> Result<Socket, Lis
             {
                 datagrams::tell_destination(&fd, own.is_ipv6()).map_err(|error| refuse(error.into()))?;
             }
-            return Ok(Socket {
-                endpoint: Endpoint { protocol, name, over: None },
-                fd,
-                file: None,
-                request: 0,
-                client: None,
-                per_peer: None,
-            });
+            return Ok(Socket::new(Endpoint { protocol, name, over: None }, fd));
         }
         Err(end) => end.open(None).map_err(refuse)?,
     };
@@ -276,7 +173,7 @@ fn take_over(address: &Address, notices: &mut Vec<String>) -> Result<Socket, Lis
     let ready = eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|error| refuse(error.into()))?;
     let client = OneClient { fd: Mutex::new(Some(client)), peer, local, guest: Mutex::new(guest) };
     let endpoint = Endpoint { protocol, ..endpoint.clone() };
-    Ok(Socket { endpoint, fd: ready, file: None, request: 0, client: Some(Box::new(client)), per_peer: None })
+    Ok(Socket::of_client(endpoint, ready, client))
 }
 
 /// Tells apart who is in their own way.
@@ -398,14 +295,7 @@ fn bind_one(protocol: Protocol, address: SocketAddr, options: &AddressOptions) -
         Ok::<_, Errno>((fd, name))
     })();
     match bound {
-        Ok((fd, name)) => Ok(Socket {
-            endpoint: Endpoint { protocol, name: Name::Inet(name), over: None },
-            fd,
-            file: None,
-            request: 0,
-            client: None,
-            per_peer: None,
-        }),
+        Ok((fd, name)) => Ok(Socket::new(Endpoint { protocol, name: Name::Inet(name), over: None }, fd)),
         Err(error) => Err((endpoint, error)),
     }
 }
@@ -443,7 +333,7 @@ fn bind_path(path: &Path, protocol: Protocol, options: &AddressOptions) -> Resul
     })();
     drop(folder);
     match bound {
-        Ok((fd, file)) => Ok(Socket { endpoint, fd, file, request: 0, client: None, per_peer: None }),
+        Ok((fd, file)) => Ok(Socket::new(endpoint, fd).at_path(file)),
         Err(error) => Err(sort(endpoint, error)),
     }
 }

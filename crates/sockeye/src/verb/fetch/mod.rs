@@ -320,82 +320,150 @@ pub fn fetch(
     connections: &ConnectionPool,
     watch: &mut dyn Watch,
 ) -> Result<Answer, Failed> {
-    let total = options.timeout.map(|timeout| (options.began + timeout, timeout));
-    let deadlines = Deadlines { total, idle: options.idle_timeout };
-    let mut url = request.url.clone();
-    let mut method = request.method.clone();
-    let mut body = request.body.as_ref();
-    let sessions = &connections.1;
-    let mut fields = Fields::of(request, sessions).map_err(|error| Failed::at(url.clone(), error))?;
-    let mut cookies = Cookies::of(&request.cookies, request.jar.clone().unwrap_or_default())
-        .map_err(|error| Failed::at(url.clone(), error))?;
-    let (mut redirects, mut expects, mut why_again) = (0, true, String::new());
+    let mut chain = Chain::begin(request, options, connections)?;
     loop {
-        if let Some(name) = body.and_then(Body::spent).map(str::to_owned) {
-            return Err(Failed::at(url, FetchError::Spent { name, why: why_again }));
+        let asked = chain.ask(watch)?;
+        if asked.is_to_be_asked_again {
+            chain.why_again = format!("the server answers {}", asked.exchange.head.status_line());
+            pass_over(asked.exchange, &chain.method, &chain.url, connections);
+            continue;
+        }
+        match next(&asked.exchange.head, &chain.url, options.follow) {
+            None => return chain.answered(asked),
+            Some(next) => chain.follow(next, asked.exchange, watch)?,
+        }
+    }
+}
+
+/// A request on its way through challenges and redirects.
+struct Chain<'a> {
+    request: &'a Request,
+    options: &'a FetchOptions,
+    connections: &'a ConnectionPool,
+    deadlines: Deadlines,
+    url: Url,
+    method: String,
+    body: Option<&'a Body>,
+    fields: Fields,
+    cookies: Cookies,
+    redirects: usize,
+    /// Whether a server may be asked whether it wants a body that comes once.
+    expects: bool,
+    /// Why the request is made once more, for who cannot send its body twice.
+    why_again: String,
+}
+
+/// A request that was answered.
+struct Asked<'a> {
+    exchange: Exchange,
+    times: Times,
+    /// The body that went with it.
+    sent: Option<&'a Body>,
+    /// Whether the same request may have another answer: with credentials, with its body, or without an expectation.
+    is_to_be_asked_again: bool,
+}
+
+impl<'a> Chain<'a> {
+    fn begin(request: &'a Request, options: &'a FetchOptions, connections: &'a ConnectionPool) -> Result<Self, Failed> {
+        let failed = |error| Failed::at(request.url.clone(), error);
+        let total = options.timeout.map(|timeout| (options.began + timeout, timeout));
+        Ok(Self {
+            request,
+            options,
+            connections,
+            deadlines: Deadlines { total, idle: options.idle_timeout },
+            url: request.url.clone(),
+            method: request.method.clone(),
+            body: request.body.as_ref(),
+            fields: Fields::of(request, &connections.1).map_err(failed)?,
+            cookies: Cookies::of(&request.cookies, request.jar.clone().unwrap_or_default()).map_err(failed)?,
+            redirects: 0,
+            expects: true,
+            why_again: String::new(),
+        })
+    }
+
+    fn failed(&self, error: FetchError) -> Failed {
+        Failed::at(self.url.clone(), error)
+    }
+
+    /// Makes the request once.
+    fn ask(&mut self, watch: &mut dyn Watch) -> Result<Asked<'a>, Failed> {
+        if let Some(name) = self.body.and_then(Body::spent).map(str::to_owned) {
+            return Err(self.failed(FetchError::Spent { name, why: self.why_again.clone() }));
         }
         let connector =
-            Connector::new(&url, options, &connections.2).map_err(|error| Failed::at(url.clone(), error))?;
+            Connector::new(&self.url, self.options, &self.connections.2).map_err(|error| self.failed(error))?;
         let proxy_waits = connector.proof().is_some_and(|proof| proof.borrow().waits());
-        let (range, kept_back) = (request.range.as_ref(), body.is_some() && (fields.keep_back_bodies() || proxy_waits));
-        let sent = body.filter(|_| !kept_back);
-        let step =
-            RequestStep { url: &url, method: &method, body: sent, fields: &fields, cookies: &cookies, range, expects };
+        let kept_back = self.body.is_some() && (self.fields.keep_back_bodies() || proxy_waits);
+        let sent = self.body.filter(|_| !kept_back);
+        let step = RequestStep {
+            url: &self.url,
+            method: &self.method,
+            body: sent,
+            fields: &self.fields,
+            cookies: &self.cookies,
+            range: self.request.range.as_ref(),
+            expects: self.expects,
+        };
         let (exchange, times) = step
-            .take(options, connections, deadlines, watch)
-            .map_err(|error| Failed::at(url.clone(), error).having_sent(sent.and_then(Body::passed)))?;
+            .take(self.options, self.connections, self.deadlines, watch)
+            .map_err(|error| self.failed(error).having_sent(sent.and_then(Body::passed)))?;
         let status = exchange.head.status;
-        cookies.take(&exchange.head, &url, SystemTime::now());
+        self.cookies.take(&exchange.head, &self.url, SystemTime::now());
         let was_kept_back = kept_back && !matches!(status, 307 | 308);
         let by_proxy =
             |proof: &RefCell<Proof>| proof.borrow_mut().is_challenged(&exchange.head, Asker::Proxy, was_kept_back);
         let is_challenged = connector.proof().is_some_and(by_proxy)
-            || fields.are_challenged(&exchange.head, was_kept_back && status != 407);
-        fields.keep_session(&url.origin, sessions);
+            || self.fields.are_challenged(&exchange.head, was_kept_back && status != 407);
+        self.fields.keep_session(&self.url.origin, &self.connections.1);
         // A server that knows nothing of expectations gets the body without one.
-        let is_unexpected = status == 417 && expects && sent.is_some_and(|body| body.length().is_none());
-        expects &= !is_unexpected;
-        if is_challenged || is_unexpected || (kept_back && !matches!(status, 307 | 308 | 401 | 407)) {
-            why_again = format!("the server answers {}", exchange.head.status_line());
-            pass_over(exchange, &method, &url, connections);
-            continue;
-        }
-        let Some(next) = next(&exchange.head, &url, options.follow) else {
-            let to_head = method == "HEAD";
-            let part =
-                part_of(request, &exchange.head, &fields, to_head).map_err(|error| Failed::at(url.clone(), error))?;
-            let connections = connections.clone();
-            let asked_as = String::from_utf8_lossy(&percent_decoded(request.url.last_segment())).into_owned();
-            let upload = sent.and_then(Body::passed);
-            return Ok(Answer {
-                url,
-                times,
-                redirects,
-                part,
-                asked_as,
-                exchange,
-                connections,
-                to_head,
-                deadlines,
-                upload,
-            });
-        };
+        let is_unexpected = status == 417 && self.expects && sent.is_some_and(|body| body.length().is_none());
+        self.expects &= !is_unexpected;
+        let is_to_be_asked_again =
+            is_challenged || is_unexpected || kept_back && !matches!(status, 307 | 308 | 401 | 407);
+        Ok(Asked { exchange, times, sent, is_to_be_asked_again })
+    }
+
+    /// Goes where an answer leads.
+    fn follow(&mut self, next: Result<Url, UrlError>, exchange: Exchange, watch: &mut dyn Watch) -> Result<(), Failed> {
         let next = match next {
-            Ok(next) if redirects < options.redirects => next,
-            Ok(_) => return Err(Failed::at(url, FetchError::Redirects(options.redirects))),
-            Err(error) => return Err(Failed::at(url, FetchError::Redirect(error))),
+            Ok(next) if self.redirects < self.options.redirects => next,
+            Ok(_) => return Err(self.failed(FetchError::Redirects(self.options.redirects))),
+            Err(error) => return Err(self.failed(FetchError::Redirect(error))),
         };
-        redirects += 1;
-        why_again = format!("the server redirects with {}", exchange.head.status_line());
-        let dropped = if next.origin == url.origin { vec![] } else { fields.leave(&mut cookies) };
+        self.redirects += 1;
+        let status = exchange.head.status;
+        self.why_again = format!("the server redirects with {}", exchange.head.status_line());
+        let dropped = if next.origin == self.url.origin { vec![] } else { self.fields.leave(&mut self.cookies) };
         watch.redirected(status, &next, &dropped);
-        pass_over(exchange, &method, &url, connections);
-        if asks_for_get(status, &method) {
-            "GET".clone_into(&mut method);
-            body = None;
-            fields.forget_body();
+        pass_over(exchange, &self.method, &self.url, self.connections);
+        if asks_for_get(status, &self.method) {
+            "GET".clone_into(&mut self.method);
+            self.body = None;
+            self.fields.forget_body();
         }
-        url = next;
+        self.url = next;
+        Ok(())
+    }
+
+    /// The answer that leads nowhere else.
+    fn answered(self, asked: Asked<'_>) -> Result<Answer, Failed> {
+        let to_head = self.method == "HEAD";
+        let part = part_of(self.request, &asked.exchange.head, &self.fields, to_head);
+        let part = part.map_err(|error| self.failed(error))?;
+        Ok(Answer {
+            url: self.url,
+            times: asked.times,
+            redirects: self.redirects,
+            part,
+            asked_as: String::from_utf8_lossy(&percent_decoded(self.request.url.last_segment())).into_owned(),
+            exchange: asked.exchange,
+            connections: self.connections.clone(),
+            to_head,
+            deadlines: self.deadlines,
+            upload: asked.sent.and_then(Body::passed),
+        })
     }
 }
 

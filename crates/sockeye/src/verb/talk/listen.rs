@@ -12,6 +12,7 @@ use rustix::net::{RecvFlags, SocketFlags, acceptfrom_with, bind, connect, connec
 
 use super::datagram::Speech;
 use super::{Direction, Ending, FirstEnd, Outcome, Sink, TalkOptions, datagram, stream};
+use crate::endpoint::Endpoint;
 use crate::event::{ClosedBy, Conversation, Event, Name, Observer, Protocol};
 use crate::failure::{Failure, Kind};
 use crate::gate::Denied;
@@ -35,7 +36,7 @@ pub enum Listened {
 
 /// Accepts a client on one of the bound sockets and talks; with `keep` one after another, until one does not end well or for ever.
 pub fn listen(
-    mut sockets: Vec<Socket>,
+    sockets: Vec<Socket>,
     keep: bool,
     input: BorrowedFd<'_>,
     sink: &mut Sink<'_>,
@@ -45,66 +46,22 @@ pub fn listen(
     for socket in sockets.iter().filter(|socket| !socket.has_one_client()) {
         observer.observe(Event::Listening(socket.endpoint.clone()));
     }
+    let mut listener = Listener::new(sockets, keep);
     let mut number = 0;
-    // What was dropped while the first datagram waited belongs to the conversation that it opens.
-    let mut dropped = vec![0; sockets.len()];
-    // So do datagrams of others that came before it was known to be one: they open the next.
-    let mut waiting: Vec<Waiting> = sockets.iter().map(|_| Waiting::new()).collect();
-    let mut speech = Speech::default();
     loop {
         number += 1;
-        let index = match waiting.iter().position(|waiting| !waiting.is_empty()).map_or_else(|| ready(&sockets), Ok) {
-            Ok(index) => index,
-            Err(error) => return Listened::Failed(error),
-        };
-        let socket = &sockets[index];
-        let received_before = options.progress.received();
-        let hears_many = socket.endpoint.protocol.has_no_end() && !socket.has_one_client();
-        let opened = if hears_many {
-            first_datagram(socket, &mut waiting[index], sink, options, observer)
-                .map(|(fd, sender)| (fd, sender.name(), Some(sender)))
-        } else {
-            accept(socket, options, observer).map(|(fd, client)| (fd, client, None))
-        };
-        let (fd, client, sender) = match opened {
-            Ok(opened) => opened,
+        let accepted = match listener.accept(sink, options, observer) {
+            Ok(accepted) => accepted,
             Err(Opening::Output(error)) => {
                 let received = options.progress.received();
                 return Listened::Talked(Outcome { received, ..nothing_said(Ending::OutputFailed(error)) });
             }
             Err(Opening::Socket(error)) => return Listened::Failed(error),
         };
-        let protocol = socket.endpoint.protocol;
-        let server = getsockname(&fd)
-            .ok()
-            .and_then(|name| SocketAddr::try_from(name).ok())
-            .map_or_else(|| socket.endpoint.name.clone(), Name::Inet);
-        if !keep && !hears_many {
-            // Nobody waits in vain: others are refused from here on.
-            sockets.iter_mut().for_each(Socket::close);
-        }
-        let conversation = Conversation { number, protocol, server, client, to: None };
+        let conversation = listener.conversation(number, &accepted);
         observer.observe(Event::Opened(conversation.clone()));
         let began = Instant::now();
-        let outcome = match protocol {
-            Protocol::Udp | Protocol::UnixDgram => {
-                let peer = match (sender, &conversation.client) {
-                    (Some(Sender::Unix(client)), _) => Peer::of_listener(fd.as_fd(), client, keep),
-                    (_, Name::Inet(client)) => Peer::known(fd.as_fd(), *client, dropped[index], keep),
-                    // It was connected when it came to us.
-                    _ => Peer::connected(fd.as_fd()),
-                };
-                let outcome = datagram::talk_with(&peer, &mut speech, input, sink, options);
-                waiting[index].extend(peer.into_queued());
-                if hears_many && protocol == Protocol::Udp {
-                    hear_anybody(&sockets[index]);
-                }
-                dropped[index] = datagrams::drops(&fd).unwrap_or(0);
-                // With the one that opened it.
-                Outcome { received: options.progress.received() - received_before, ..outcome }
-            }
-            _ => talk_over(&fd, protocol, &mut speech, input, sink, options),
-        };
+        let outcome = listener.talk(accepted, input, sink, options);
         observer.observe(Event::Closed {
             conversation,
             by: closed_by(&outcome),
@@ -119,6 +76,109 @@ pub fn listen(
         if !keep || !output_works {
             return Listened::Talked(outcome);
         }
+    }
+}
+
+/// The bound sockets, and what the next conversation is to know of those before it.
+struct Listener {
+    sockets: Vec<Socket>,
+    keep: bool,
+    /// What was dropped while the first datagram waited belongs to the conversation that it opens.
+    dropped: Vec<u32>,
+    /// So do datagrams of others that came before it was known to be one: they open the next.
+    waiting: Vec<Waiting>,
+    /// What standard input has said, and to whom.
+    speech: Speech,
+}
+
+/// A client whose turn it is.
+struct Accepted {
+    /// Of which socket.
+    index: usize,
+    fd: OwnedFd,
+    client: Name,
+    /// For who opened it with a datagram.
+    sender: Option<Sender>,
+    /// What was received in all before it came.
+    received_before: u64,
+}
+
+impl Listener {
+    fn new(sockets: Vec<Socket>, keep: bool) -> Self {
+        let dropped = vec![0; sockets.len()];
+        let waiting = sockets.iter().map(|_| Waiting::new()).collect();
+        Self { sockets, keep, dropped, waiting, speech: Speech::default() }
+    }
+
+    /// Whether any number of clients share a socket that never knows of their ends.
+    fn hears_many(&self, index: usize) -> bool {
+        let socket = &self.sockets[index];
+        socket.endpoint.protocol.has_no_end() && !socket.has_one_client()
+    }
+
+    /// Waits for the next client.
+    fn accept(
+        &mut self,
+        sink: &mut Sink<'_>,
+        options: &TalkOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<Accepted, Opening> {
+        let index = match self.waiting.iter().position(|waiting| !waiting.is_empty()) {
+            Some(index) => index,
+            None => ready(&self.sockets).map_err(Opening::Socket)?,
+        };
+        let socket = &self.sockets[index];
+        let received_before = options.progress.received();
+        let (fd, client, sender) = if self.hears_many(index) {
+            let (fd, sender) = first_datagram(socket, &mut self.waiting[index], sink, options, observer)?;
+            (fd, sender.name(), Some(sender))
+        } else {
+            let (fd, client) = accept(socket, options, observer)?;
+            (fd, client, None)
+        };
+        if !self.keep && !self.hears_many(index) {
+            // Nobody waits in vain: others are refused from here on.
+            self.sockets.iter_mut().for_each(Socket::close);
+        }
+        Ok(Accepted { index, fd, client, sender, received_before })
+    }
+
+    fn conversation(&self, number: u64, accepted: &Accepted) -> Conversation {
+        let Endpoint { protocol, name, .. } = &self.sockets[accepted.index].endpoint;
+        let server = getsockname(&accepted.fd)
+            .ok()
+            .and_then(|name| SocketAddr::try_from(name).ok())
+            .map_or_else(|| name.clone(), Name::Inet);
+        Conversation { number, protocol: *protocol, server, client: accepted.client.clone(), to: None }
+    }
+
+    /// Talks to a client until one of both ends.
+    fn talk(
+        &mut self,
+        accepted: Accepted,
+        input: BorrowedFd<'_>,
+        sink: &mut Sink<'_>,
+        options: &TalkOptions,
+    ) -> Outcome {
+        let Accepted { index, fd, client, sender, received_before } = accepted;
+        let protocol = self.sockets[index].endpoint.protocol;
+        if !protocol.has_no_end() {
+            return talk_over(&fd, protocol, &mut self.speech, input, sink, options);
+        }
+        let peer = match (sender, &client) {
+            (Some(Sender::Unix(client)), _) => Peer::of_listener(fd.as_fd(), client, self.keep),
+            (_, Name::Inet(client)) => Peer::known(fd.as_fd(), *client, self.dropped[index], self.keep),
+            // It was connected when it came to us.
+            _ => Peer::connected(fd.as_fd()),
+        };
+        let outcome = datagram::talk_with(&peer, &mut self.speech, input, sink, options);
+        self.waiting[index].extend(peer.into_queued());
+        if self.hears_many(index) && protocol == Protocol::Udp {
+            hear_anybody(&self.sockets[index]);
+        }
+        self.dropped[index] = datagrams::drops(&fd).unwrap_or(0);
+        // With the one that opened it.
+        Outcome { received: options.progress.received() - received_before, ..outcome }
     }
 }
 
