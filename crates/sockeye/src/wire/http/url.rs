@@ -255,9 +255,10 @@ fn split_scheme(typed: &str) -> Option<(&str, &str)> {
         return Some((scheme, rest));
     }
     // A port, or a path of a host: no scheme. Anything else, such as `file:x`, is one that we do not go to.
-    let is_port =
-        rest.split(['/', '\\', '?', '#', '@']).next().is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    let port = rest.split(['/', '\\', '?', '#', '@']).next().unwrap_or_default();
     let is_ours = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    // `http:/example.org` lacks a slash, and is no host by that name (the standard's "special authority slashes state").
+    let is_port = port.bytes().all(|b| b.is_ascii_digit()) && !(is_ours && port.is_empty());
     (is_scheme && !is_port && (is_ours || !(rest.contains('@') || scheme.contains('.')))).then_some((scheme, rest))
 }
 
@@ -379,6 +380,11 @@ mod tests {
             ("http:///x", "http://x/"),
             ("//example.org/x", "http://example.org/x"),
             ("http:example.org/x", "http://example.org/x"),
+            ("http:/example.org/x", "http://example.org/x"),
+            ("HTTPS:/example.org:81?a", "https://example.org:81/?a"),
+            ("https:\\example.org", "https://example.org/"),
+            ("http:81/x", "http://http:81/x"),
+            ("web:/x", "http://web/x"),
             ("http:\\\\example.org\\a\\b?c\\d", "http://example.org/a/b?c\\d"),
             (" http://example.org/a\tb\n ", "http://example.org/ab"),
             ("http://example.org/?a[b]=c|d^e`f", "http://example.org/?a[b]=c|d^e`f"),
@@ -427,6 +433,9 @@ mod tests {
             ("javascript:alert", "only http and https are fetched"),
             ("http://", "has no host"),
             ("http:///", "has no host"),
+            ("http:", "has no host"),
+            ("https:/", "has no host"),
+            ("http:?x", "has no host"),
             ("", "has no host"),
             ("http://u:p@/", "has no host"),
             ("http://x:99999/", "ports are numbers from 0 to 65535"),
