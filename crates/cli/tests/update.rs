@@ -154,3 +154,21 @@ fn lines_of_a_second_connection_are_written_anew_as_those_of_the_first() {
     let (new, said) = updated(&file("S2: Hello, {name}!", "S2 raw: slow", "S: it was {name}"), &today, &[]);
     assert_eq!(new, file("S2: Bye, {name}!", "S2 raw: fast", "S: that was it, {name}"), "{said}");
 }
+
+#[test]
+fn a_line_of_a_file_that_is_included_stays_and_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let included = "# ours\nS: Welcome!\n";
+    std::fs::write(path("hello.talk"), included).unwrap();
+    // Its own line is written anew; behind it nothing can be.
+    std::fs::write(path("old.talk"), "S: one\ninclude hello.talk\nC: Ann\n").unwrap();
+    std::fs::write(path("today.talk"), "S: two\nS: Hi!\nC: Ann\n").unwrap();
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path("today.talk")]);
+    let output = run(&["talk", &server.address(), "--play", &path("old.talk"), "--timeout", "10s", "--update"], b"");
+    assert_code(&output, 1);
+    let said = text(&output.stderr);
+    assert!(said.contains("hello.talk:2: not written anew: --update changes the file that is played"), "{said}");
+    assert_eq!(std::fs::read_to_string(path("hello.talk")).unwrap(), included);
+    assert!(std::fs::read_to_string(path("old.talk")).unwrap().starts_with("S: two\n"), "{said}");
+}

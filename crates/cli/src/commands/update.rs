@@ -7,7 +7,7 @@ use sockeye::file::{AtomicFile, FileError};
 use sockeye::net::connect::connect;
 use sockeye::verb::serve::LoadedTranscript;
 use sockeye::verb::talk::{Setting, play};
-use transcript::Transcript;
+use transcript::{Transcript, Verdict};
 
 use super::connection;
 use super::play_once::{Target, judge, prepare, security, unconnected};
@@ -59,6 +59,9 @@ pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Consol
                 console.note(&format!("{place}: not written anew: {lost} is not in what came, and is used below"));
             }
         }
+        if let Some(Failure::Play { verdict, .. }) = &played.failure {
+            tell_of_included(verdict, console);
+        }
         break match judge(played, updated.len() + 1, console) {
             Ok(()) => Exit::Done,
             Err((exit, why)) => console.conclude(exit, why),
@@ -75,6 +78,16 @@ pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Consol
             Ok(exit)
         }
         Err(error) => Err(console.fail(Exit::CannotWrite, &error.to_string())),
+    }
+}
+
+/// A file that is included may be one of many conversations: only who keeps it knows whether it is to change.
+fn tell_of_included(verdict: &Verdict, console: &Console) {
+    let (file, line) = verdict.source.locate(verdict.place.line);
+    if file != verdict.source.name() {
+        console.note(&format!(
+            "{file}:{line}: not written anew: --update changes the file that is played, and none that it includes"
+        ));
     }
 }
 
