@@ -182,3 +182,16 @@ fn a_transcript_may_come_on_standard_input() {
     write(folder.path(), "-", "S: hi\n");
     assert_code(&run(&["check", &format!("{}/-", folder.path().display())], b""), 0);
 }
+
+#[test]
+fn a_file_at_a_websocket_is_judged_over_messages_and_with_binary_over_a_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let conversation = "C: a\nS: b\nC stops sending\nS: c\n";
+    for (address, code) in [("ws://127.0.0.1/", 1), ("wss://127.0.0.1/?binary=off", 1), ("ws://127.0.0.1/?binary", 0)] {
+        let path = file(&folder, &format!("at {address}\n{conversation}"));
+        let output = run(&["check", &path], b"");
+        assert_code(&output, code);
+        let said = text(&output.stderr).to_owned() + &text(&output.stdout);
+        assert_eq!(said.contains("a WebSocket ends in both directions at once"), code != 0, "{address}: {said}");
+    }
+}

@@ -207,9 +207,8 @@ pub fn check(loaded: &LoadedTranscript, options: &CheckOptions) -> Report {
         }
     };
     let named = named.filter(|address| address.scheme.is_some()).map(|address| match address.protocol() {
-        _ if address.is_websocket() && cfg!(feature = "http") => Carrier::Messages,
-        Some(protocol) => protocol.carrier(),
-        None => Carrier::Stream,
+        Some(protocol) if cfg!(feature = "http") || !address.is_websocket() => address.carrier(protocol),
+        _ => Carrier::Stream,
     });
     let stream = if named == Some(Carrier::Messages) { Carrier::Messages } else { Carrier::Stream };
     let judged_over = if named == Some(Carrier::Datagram) { Carrier::Datagram } else { stream };
