@@ -512,11 +512,15 @@ fn is_direction(said: &str) -> bool {
 
 impl Session {
     fn of(items: Vec<Item>) -> Self {
-        let all = items.iter().filter_map(|item| match &item.kind {
-            Kind::Said(marker, said) | Kind::Under(marker, said) => Some((*marker, said.as_str())),
-            _ => None,
-        });
-        let scheme = Scheme::of(all);
+        let all = || {
+            items.iter().filter_map(|item| match &item.kind {
+                Kind::Said(marker, said) | Kind::Under(marker, said) => Some((*marker, said.as_str())),
+                _ => None,
+            })
+        };
+        // Who only does something, as a direction says, asks nothing: it counts where nobody else speaks.
+        let is_done = |said: &(Marker, &str)| is_direction(said.1.trim());
+        let scheme = Scheme::of(all().filter(|said| !is_done(said)).chain(all().filter(is_done)));
         let padding = Self::padding(&items, scheme);
         Self { items, scheme, padding }
     }

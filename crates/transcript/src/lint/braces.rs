@@ -134,6 +134,8 @@ fn early_end(payload: &Payload<'_>, hole: &Hole, from: usize, to: usize, finding
     if let Some((value, pattern)) = text.rsplit_once(':')
         && hole.pattern == Pattern::Any
         && is_pattern(pattern.trim())
+        // `{url=http://a/}` is a default with a path in it.
+        && (!pattern.trim().starts_with('/') || regex_without_colon(pattern.trim()).is_some())
     {
         let help = format!("write `{{{name}:{}={}}}`", pattern.trim(), payload.slice(first, last) + value);
         return warn(first, format!("the pattern stands before the default: this one is `{text}`"), help);

@@ -142,6 +142,7 @@ fn a_hole_that_ends_early_or_holds_too_much_is_told() {
         ("C: {n=abc:word}\n", &["write `{n:word=abc}`"]),
         ("C: {n=5:/[0-9]/}\n", &["write `{n:/[0-9]/=5}`"]),
         ("C: {n=abcd:4 bytes}\n", &["write `{n:4 bytes=abcd}`"]),
+        ("C: {n=a:/\\w+/}\n", &["write `{n:/\\w+/=a}`"]),
         ("repeat\n  C: {n=a | b}\nend\n", &["the spaces beside |", "write `a|b`"]),
         ("C: Hi {name=\"Ann\"}\n", &["the quotes belong to the default", "write `{name=Ann}`"]),
         ("C: {a=x\\}y}\n", &["`{0x7d}`"]),
@@ -149,6 +150,8 @@ fn a_hole_that_ends_early_or_holds_too_much_is_told() {
         ("C: {name=Ann}\nS: Hi, \\{name}!\n", &["`{0x7b}name`"]),
     ]);
     none_is_told(&["C: {a=x{0x7b}y{0x7d}}\n", "C: {\"name\":{name=\"Ann\"}}\n", "C: {at=http://a/b:80}\n"]);
+    // A path that ends with a slash is no regex.
+    none_is_told(&["C: {url=http://a/}\n", "C: {at=ftp://a/b/|http://c/}\n", "C: {at=x:/usr/}\n"]);
 }
 
 #[test]
