@@ -78,6 +78,16 @@ impl Columns {
     }
 }
 
+/// What came of the values that are made of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Made {
+    All,
+    /// One could not be made.
+    NotAll,
+    /// They would not fit into a play.
+    TooLarge,
+}
+
 /// Longest value that makes no message too long, however often it stands in it.
 fn room(program: &Program, carrier: Carrier) -> usize {
     let mut room = MOST_VALUES;
@@ -167,30 +177,30 @@ impl Script {
         }
         let mut filling = Filling::new(values.len() + self.program.recipes.len(), length, old);
         values.clone().for_each(|value| filling.push(value));
-        let mut is_odd = self.make(&mut filling);
+        let made = self.make(&mut filling, MOST_VALUES - length);
         let row = filling.end();
         let value = |index: usize| row.value(index).unwrap_or_default();
-        let all = (0..self.program.given.len()).map(|index| value(index).len());
-        is_odd |= all.clone().any(|length| length > columns.room);
-        is_odd |= columns.in_lines.iter().any(|&index| memchr::memchr(b'\n', value(index)).is_some());
-        is_odd |= columns.counts.iter().any(|(index, lengths)| {
-            count_in(value(*index)).is_none_or(|count| lengths.iter().any(|&length| length != count))
-        });
-        if columns.decides || is_odd || self.could_be_misheard(columns, &row) {
-            if let Some(refused) = refusal() {
-                return Err(refused);
-            }
-            let all = all.fold(0, usize::saturating_add);
-            if all > MOST_VALUES {
-                return Err(self.too_large(all));
-            }
+        let mut all = (0..self.program.given.len()).map(|index| value(index).len());
+        let is_odd = made != Made::All
+            || all.any(|length| length > columns.room)
+            || columns.in_lines.iter().any(|&index| memchr::memchr(b'\n', value(index)).is_some())
+            || columns.counts.iter().any(|(index, lengths)| {
+                count_in(value(*index)).is_none_or(|count| lengths.iter().any(|&length| length != count))
+            });
+        if (columns.decides || is_odd || self.could_be_misheard(columns, &row))
+            && let Some(refused) = refusal()
+        {
+            return Err(refused);
+        }
+        if made == Made::TooLarge {
+            return Err(self.made_too_large());
         }
         Ok(row)
     }
 
-    /// Makes the values that are made of others; whether one could not be made.
-    fn make(&self, filling: &mut Filling) -> bool {
-        let mut is_odd = false;
+    /// Makes the values that are made of others, up to so many bytes together.
+    fn make(&self, filling: &mut Filling, mut room: usize) -> Made {
+        let mut all = Made::All;
         for recipe in &self.program.recipes {
             let fill = |pieces: &[Piece]| {
                 let mut bytes = Vec::new();
@@ -212,10 +222,22 @@ impl Script {
                 Some(function) => function.apply(&key, &value).ok(),
                 None => Some(value),
             });
-            is_odd |= made.is_none();
-            filling.push(&made.unwrap_or_default());
+            let made = made.unwrap_or_else(|| {
+                all = all.max(Made::NotAll);
+                Vec::new()
+            });
+            match room.checked_sub(made.len()) {
+                Some(left) => {
+                    filling.push(&made);
+                    room = left;
+                }
+                None => {
+                    filling.push(&[]);
+                    all = Made::TooLarge;
+                }
+            }
         }
-        is_odd
+        all
     }
 
     fn could_be_misheard(&self, columns: &Columns, row: &Row) -> bool {
@@ -240,7 +262,17 @@ impl Script {
     }
 
     fn too_large(&self, length: usize) -> Refused {
-        let text = format!("the values that are given are {length} bytes long together, and a play holds 16 MiB");
+        self.too_large_as(format!(
+            "the values that are given are {length} bytes long together, and a play holds 16 MiB"
+        ))
+    }
+
+    fn made_too_large(&self) -> Refused {
+        let text = "the values that are given and those made of them are longer than 16 MiB together, which is what a play holds";
+        self.too_large_as(text.to_owned())
+    }
+
+    fn too_large_as(&self, text: String) -> Refused {
         let place = crate::diagnostic::Span { line: 1, column: 1, width: 1 };
         let finding = crate::Diagnostic::error(place, text).help("a larger body is a file: `S file: body.bin`");
         Refused::new(&self.source, vec![finding])
