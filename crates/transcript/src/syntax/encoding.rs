@@ -60,3 +60,38 @@ pub(super) fn nothing_said(source: &Source) -> Diagnostic {
     Diagnostic::error(Span { line, column: 1, width }, "nothing is said in this file")
         .help("write what is said, a line each: `C: text` for the client, `S: text` for the server")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::not_text;
+
+    fn told(text: &[u8]) -> String {
+        not_text(text).map_or_else(String::new, |finding| finding.message)
+    }
+
+    #[test]
+    fn a_file_in_another_encoding_is_told_by_its_mark_or_by_where_its_zeros_stand() {
+        for (text, message) in [
+            (&b"\xff\xfe\0\0C\0\0\0"[..], "the file is UTF-32, and not UTF-8"),
+            (b"\xff\xfeC\0:\0", "the file is UTF-16, and not UTF-8"),
+            (b"C\0:\0 \0a\0", "the file is UTF-16LE, and not UTF-8"),
+            (b"\0C\0:\0 \0a", "the file is UTF-16BE, and not UTF-8"),
+            // Letters of other scripts have a byte that is no zero; most of a transcript has none of them.
+            (b"C\0:\0 \0\x36\x04", "the file is UTF-16LE, and not UTF-8"),
+            ("C: h\u{e9}\n".as_bytes(), ""),
+            (b"C: a", ""),
+        ] {
+            assert_eq!(told(text), message, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn zeros_on_both_sides_of_a_pair_of_bytes_are_no_letters() {
+        for text in [&b"\0\0\0\0"[..], b"\0\0a\0", b"\0a\0\0", b"\0\0\0\0\0\0\0\x01"] {
+            assert_eq!(told(text), "", "{text:?}");
+        }
+        for text in [&b"\0\0\xff\0"[..], b"\0\xff\0\0", b"\0\0\0\0\0\0\0\xff"] {
+            assert_eq!(told(text), "this is not text: it holds zero bytes", "{text:?}");
+        }
+    }
+}
