@@ -86,6 +86,17 @@ mod tests {
     }
 
     #[test]
+    fn of_many_names_that_would_be_known_a_dozen_is_told() {
+        for (count, ending) in
+            [(11, "n10, n11"), (12, "n11, n12"), (13, "n11, n12 and more"), (40, "n11, n12 and more")]
+        {
+            let text: String = (1..=count).map(|number| format!("C: {{n{number:02}=x}}\n")).collect();
+            let unknown = known_names([&transcript(&text, &[])], &["something"]).unwrap_err().to_string();
+            assert!(unknown.contains("the names are n01, n02, ") && unknown.ends_with(ending), "{unknown}");
+        }
+    }
+
+    #[test]
     fn a_name_is_known_if_one_of_several_transcripts_has_it() {
         let (one, two) = (transcript("C: {a=1}\n", &[]), transcript("C: {b=1}\n", &[]));
         assert_eq!(known_names([&one, &two], &["a", "b"]), Ok(()));

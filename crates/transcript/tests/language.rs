@@ -311,6 +311,38 @@ fn a_space_of_another_kind_behind_the_colon_is_named() {
     assert_eq!(refusal("C:\thi\n"), "1:1: a space must follow the colon");
 }
 
+/// What to write instead of the first mistake of a text.
+fn help(text: &str) -> String {
+    let refused = Transcript::parse("test.talk", text.as_bytes(), &[]).expect_err(text);
+    refused.findings[0].help.clone().unwrap_or_default()
+}
+
+#[test]
+fn what_stands_close_behind_the_colon_is_said_again_with_a_space() {
+    for (text, instead) in [
+        ("C:hi\n", "write `C: hi`"),
+        ("C::hi: you\n", "write `C: hi: you`"),
+        ("S raw:\thi\n", "write `S raw: hi`"),
+        ("S2:\u{a0} hi\n", "write `S2: hi`"),
+    ] {
+        assert_eq!(help(text), instead, "{text}");
+    }
+}
+
+#[test]
+fn a_word_that_stands_alone_has_nothing_behind_it() {
+    for (text, place, word) in [
+        ("either way\n  C: a\nor\n  C: b\nend\n", "1:8", "either"),
+        ("either\n  C: a\nor else\n  C: b\nend\n", "3:4", "or"),
+        ("C: a\nmaybe not\n  S: b\nend\nS: c\n", "2:7", "maybe"),
+        ("together now\n  C: a\n  C: b\nend\n", "1:10", "together"),
+        ("repeat 2\n  C: a\nend here\n", "3:5", "end"),
+    ] {
+        assert_eq!(refusal(text), format!("{place}: nothing follows `{word}` on its line"), "{text}");
+        assert_eq!(help(text), "put the statement on a line below");
+    }
+}
+
 #[test]
 fn what_lines_in_any_order_cannot_be() {
     assert_eq!(refusal("in any order\n  C: a\n  S: b\nend\n"), "3:3: `in any order` holds lines of one side only");

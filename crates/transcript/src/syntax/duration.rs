@@ -42,3 +42,27 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
         .filter(|&ms| ms <= 1000 * 60 * 60 * 24 * 365)
         .map(Duration::from_millis)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_duration_that_was_meant_is_one_that_a_transcript_can_have() {
+        for (written, meant) in [
+            ("5", Some("5s")),
+            ("1,5s", Some("1500ms")),
+            ("for 3 seconds", Some("3s")),
+            ("2m", Some("120s")),
+            ("24h", Some("86400s")),
+            ("8760 hours", Some("31536000s")),
+            ("8761 hours", None),
+            ("10us", Some("1ms")),
+            ("0s", None),
+            ("soon", None),
+        ] {
+            assert_eq!(nearest_duration(written).as_deref(), meant, "{written}");
+            assert!(meant.is_none_or(|meant| duration(meant).is_some()), "{written}");
+        }
+    }
+}

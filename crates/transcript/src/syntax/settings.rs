@@ -345,3 +345,67 @@ fn function_meant(name: &str, word: &str, rest: &str) -> String {
 fn next_word(text: &str) -> (&str, &str) {
     text.split_once(' ').unwrap_or((text, &text[text.len()..]))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Transcript;
+
+    /// The one mistake that a file with this line at its top has, and what to write instead.
+    fn told(line: &str) -> String {
+        let why = Transcript::parse("x", format!("{line}\nC: a\n").as_bytes(), &[]).expect_err(line);
+        assert_eq!(why.findings.len(), 1, "{line}: {why}");
+        format!("{}; {}", why.findings[0].message, why.findings[0].help.clone().unwrap_or_default())
+    }
+
+    #[test]
+    fn a_value_without_its_sign_is_answered_with_the_shape_of_its_statement() {
+        for (line, words) in [
+            ("set x y", "write `set x = y`"),
+            ("set x: y", "write `set x = y`"),
+            ("set x", "write `set x = value`"),
+            ("set 1x y", "write `set name = value`"),
+            ("let n length {x}", "write `let name = length {value}`"),
+            ("let n: md5 {x}", "write `let name = length {value}`"),
+            ("let n", "write `let n = length {value}`"),
+        ] {
+            let told = told(line);
+            assert!(told.ends_with(words), "{line}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_function_is_answered_with_what_was_meant() {
+        for (line, words) in [
+            ("let x = lenght a", "did you mean `length`?"),
+            ("let x = MD5(a)", "write `let x = md5 a`"),
+            ("let x = hmac(a)", "write `let x = hmac-sha256 secret a`"),
+            ("let x = uuid", "; write `let x = random uuid`"),
+            ("let x = guid", "; write `let x = random uuid`"),
+            ("let x = nonce", "; write `let x = random 16 hex`"),
+            ("let x = urandom 16", "; write `let x = random 16 hex`"),
+            ("let x = now", "; write `let x = time HTTP`"),
+            // What stands alone may be the value itself.
+            ("let x = frobnicate", "; a value as it stands is `set x = frobnicate`; the functions are"),
+            ("let x = frobnicate a", "`frobnicate` is no function; the functions are"),
+            ("let x = zz {y} a", "`zz` is no function; the functions are"),
+        ] {
+            let told = told(line);
+            assert!(told.contains(words), "{line}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_told_from_one_that_is_missing() {
+        for setting in ["gap", "timeout"] {
+            for (time, words) in [
+                ("", format!("`{setting}` has no duration; write `{setting} 100ms`")),
+                (" soon", "`soon` is not a duration; write a whole number and a unit".to_owned()),
+                (" 1.5s", format!("`1.5s` is not a duration; write `{setting} 1500ms`")),
+                (" 0s", format!("a {setting} of nothing; leave `{setting}` out")),
+            ] {
+                let told = told(&format!("{setting}{time}"));
+                assert!(told.starts_with(&words), "{setting}{time}: {told}");
+            }
+        }
+    }
+}

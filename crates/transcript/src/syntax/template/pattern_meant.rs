@@ -68,3 +68,30 @@ fn number_meant(lower: &str) -> Option<&'static str> {
     let wanted = if is_low && bits > 8 { format!("u{bits}le") } else { format!("u{bits}") };
     number::WORDS.into_iter().find(|word| *word == wanted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::pattern_meant;
+
+    #[test]
+    fn a_pattern_in_the_words_of_another_tool_is_answered_with_ours() {
+        for (written, meant) in [
+            ("8hex", "write `{x:8 hex}`"),
+            ("hex 4", "write `{x:4 hex}`"),
+            ("Hex{2}", "write `{x:2 hex}`"),
+            ("x*6", "write `{x:6 hex}`"),
+            ("Hex", "write `{x:hex}`"),
+            ("INT", "write `{x:int}`"),
+            ("x", "write `{x:hex}`"),
+            ("4 digits", "write `{x:/[0-9]{4}/}`"),
+            ("digits", "write `{x:int}`"),
+            ("uint16_t", "write `{x:u16}`"),
+            ("8 octets", "write `{x:8 bytes}`"),
+            // Its digits count nothing.
+            ("[0-9]hex", "write `{x:/[0-9]hex/}`"),
+            ("[0-9]x", "write `{x:/[0-9]x/}`"),
+        ] {
+            assert_eq!(pattern_meant("x", written).as_deref(), Some(meant), "{written}");
+        }
+    }
+}
