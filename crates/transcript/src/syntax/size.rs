@@ -43,3 +43,29 @@ impl Size {
             .then(|| Diagnostic::error(place, "so much is wrong that the rest is not read").help(help))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::template::{self, At};
+    use super::*;
+
+    /// How many statements with this text fill a transcript.
+    fn most(payload: &str) -> usize {
+        let template = template::text(payload, At { line: 1, column: 1 }, &mut Vec::new());
+        let mut size = Size::default();
+        let mut count = 0;
+        while size.full(1, 0).is_none() {
+            count += 1;
+            size.statement();
+            size.template(&template);
+        }
+        count
+    }
+
+    #[test]
+    fn holes_and_defaults_fill_a_transcript_as_statements_do() {
+        for (payload, each) in [("", 4), ("a", 5), ("{x}", 6), ("{x=a}", 7), ("{x=a|b|c} d {y}", 4 + 5 + 1 + 2)] {
+            assert_eq!(most(payload), MOST / each + 1, "{payload}");
+        }
+    }
+}
