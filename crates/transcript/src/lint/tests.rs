@@ -149,9 +149,18 @@ fn a_hole_that_ends_early_or_holds_too_much_is_told() {
         ("C: {name=Ann}\nS: Hi, {{name}}!\n", &["2:8 the outer braces are text", "write `{name}`"]),
         ("C: {name=Ann}\nS: Hi, \\{name}!\n", &["`{0x7b}name`"]),
     ]);
-    none_is_told(&["C: {a=x{0x7b}y{0x7d}}\n", "C: {\"name\":{name=\"Ann\"}}\n", "C: {at=http://a/b:80}\n"]);
-    // A path that ends with a slash is no regex.
-    none_is_told(&["C: {url=http://a/}\n", "C: {at=ftp://a/b/|http://c/}\n", "C: {at=x:/usr/}\n"]);
+    none_is_told(&[
+        "C: {a=x{0x7b}y{0x7d}}\n",
+        "C: {\"name\":{name=\"Ann\"}}\n",
+        "C: {at=http://a/b:80}\n",
+        "C: {at=host:/srv/data}\n",
+        "C: {at=host:srv/}\n",
+        "C: {at=C:/}\n",
+        // A path that ends with a slash is no regex.
+        "C: {url=http://a/}\n",
+        "C: {at=ftp://a/b/|http://c/}\n",
+        "C: {at=x:/usr/}\n",
+    ]);
 }
 
 #[test]
@@ -167,7 +176,10 @@ fn escapes_comments_and_what_cannot_be_seen_are_told() {
         ("S: a\\0\n", &["write `{0x00}`"]),
         ("S: \\u00e9\n", &["write `{0xc3a9}`"]),
         ("C raw: GET / HTTP/1.1\\r\\n\n", &["write `{0x0d0a}`"]),
-        ("S: hello<CRLF>\n", &["leave it out"]),
+        ("S: hello<CRLF>\n", &["1:9 `<CRLF>` is said", "leave it out"]),
+        ("S: 250 ok<CR><LF>\n", &["1:10 `<CR><LF>`"]),
+        ("S: hello%0d%0a\n", &["1:9 `%0d%0a`"]),
+        ("S: hello\u{b6}\n", &["1:9 `\u{b6}`"]),
         ("S: hello # greet\n", &["1:10 a comment", "`{0x23}`"]),
         ("C: QUIT  # and go\n", &["a comment"]),
         ("C: QUIT // and go\n", &["1:9 a comment", "`{0x2f}/`"]),
@@ -197,6 +209,17 @@ fn other_languages_signs_around_a_name_are_told() {
         ("C: {name=Ann}\nS: Hi %s\n", &["`%s` is said as it stands"]),
         ("S: %d bytes\n", &["`{count:int=1}`"]),
     ]);
+    // Each is told, and no more of the line is marked than it has.
+    for (said, marked) in [
+        ("Hi $name and %name%!", &["$name", "%name%"][..]),
+        ("$name, $(name) or <name>", &["$name", "$(name)", "<name>"]),
+        ("all: %(name)s $name", &["%(name)s", "$name"]),
+    ] {
+        let text = format!("C: {{name=Ann}}\nS: {said}\n");
+        let transcript = Transcript::parse("x", text.as_bytes(), &[]).unwrap();
+        let told = transcript.warnings().iter().map(|finding| &said[finding.column - 4..][..finding.width]);
+        assert_eq!(told.collect::<Vec<_>>(), marked, "{said}");
+    }
 }
 
 #[test]
@@ -297,7 +320,10 @@ fn signs_of_other_languages_in_and_around_braces_are_told() {
         "C: {name=Ann}\nS: a[[0]] [name] {name}\n",
         "C: {name=Ann}\nS: f() { name(1); } {name}\n",
         "C: {a = \"b\", c = \"d\"}\n",
+        "C: {other!}\nS: {a,b} {other?x} {a;b}\n",
+        "C: { other | upper }\n",
     ]);
+    each_is_told(&[("C: {other|upper}\n", &["behind its name a hole has", "write `{other=upper}`"])]);
     each_is_told(&[
         ("S: hello%0d%0a\n", &["`%0d%0a` is said as it stands"]),
         ("S: hello&#13;&#10;\n", &["is said as it stands"]),
