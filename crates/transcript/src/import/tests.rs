@@ -350,6 +350,122 @@ fn arrows_of_every_kind_say_who_speaks() {
     }
 }
 
+/// What was guessed, line by line.
+fn guesses(page: &str) -> Vec<String> {
+    whole(page).guesses.iter().map(|(line, what)| format!("{line} {what}")).collect()
+}
+
+#[test]
+fn who_is_the_client_is_guessed_of_names_alone_and_by_who_is_greeted() {
+    for (page, guess) in [
+        ("Bob->Alice: 220 hi\nAlice->Bob: EHLO\n", Some("1 the one who is greeted with a code is the client")),
+        (
+            "Alice->Bob: <opens a connection>\nBob->Alice: 220 hi\nAlice->Bob: EHLO\n",
+            Some("1 the one who is greeted with a code is the client"),
+        ),
+        ("Alice->Bob: EHLO\nBob->Alice: 250 hi\n", Some("1 the one who speaks first is the client")),
+        (
+            "Alice->Bob: <opens a connection>\nAlice->Bob: EHLO\nBob->Alice: 250 hi\n",
+            Some("1 the one who speaks first is the client"),
+        ),
+        // Who is called so is the client.
+        ("C: EHLO\nS: 250 hi\n", None),
+        ("S->C: 220 hi\nC->S: EHLO\n", None),
+        ("Client->Proxy: EHLO\nProxy->Client: 250 hi\n", None),
+        ("S: MAIL\nR: 250 ok\n", None),
+    ] {
+        let guesses = guesses(page);
+        let found = guesses
+            .iter()
+            .map(String::as_str)
+            .find(|guess| guess.ends_with("is the client") && guess.contains("the one who"));
+        assert_eq!(found, guess, "{page}{guesses:?}");
+    }
+}
+
+/// RFC 3261, section 24.
+#[test]
+fn messages_that_flow_between_names_stand_below_their_arrow() {
+    let page = "
+   F1 INVITE Alice -> atlanta.com proxy
+
+      INVITE sip:bob@biloxi.com SIP/2.0
+      Max-Forwards: 70
+
+   F2 100 Trying atlanta.com proxy -> Alice
+
+      SIP/2.0 100 Trying
+      Content-Length: 0
+
+   F3 ACK Alice -> atlanta.com proxy
+      ACK sip:bob@192.0.2.4 SIP/2.0
+";
+    let lines = said(&whole(page).text).join("|");
+    assert_eq!(
+        lines,
+        "C: INVITE sip:bob@biloxi.com SIP/2.0|C: Max-Forwards: 70|C:|S: SIP/2.0 100 Trying|S: Content-Length: 0|S:|\
+         C: ACK sip:bob@192.0.2.4 SIP/2.0|C:"
+    );
+    // Names alone, and a number with its mark.
+    for (to, back) in [("Alice -> Bob", "Bob -> Alice"), ("F1: hello Alice → Bob", "F2) hi Bob → Alice")] {
+        let page = format!("   {to}\n      hello\n   {back}\n      hi\n");
+        assert_eq!(said(&whole(&page).text), ["C: hello", "S: hi"], "{page}");
+    }
+}
+
+#[test]
+fn an_arrow_in_prose_is_no_flow() {
+    for (to, back) in [
+        ("Alice -> Bob and Carol too", "Bob -> Alice and Carol too"),
+        ("F1 hello Alice -> Bob and Carol", "F2 hi Bob -> Alice and Carol"),
+        ("Alice -> ", "Bob -> "),
+        ("Alice, -> Bob", "Bob -> Alice!"),
+        ("F1 hello? Alice -> Bob", "F2 hi! Bob -> Alice"),
+        ("alice -> bob", "bob -> alice"),
+        ("Fx hello Alice -> Bob", "Fx hi Bob -> Alice"),
+    ] {
+        let page = format!("   {to}\n      hello\n   {back}\n      hi\n");
+        assert_eq!(import(&page, Import::default()), None, "{page}");
+    }
+}
+
+#[test]
+fn prose_behind_an_empty_line_is_not_said_though_an_arrow_stands_above() {
+    for (page, wanted) in [
+        (
+            "   C->S: a\n      b\n\n   The server then answers.\n\n   S->C: c\n      d\n",
+            &["C: a", "C: b", "S: c", "S: d"][..],
+        ),
+        // Behind a page break stands what is set in further than the arrow.
+        (
+            "   C->S: a\n      b\n\nMyers & Rose          [Page 19]\n\u{c}\nRFC 1939          May 1996\n\n   This is prose.\n   S->C: c\n",
+            &["C: a", "C: b", "S: c"],
+        ),
+        (
+            "   C->S: a\n      b\n\nMyers & Rose          [Page 19]\n\u{c}\nRFC 1939          May 1996\n\n      c\n   S->C: d\n",
+            &["C: a", "C: b", "C: c", "S: d"],
+        ),
+        ("   C->S: a\n      b\n\n      c\n   S->C: d\n", &["C: a", "C: b", "C:", "C: c", "S: d"]),
+        ("   C->S: a\n   b\n   S->C: d\n", &["C: a", "C: b", "S: d"]),
+    ] {
+        assert_eq!(said(&whole(page).text), wanted, "{page}");
+    }
+}
+
+#[test]
+fn what_others_say_to_each_other_is_told_where_it_begins() {
+    for (page, line) in [
+        ("C->S: hello\nS->C: hi\nS->D: ping\nD->S: pong\nC->S: bye\n", 3),
+        ("C->S: hello\nS->C: hi\nS->D:\n   ping\nC->S: bye\n", 4),
+        ("C->S: hello\nS->C: hi\nS->D:\n   <connects to it>\n\n   ping\nC->S: bye\n", 5),
+    ] {
+        let guesses = guesses(page);
+        let told = format!("{line} what others say to each other is a comment");
+        assert!(guesses.contains(&told), "{page}{guesses:?}");
+        assert_eq!(said(&whole(page).text), ["C: hello", "S: hi", "C: bye"]);
+    }
+}
+
 #[test]
 fn what_happens_without_a_word_is_never_said() {
     for (page, wanted) in [
