@@ -301,6 +301,50 @@ mod tests {
     }
 
     #[test]
+    fn what_a_pattern_takes_begins_behind_a_space_of_either_kind() {
+        for (text, came, new) in [
+            ("S: 200 id={n:int=5}.\n", "200 value -7.\n", "S: 200 value {n:int=5}.\n"),
+            ("S: 200 id={n:int=5}.\n", "200 value\t-7.\n", "S: 200 value{0x09}{n:int=5}.\n"),
+            ("S: ok ={w:word=(a)};\n", "ok to (you);\n", "S: ok to {w:word=(a)};\n"),
+        ] {
+            let mended = mended(text, came.as_bytes()).expect("a line mends it");
+            assert_eq!((mended.text.as_str(), mended.lost.len()), (new, 0));
+        }
+    }
+
+    #[test]
+    fn a_short_value_stays_only_as_a_word_of_its_own_and_a_long_one_wherever_it_stands() {
+        for (value, line, came, new, lost) in [
+            ("abc", "S: 200 {x}", &b"200 zabcz\n"[..], "S: 200 z{x}z", 0),
+            ("1234", "S: 200 {x}", b"200 a1234\n", "S: 200 a{x}", 0),
+            ("1", "S: 200 {x}", b"451 no\n", "S: 451 no", 1),
+            ("a", "S: 200 {x}", b"200 many\n", "S: 200 many", 1),
+            ("a", "S: 200 {x}", b"250 a\n", "S: 250 {x}", 0),
+            // Bytes are no words.
+            ("b", "S hex: 01 {x} 02", b"aba", "S hex: 61 {x} 61", 0),
+            ("1", "S hex: 01 {x}", b"51", "S hex: 35 {x}", 0),
+        ] {
+            let text = format!("set x = {value}\n{line}\n");
+            let mended = mended(&text, came).expect("a line mends it");
+            assert_eq!((mended.text, mended.lost.len()), (format!("set x = {value}\n{new}\n"), lost));
+        }
+    }
+
+    #[test]
+    fn bytes_that_change_keep_the_spaces_between_them_if_they_are_as_many() {
+        for (line, came, new) in [
+            ("S hex: 0102 0304", &[1, 2, 3, 9][..], "S hex: 0102 0309"),
+            ("S hex: 01020304", &[9, 2, 3, 9], "S hex: 09020309"),
+            ("S hex: 0A 0B0c", &[0x1a, 0x1b, 0x1c], "S hex: 1A 1B1C"),
+            ("S hex: 0102 0304", &[9, 9, 9], "S hex: 09 09 09"),
+            ("S hex: 01020304", &[9, 9, 9], "S hex: 090909"),
+        ] {
+            let mended = mended(&format!("{line}\n"), came).map(|mended| mended.text);
+            assert_eq!(mended, Some(format!("{new}\n")));
+        }
+    }
+
+    #[test]
     fn many_holes_in_a_long_line_are_looked_for_in_bounded_time() {
         let holes = "{_:word=a} ".repeat(300);
         let came = format!("no {}\n", "b ".repeat(20_000));
