@@ -261,6 +261,18 @@ mod tests {
         }
     }
 
+    /// Who keeps a seed has the same values again tomorrow: the numbers are those that SplitMix64 has everywhere.
+    #[test]
+    fn the_numbers_of_a_seed_are_those_of_split_mix_64() {
+        for (seed, numbers) in [
+            (0, [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f]),
+            (1_234_567, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]),
+        ] {
+            let mut random = Random(seed);
+            assert_eq!([(); 3].map(|()| random.next()), numbers, "{seed}");
+        }
+    }
+
     #[test]
     fn what_is_made_fits_its_own_expression_and_one_seed_gives_it_again() {
         let all = [
