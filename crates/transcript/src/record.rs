@@ -338,6 +338,14 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_came_in_pieces_is_timed_by_its_first_and_those_behind_it_by_its_last() {
+        let heard = [('C', &b"a\n"[..]), ('S', b"b"), ('S', b"c\nd\ne\n"), ('C', b"f\n")];
+        let text = record_with(Carrier::Stream, &heard, vec![], true);
+        let body = "C: a\nS waits 50ms\nS: bc\nS waits 50ms\nS: d\nS: e\nC waits 50ms\nC: f\n";
+        assert_eq!(text, format!("{HEAD}eol lf\n{body}"));
+    }
+
+    #[test]
     fn a_datagram_is_one_statement() {
         let heard =
             [('C', &b"ping"[..]), ('S', b"pong"), ('C', b"a\nb"), ('S', b"\x00\xff"), ('C', b""), ('S', b"x\n")];
