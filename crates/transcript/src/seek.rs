@@ -141,6 +141,31 @@ mod tests {
     }
 
     #[test]
+    fn the_base_is_one_of_so_many_that_no_peer_guesses_it() {
+        // Of 2^45 processes one has a smaller one.
+        assert!((1 << 16..PRIME).contains(&base()), "{}", base());
+        assert_eq!(base(), base());
+    }
+
+    #[test]
+    fn bytes_are_compared_only_where_the_text_stands() {
+        for (part, line, looks) in [
+            (&b"aaaaaaab"[..], [b'a'; 4000].to_vec(), 0),
+            (b"aaaaaaaa", b"aaaaaaab".repeat(500), 0),
+            (b"needle", [&b"needlf".repeat(600)[..], b"needle"].concat(), 1),
+            (b"Needle", [&b"NEEDLF".repeat(600)[..], b"nEEDLE"].concat(), 1),
+        ] {
+            let looked = std::cell::Cell::new(0);
+            let is_there = |start: usize| {
+                looked.set(looked.get() + 1);
+                line[start..start + part.len()].eq_ignore_ascii_case(part)
+            };
+            let found = Seek::at(0, [(part, true)].into_iter(), &line).go(&line, is_there);
+            assert_eq!((found.is_some(), looked.get()), (looks == 1, looks));
+        }
+    }
+
+    #[test]
     fn texts_of_two_letters_are_found_as_they_would_be_at_each_place() {
         // Of short texts over few letters every beginning comes again.
         let mut seed = 7_u64;

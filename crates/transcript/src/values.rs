@@ -410,6 +410,23 @@ mod tests {
     }
 
     #[test]
+    fn a_play_that_waits_keeps_no_room_of_a_value_that_became_shorter() {
+        for (before, after) in [(100, 1), (3000, 1), (3000, 100), (100_000, 5000), (100_000, 40_000)] {
+            let mut scratch = Scratch::new();
+            scratch.load(None, 1);
+            assert_eq!(scratch.set(0, &vec![1; before]), Ok(()));
+            let saved = scratch.save(true);
+            scratch.load(saved, 1);
+            assert_eq!(scratch.set(0, &vec![2; after]), Ok(()));
+            let saved = scratch.save(true);
+            let size = saved.as_ref().map(|saved| saved.size());
+            assert!(size.is_some_and(|size| size <= after + 64), "{before} {after}: {size:?}");
+            scratch.load(saved, 1);
+            assert_eq!(scratch.value(0), Some(&vec![2; after][..]));
+        }
+    }
+
+    #[test]
     fn what_a_play_keeps_goes_to_and_fro_and_no_other_play_sees_it() {
         let mut scratch = Scratch::new();
         scratch.load(None, 2);
