@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use transcript::rehearse::rehearse;
-use transcript::{Carrier, PlayOptions, Script, Side, Transcript};
+use transcript::{Carrier, Input, Moment, Next, Output, PlayOptions, Scratch, Script, Side, Transcript};
 
 fn parsed(text: &str) -> Result<Transcript, String> {
     Transcript::parse("t.talk", text.as_bytes(), &[]).map_err(|refused| refused.to_string())
@@ -86,4 +86,32 @@ fn the_layout_has_one_space_between_names() {
     let laid_out = transcript::format("  starttls   alpn  h2\thttp/1.1 \nC: a\n stoptls\t\n");
     assert_eq!(laid_out, "starttls alpn h2 http/1.1\nC: a\nstoptls\n");
     assert_eq!(transcript::format(&laid_out), laid_out);
+}
+
+#[test]
+fn a_script_tells_whether_tls_begins_or_ends_in_it() {
+    for (text, begins, ends) in [
+        ("C: a\nS: b\n", false, false),
+        ("C: starttls\nS: stoptls\nC closes\n", false, false),
+        ("C: a\nstarttls\nC: b\n", true, false),
+        ("repeat 2\n  C: a\n  starttls alpn h2\n  C: b\n  stoptls\nend\n", true, true),
+    ] {
+        for side in [Side::Client, Side::Server] {
+            let script = script(text, side, Carrier::Stream).unwrap();
+            assert_eq!((script.has_tls(), script.stops_tls()), (begins, ends), "{text}");
+        }
+    }
+}
+
+#[test]
+fn who_goes_over_to_tls_is_told_what_is_to_be_spoken_inside() {
+    for (names, offered) in [("", &[][..]), (" alpn h2", &["h2"]), (" alpn http/1.1 h2 x", &["http/1.1", "h2", "x"])] {
+        let script = script(&format!("C: a\nstarttls{names}\nC: b\n"), Side::Client, Carrier::Stream).unwrap();
+        let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+        assert!(play.alpn(&script).is_empty());
+        let input = Input { bytes: b"", datagram: false, ended: false, now: Moment::default() };
+        let next = play.step(&script, input, &mut scratch, &mut output).next;
+        assert!(matches!(next, Next::StartTls), "{next:?}");
+        assert_eq!(play.alpn(&script), offered);
+    }
 }
