@@ -217,3 +217,43 @@ fn what_is_no_port_is_not_connected_to() {
         }
     }
 }
+
+#[test]
+fn a_script_tells_whether_it_has_several_connections() {
+    for (text, spans) in [
+        ("C: a\nS: b\nS closes\n", false),
+        ("repeat 2\n  C: C2 connects\n  S: b\nend\n", false),
+        ("C: a\nS closes\nC connects\nC: b\n", true),
+        ("C2 connects\nC2: a\nS: b\n", true),
+    ] {
+        for side in [Side::Client, Side::Server] {
+            assert_eq!(prepare(text, side).spans(), spans, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_is_opened_behind_a_counted_loop_is_part_of_the_play() {
+    for (text, client) in [
+        ("C: a\nS closes\nrepeat 2\n  C connects\n  C: b\n  S closes\nend\nC connects\nC: c\n", "a\nb\nb\nc\n"),
+        ("repeat 1\n  C: a\n  C closes\nend\nC connects\nC: c\n", "a\nc\n"),
+        ("repeat 1\n  C: a\n  S resets\nend\nset x = c\nC connects\nC: {x}\n", "a\nc\n"),
+    ] {
+        assert_eq!(said(text).0, client, "{text}");
+    }
+}
+
+#[test]
+fn help_names_the_words_that_open_and_end_the_connection_in_question() {
+    for (text, help) in [
+        ("C2: a\n", "write `C2 connects` above this line"),
+        ("C2 connects\nC closes\nS: a\n", "write `C connects` above this line"),
+        ("C2 connects\nS3: a\n", "write `C3 connects` above this line"),
+        ("C: a\nC connects\nC: b\n", "end it before: `C closes`"),
+        ("C2 connects\nC: a\nC2 connects\n", "end it before: `C2 closes`"),
+        ("C2 connects\nC2: a\nS2 connects to {port}\n", "end it before: `S2 closes`"),
+    ] {
+        let refused = refusal(text);
+        assert!(refused.contains(help), "{text}\n{refused}");
+    }
+}
