@@ -128,3 +128,59 @@ fn a_rehearsal_of_much_that_is_read_byte_by_byte_ends_soon() {
     assert!(rehearsal.is_success() && rehearsal.finished);
     assert_eq!((rehearsal.from_client.len(), rehearsal.from_server.as_slice()), (400_000, &b"ok\nok\n"[..]));
 }
+
+#[test]
+fn what_a_websocket_cannot_have_is_refused_there_and_the_rest_is_not() {
+    for (text, words, help) in [
+        ("C: a\nC stops sending\nS: b\n", "`stops sending` has no meaning there", "write `closes`"),
+        ("C: a\nS stops sending\nC: b\n", "`stops sending` has no meaning there", "write `closes`"),
+        ("C: a\nstarttls\nS: b\n", "`starttls` has no meaning there", "write wss://"),
+        ("C: a\nstarttls\nS: b\nstoptls\nC: c\n", "`stoptls` has no meaning there", "write tcp://"),
+    ] {
+        for side in [Side::Client, Side::Server] {
+            let refused = prepared(text, side, Carrier::Messages).unwrap_err();
+            assert!(refused.contains(words) && refused.contains(help), "{text}: {refused}");
+        }
+    }
+    for text in ["C: a\nS: b\nC closes\n", "S: a\nC hex: 00\nS closes\n", "C: a\nS resets\n"] {
+        for side in [Side::Client, Side::Server] {
+            assert!(prepared(text, side, Carrier::Messages).is_ok(), "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_said_behind_a_counted_loop_must_have_a_value_too() {
+    for (text, side, words) in [
+        ("repeat 2\n  S: x\nend\nC: {name}\n", Side::Client, "the client must say {name}"),
+        (
+            "repeat 3\n  C: a\n  S: b\nend\nrepeat 2\n  C: c\nend\nS: {name}!\n",
+            Side::Server,
+            "the server must say {name}",
+        ),
+        ("repeat 2\n  repeat 2\n    S: x\n  end\n  C: {name}\nend\n", Side::Client, "the client must say {name}"),
+    ] {
+        let refused = prepared(text, side, Carrier::Stream).unwrap_err();
+        assert!(refused.contains(words), "{text}: {refused}");
+        assert!(prepared(text, side.other(), Carrier::Stream).is_ok(), "{text}");
+        assert!(prepared(&text.replace("{name}", "{name=Ann}"), side, Carrier::Stream).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn a_client_plays_again_over_its_connection_what_it_begins_and_nobody_ends() {
+    for (text, repeats) in [
+        ("C: a\nS: b\n", true),
+        ("repeat\n  C: {n=1|2}\n  S: {n}\nend\nC: end\n", true),
+        ("either\n  C: a\nor\n  C: b\nend\nS: c\n", true),
+        ("S: hi\nC: a\n", false),
+        ("C: a\nS closes\n", false),
+        ("C: a\nC stops sending\nS: b\n", false),
+        ("C: a\nS resets\n", false),
+        ("C: a\nS: b\nstarttls\nC: c\n", false),
+    ] {
+        assert_eq!(prepared(text, Side::Client, Carrier::Stream).unwrap().repeats(), repeats, "{text}");
+    }
+    assert!(prepared("C: a\nS: b\n", Side::Client, Carrier::Datagram).unwrap().repeats());
+    assert!(prepared("C: a\nC closes\n", Side::Client, Carrier::Datagram).unwrap().repeats());
+}
