@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use transcript::rehearse::rehearse;
-use transcript::{Carrier, Ending, Input, Moment, Next, Output, PlayOptions, Scratch, Script, Side, Transcript};
+use transcript::{
+    Carrier, Ending, Fault, Input, Moment, Next, Output, Play, PlayOptions, Scratch, Script, Side, Transcript,
+};
 
 fn prepare(text: &str, side: Side, carrier: Carrier) -> Result<Script, String> {
     let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).map_err(|refused| refused.to_string())?;
@@ -325,5 +327,169 @@ fn a_reset_takes_the_way_that_begins_with_one() {
         "repeat 2\n  S: b\nend\nS resets\n",
     ] {
         assert!(!reset_behind_a(behind).0.is_success(), "{behind}");
+    }
+}
+
+/// A play before anything came.
+fn waits(script: &Script, heard: &[u8]) -> (Play, Scratch) {
+    let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+    let input = Input { bytes: heard, datagram: false, ended: false, now: Moment::default() };
+    let next = play.step(script, input, &mut scratch, &mut output).next;
+    assert!(matches!(next, Next::Hear { .. }), "{next:?}");
+    (play, scratch)
+}
+
+#[test]
+fn a_reset_is_waited_for_where_it_is_one_of_the_ways_and_no_line_is() {
+    for behind in ["either\n  C resets\nor\nend\n", "either\n  C resets\nor\n  S closes\nend\n"] {
+        let script = server(&format!("C: a\n{behind}"));
+        let (mut play, mut scratch) = waits(&script, b"a\n");
+        assert!(matches!(play.reset(&script, &[], &mut scratch), Ending::Done), "{behind}");
+        let (mut play, mut scratch) = waits(&script, b"a\n");
+        let input = Input { bytes: &[], datagram: false, ended: true, now: Moment::default() };
+        let step = play.step(&script, input, &mut scratch, &mut Output::default());
+        assert!(matches!(&step.next, Next::End(ending) if ending.is_success()), "{behind}: {:?}", step.next);
+    }
+}
+
+#[test]
+fn a_reset_between_two_exchanges_is_forgiven_where_the_other_side_may_leave_and_to_a_client() {
+    let between = "repeat\n  C: a\n  S: b\nend\nC: end\n";
+    let turned = "repeat\n  S: a\n  C: b\nend\nS: end\n";
+    for (text, side, may_leave, unread, forgiven) in [
+        (between, Side::Server, true, "", true),
+        (between, Side::Server, false, "", false),
+        (turned, Side::Client, false, "", true),
+        (turned, Side::Client, true, "", true),
+        // Something of the next line has come.
+        (between, Side::Server, true, "a", false),
+        (turned, Side::Client, true, "a", false),
+        // It is in the middle of something.
+        ("C: a\nS: b\n", Side::Server, true, "", false),
+        ("either\n  S: a\nor\n  S: b\nend\n", Side::Client, true, "", false),
+    ] {
+        let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
+        let mut options = PlayOptions::new(side, Carrier::Stream);
+        options.may_leave = may_leave;
+        let script = Script::prepare(&transcript, &options).unwrap();
+        let (mut play, mut scratch) = waits(&script, unread.as_bytes());
+        let ending = play.reset(&script, unread.as_bytes(), &mut scratch);
+        match &ending {
+            Ending::IdleReset => assert!(forgiven, "{side:?} {may_leave} {unread:?} {text}"),
+            Ending::Failed(verdict) => {
+                assert_eq!((verdict.fault, forgiven), (Fault::Reset, false), "{side:?} {may_leave} {unread:?} {text}");
+            }
+            _ => panic!("{ending:?}"),
+        }
+    }
+}
+
+/// What a server says to bytes that come at some milliseconds, and the end that comes with the last of them.
+fn answers_at(script: &Script, pieces: &[(u64, &[u8])], ends: bool) -> (String, Option<Ending>) {
+    let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+    let mut held = Vec::new();
+    for (index, (millis, bytes)) in pieces.iter().enumerate() {
+        held.extend_from_slice(bytes);
+        let now = Moment::default().after(Duration::from_millis(*millis));
+        let ended = ends && index + 1 == pieces.len();
+        loop {
+            let input = Input { bytes: &held, datagram: false, ended, now };
+            let step = play.step(script, input, &mut scratch, &mut output);
+            held.drain(..step.consumed);
+            match step.next {
+                Next::Hear { .. } => break,
+                Next::End(ending) => return (String::from_utf8(output.bytes).unwrap(), Some(ending)),
+                _ => {}
+            }
+        }
+    }
+    (String::from_utf8(output.bytes).unwrap(), None)
+}
+
+#[test]
+fn a_late_line_ending_that_comes_in_two_parts_still_belongs_to_its_line() {
+    for (after, said) in
+        [("C raw: xyz", &b"xyz"[..]), ("C hex: 01 02", b"\x01\x02"), ("C raw: {n:3 bytes=xyz}", b"xyz")]
+    {
+        let script = server(&format!("gap 100ms\nC: hi\nS: ho\n{after}\nS: ok\n"));
+        let rest = [b"\n", said].concat();
+        let pieces: [&[(u64, &[u8])]; 3] = [
+            &[(0, b"hi"), (100, b""), (150, b"\r"), (200, &rest)],
+            &[(0, b"hi"), (100, b""), (150, b"\r"), (200, b"\n"), (250, said)],
+            &[(0, b"hi"), (100, b""), (150, b""), (160, b"\r"), (161, b""), (162, &rest)],
+        ];
+        for pieces in pieces {
+            let (said, ending) = answers_at(&script, pieces, false);
+            assert_eq!((said.as_str(), ending.is_some_and(|ending| ending.is_success())), ("hook", true), "{after}");
+        }
+    }
+}
+
+#[test]
+fn who_leaves_with_the_late_ending_of_a_line_leaves_as_if_nothing_had_come() {
+    let script = server("gap 100ms\nrepeat\n  C: {name=Ann}\n  S: Hello, {name}!\nend\n");
+    for late in [&b""[..], b"\n", b"\r\n", b"\r"] {
+        let (said, ending) = answers_at(&script, &[(0, b"Ann"), (100, b""), (150, late)], true);
+        assert_eq!(said, "Hello, Ann!", "{late:?}");
+        assert!(matches!(ending, Some(Ending::Left)), "{late:?}: {ending:?}");
+    }
+}
+
+#[test]
+fn of_ways_that_begin_with_the_same_line_of_a_datagram_the_number_of_its_lines_decides() {
+    let part = |lines: &str, answer: &str| {
+        let lines: String = lines.chars().map(|letter| format!("C: {letter}\n")).collect();
+        format!("together\n{lines}end\nS: {answer}\n")
+    };
+    let [one, two, other] = [part("a", "one"), part("ab", "two"), part("xy", "other")];
+    for text in [format!("{one}or\n{two}or\n{other}"), format!("{other}or\n{two}or\n{one}")] {
+        let script = prepare(&format!("repeat\neither\n{text}end\nend\n"), Side::Server, Carrier::Datagram).unwrap();
+        for (heard, answer) in [("a", "one"), ("a\n", "one\n"), ("a\nb", "two"), ("a\nb\n", "two\n"), ("x\ny", "other")]
+        {
+            let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+            let input = Input { bytes: heard.as_bytes(), datagram: true, ended: false, now: Moment::default() };
+            let next = play.step(&script, input, &mut scratch, &mut output).next;
+            assert!(matches!(next, Next::Hear { .. }), "{heard:?}: {next:?}");
+            assert_eq!(String::from_utf8_lossy(&output.bytes), answer, "{heard:?}");
+        }
+    }
+}
+
+#[test]
+fn a_line_is_hidden_by_one_above_it_that_begins_and_ends_as_it_does() {
+    for (above, below, hidden) in [
+        ("{x}", "GET {y}", true),
+        ("GET {x}", "GET {y} HTTP/{z}", true),
+        ("GET {x}.", "GET {y} now.", true),
+        ("{x}!", "Hello, {y}!", true),
+        ("GET {x}", "GET /", true),
+        ("GET {x}", "PUT {y}", false),
+        ("GET {x}.", "GET {y}", false),
+        ("GET {x:int}", "GET {y} HTTP/{z}", false),
+        ("{x}!", "Hello, {y}?", false),
+    ] {
+        let text = format!("either\n  C: {above}\nor\n  C: {below}\nend\n");
+        let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
+        let warnings: Vec<&str> = transcript.warnings().iter().map(|warning| warning.message.as_str()).collect();
+        let told = warnings.contains(&"this line is never reached: line 2 takes it first");
+        assert_eq!(told, hidden, "{text}{warnings:?}");
+    }
+}
+
+#[test]
+fn of_many_ways_that_are_listed_each_is_shown_with_its_text() {
+    let names: Vec<String> = (0..40).map(|number| format!("command {number}")).collect();
+    let ways: Vec<String> = names.iter().map(|name| format!("  C: {name}\n")).collect();
+    let script = server(&format!("either\n{}end\n", ways.join("or\n")));
+    let Some(Ending::Failed(verdict)) = answers_at(&script, &[(0, b"nothing\n")], false).1 else { panic!("it fits") };
+    let texts: Vec<&str> = verdict.expected.iter().map(|expected| expected.text.as_str()).collect();
+    assert_eq!(texts, names);
+    // Of long ones the beginning is shown, and of those behind the nearest ones less of it.
+    let long: Vec<String> = (0..40).map(|number| format!("  C: {number} {}\n", "x".repeat(20_000))).collect();
+    let script = server(&format!("either\n{}end\n", long.join("or\n")));
+    let Some(Ending::Failed(verdict)) = answers_at(&script, &[(0, b"nothing\n")], false).1 else { panic!("it fits") };
+    for (rank, expected) in verdict.expected.iter().enumerate() {
+        let shown = if rank < 16 { 15_000..17_000 } else { 1000..1100 };
+        assert!(shown.contains(&expected.text.len()), "{rank}: {}", expected.text.len());
     }
 }
