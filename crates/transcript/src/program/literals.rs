@@ -111,6 +111,8 @@ impl Literals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::script::{PlayOptions, Script};
+    use crate::{Carrier, Side, Transcript};
 
     fn literals(texts: &[&str]) -> Literals {
         let entry = |(index, text): (usize, &&str)| Entry { text: text.as_bytes().into(), index, begins_with: None };
@@ -152,6 +154,30 @@ mod tests {
             (equal("ab", &[]), equal("abcd", &[]), equal("abc", &[]), equal("x", &[])),
             (None, None, Some(0), None)
         );
+    }
+
+    #[test]
+    fn eight_messages_or_more_that_are_short_text_alone_are_sorted() {
+        let text = |length: usize| "x".repeat(length);
+        for (settings, form, count, last, sorted) in [
+            ("", "C", 8, text(1), true),
+            ("", "C", 7, text(1), false),
+            ("gap 100ms\n", "C raw", 8, text(1), true),
+            ("", "C", 8, text(LONGEST), true),
+            ("", "C", 8, text(LONGEST + 1), false),
+            ("", "C", 8, text(0), true),
+            ("", "C", 8, "{name=Ann}".to_owned(), false),
+            ("ignore case\n", "C", 8, text(1), false),
+        ] {
+            let lines: String = (1..count).map(|number| format!("{form}: {number}\n")).collect();
+            let block = format!("{settings}in any order\n{lines}{form}: {last}\nend\nS: ok\n");
+            let transcript = Transcript::parse("t.talk", block.as_bytes(), &[]).unwrap();
+            for (side, hears) in [(Side::Server, true), (Side::Client, false)] {
+                let script = Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Stream)).unwrap();
+                let is_sorted = script.program.orders[0].literals.is_some();
+                assert_eq!(is_sorted, sorted && hears, "{count} {form}: {last:.20}");
+            }
+        }
     }
 
     fn is_gone(texts: &Literals, gone: &[usize], rank: usize) -> bool {
