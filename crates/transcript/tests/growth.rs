@@ -289,6 +289,19 @@ fn of_thousands_of_findings_the_first_are_shown_and_the_others_counted() {
     }
 }
 
+#[test]
+fn of_many_messages_that_begin_like_each_other_not_all_are_compared() {
+    // Each begins all that stand below it, so that no two of them can be told apart.
+    let told = |count: usize| {
+        let text = format!("in any order\n{}end\n", each(count, |i| format!("  C raw: {}\n", "a".repeat(i + 1))));
+        let options = PlayOptions::new(Side::Server, Carrier::Stream);
+        Script::prepare(&parse(&text).unwrap(), &options).unwrap_err().findings.len()
+    };
+    assert_eq!((told(3), told(40)), (3, 40 * 39 / 2));
+    let many = told(700);
+    assert!((100_000..101_000).contains(&many), "{many} of {}", 700 * 699 / 2);
+}
+
 /// A program that is likely to grow.
 fn program(random: &mut Random) -> String {
     let mut text = "set a = xy\nset b = {a}\nset c = 00\n".to_owned();
