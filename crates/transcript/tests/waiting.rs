@@ -100,6 +100,25 @@ fn a_play_says_what_memory_it_holds() {
 }
 
 #[test]
+fn a_value_that_may_be_asked_for_at_any_time_is_kept_only_as_long_as_the_other_side_speaks() {
+    let asked = "C: {x}\nat any time\n  C: again\n  S: {x}\nend\nC: go\n";
+    for (behind, kept) in [
+        ("S: a\nS waits 1s\nS: b\n", false),
+        ("repeat 2\n  S: a\n  S waits 1s\nend\nS: b\n", false),
+        ("S: a\nS waits 1s\nC: b\n", true),
+        ("S: a\nS waits 1s\nS: {x}\n", true),
+        ("S: a\nS waits 1s\nS: b\nC closes\n", true),
+    ] {
+        let server = script(&format!("{asked}{behind}"), Side::Server, Carrier::Stream);
+        let mut play = Waiting::new(&server);
+        play.hear(&server, &[&[b'v'; 3000][..], b"\n"].concat(), 0);
+        assert!(play.play.holds() >= 3000, "{behind}");
+        assert!(matches!(play.hear(&server, b"go\n", 0), Next::Pause { .. }), "{behind}");
+        assert_eq!(play.play.holds() >= 3000, kept, "{behind}: {}", play.play.holds());
+    }
+}
+
+#[test]
 fn a_play_that_stands_where_it_began_is_as_good_as_a_new_one() {
     for (text, carrier) in [
         ("repeat\n  C: a\n  S: b\n  C: c\n  S: d\nend\n", Carrier::Datagram),
