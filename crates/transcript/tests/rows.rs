@@ -191,6 +191,26 @@ fn values_that_are_far_too_large_are_refused() {
 }
 
 #[test]
+fn a_row_with_what_is_made_of_it_holds_16_mib_and_no_more() {
+    // The value decides what can be told apart, so that a longer look is taken at each row.
+    for block in ["in any order\n  C raw: {a}\n  C raw: x\nend\n", "either\n  S raw: {a}\nor\n  S raw: x\nend\n"] {
+        let text = format!("set b = {{a}}\nset c = {{a}}\nset d = {{a}}\nC raw: {{b}}{{c}}\nC raw: {{d}}\n{block}");
+        let transcript = Transcript::parse("t.talk", text.as_bytes(), &["a"]).unwrap();
+        let mut options = PlayOptions::new(Side::Client, Carrier::Stream);
+        options.columns = vec!["a".to_owned()];
+        let script = Script::prepare(&transcript, &options).unwrap();
+        for length in [1, 1 << 20, 4 << 20] {
+            assert!(script.row(&[vec![b'v'; length]]).is_ok(), "{length} {block}");
+        }
+        for length in [(4 << 20) + 1, 9 << 20] {
+            let refused = script.row(&[vec![b'v'; length]]).unwrap_err().to_string();
+            let told = format!("the values that are given are {} bytes long together", 4 * length);
+            assert!(refused.contains(&told), "{length} {block}{refused}");
+        }
+    }
+}
+
+#[test]
 fn a_row_has_one_value_for_each_name() {
     let transcript = Transcript::parse("t.talk", b"C: {a}{b}\n", &["a", "b"]).unwrap();
     let mut options = PlayOptions::new(Side::Client, Carrier::Stream);
