@@ -213,6 +213,45 @@ fn what_may_be_left_out_is_heard_before_or_behind_what_we_say() {
 }
 
 #[test]
+fn what_may_be_left_out_is_heard_behind_a_whole_block_of_what_we_say() {
+    for block in ["together\n  C: a\n  C: b\nend\n", "in any order\n  C: a\n  C: b\nend\n", "set x = a\nC: {x}\nC: b\n"]
+    {
+        let text = format!("S: hello\nmaybe\n  S: more\nend\n{block}S: ok\n");
+        // The client does not wait for it.
+        let (said, ending) = played(&text, Side::Client, b"hello\n", 100);
+        assert_eq!((said.as_str(), ending.is_none()), ("a\nb\n", true), "{text}");
+        for heard in ["hello\nok\n", "hello\nmore\nok\n"] {
+            goes(&text, Side::Client, heard, "a\nb\n");
+        }
+    }
+    // A block of the other side comes behind it.
+    let theirs = "S: hello\nmaybe\n  S: more\nend\ntogether\n  S: a\n  S: b\nend\nC: ok\n";
+    for heard in ["hello\na\nb\n", "hello\nmore\na\nb\n"] {
+        goes(theirs, Side::Client, heard, "ok\n");
+    }
+    assert_eq!(fails(theirs, Side::Client, "hello\na\nmore\n").place.line, 7);
+}
+
+#[test]
+fn what_may_be_left_out_stands_before_no_block_in_which_we_speak_first() {
+    let choose = "choose {k}\n  is a\n    C: one\n  else\n    C: two\n  end\n";
+    for block in [
+        format!("repeat 2\n  {choose}end\n"),
+        "repeat 2\n  maybe\n    C: x\n  end\n  C: y\nend\n".to_owned(),
+        "repeat 2\n  together\n    C: x\n  end\nend\n".to_owned(),
+        "either\n  C: x\nor\n  C: y\nend\n".to_owned(),
+    ] {
+        let text = format!("S: hello {{k=a}}\nmaybe\n  S: more\nend\n{block}S: ok\n");
+        let refused = refusal(&text, Side::Client);
+        assert!(refused.contains("could come in the middle of the block below"), "{text}{refused}");
+    }
+    // Where the other side speaks first in it, that tells whether the line came.
+    let theirs = "S: hello\nmaybe\n  S: more\nend\nrepeat 2\n  S: one\n  C: two\nend\n";
+    goes(theirs, Side::Client, "hello\none\none\n", "two\ntwo\n");
+    goes(theirs, Side::Client, "hello\nmore\none\none\n", "two\ntwo\n");
+}
+
+#[test]
 fn a_name_of_what_may_be_left_out_has_no_value_behind_it() {
     let refused = refusal("S: a\nmaybe\n  S: b {x=1}\nend\nC: {x}\n", Side::Client);
     assert!(refused.contains("has a value on one path to here and none on another"), "{refused}");
