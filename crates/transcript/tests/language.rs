@@ -526,3 +526,91 @@ fn a_timeout_of_bytes_and_a_count_of_nothing_are_told_in_their_own_words() {
     let told = fails("S: {n}\nS raw: {body:n bytes}\n", b"\nabc");
     assert!(told.contains("{n} is empty, and should be a number of bytes"), "{told}");
 }
+
+#[test]
+fn a_file_is_one_datagram_and_no_longer_than_one_can_be() {
+    for (length, fits) in [(1, true), (5000, true), (65_507, true), (65_508, false), (1_000_000, false)] {
+        let text = format!("C file: {length}\nS: ok\n");
+        for (carrier, fits) in [(Carrier::Datagram, fits), (Carrier::Packet, fits), (Carrier::Stream, true)] {
+            for side in [Side::Client, Side::Server] {
+                let mut options = PlayOptions::new(side, carrier);
+                options.files = Some(Arc::new(MadeUp));
+                match Script::prepare(&parse(&text), &options) {
+                    Ok(_) => assert!(fits, "{length} {carrier:?}"),
+                    Err(refused) => {
+                        let message = format!("`{length}` has {length} bytes, and a datagram holds 65507");
+                        assert_eq!((&refused.findings[0].message, fits), (&message, false), "{carrier:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_value_that_makes_a_datagram_too_long_is_not_said() {
+    for (text, length, fits) in [
+        ("C: {x}\nS: {x}{x}.\n", 32_753, true),
+        ("C: {x}\nS: {x}{x}.\n", 32_754, false),
+        ("C: {x}\nS: {x}{x}.\n", 60_000, false),
+        ("C: {x}\nS raw: {x}{x}\n", 32_753, true),
+        ("C: {x}\nS raw: {x}{x}\n", 40_000, false),
+        // Of several messages in one, and of several that are each one.
+        ("C: {x}\ntogether\n  S raw: {x}\n  S raw: {x}\nend\n", 32_753, true),
+        ("C: {x}\ntogether\n  S raw: {x}\n  S raw: {x}\nend\n", 40_000, false),
+        ("C: {x}\nS: {x}\nS: {x}\n", 40_000, true),
+    ] {
+        for carrier in [Carrier::Datagram, Carrier::Packet] {
+            let server = script_with(text, Side::Server, carrier, &[]);
+            let (mut play, mut scratch, mut output) = (server.play(), Scratch::new(), Output::default());
+            let input = Input { bytes: &vec![b'v'; length], datagram: true, ended: false, now: Moment::default() };
+            match play.step(&server, input, &mut scratch, &mut output).next {
+                Next::End(Ending::Done) => assert!(fits, "{length} {text}"),
+                Next::End(Ending::Failed(verdict)) => {
+                    assert_eq!((verdict.fault, fits), (Fault::MessageTooLarge { most: 65_507 }, false), "{text}");
+                    assert!(output.datagrams.is_empty(), "{text}");
+                }
+                next => panic!("{length} {text}{next:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_line_that_goes_on_where_it_should_end_differs_at_its_first_byte_too_many() {
+    for (text, heard, byte) in [
+        ("C: Hello\n", "Hello!", 6),
+        ("C: Hello\n", "Hello, world", 6),
+        ("C:\n", "x", 1),
+        ("either\n  C: a\nor\n  C: ab\nend\n", "abc", 3),
+        ("set x = Ann\nC: Hello, {x}!\n", "Hello, Ann!?", 12),
+        ("C: Hello\n", "Hell", 5),
+    ] {
+        let server = script(text, Side::Server);
+        let (mut play, mut scratch, mut output) = (server.play(), Scratch::new(), Output::default());
+        let bytes = format!("{heard}\n");
+        let input = Input { bytes: bytes.as_bytes(), datagram: false, ended: false, now: Moment::default() };
+        let next = play.step(&server, input, &mut scratch, &mut output).next;
+        let Next::End(Ending::Failed(verdict)) = next else { panic!("{text}{next:?}") };
+        assert_eq!((verdict.byte, verdict.expected[0].matched), (Some(byte), byte - 1), "{text}{heard}");
+    }
+}
+
+#[test]
+fn what_did_not_come_is_told_with_the_place_of_its_line() {
+    for (text, heard, line, column, width) in [
+        ("C: a\nS: b\n  C: some more\n", "a\n", 3, 3, 12),
+        ("    C: first\nC: b\n", "", 1, 5, 8),
+        ("C: a\neither\n    C: x\nor\n  C: yy\nend\n", "a\n", 3, 5, 4),
+        ("C: a\n\tC raw: bytes\n", "a\n", 2, 2, 12),
+    ] {
+        let server = script(text, Side::Server);
+        let (mut play, mut scratch, mut output) = (server.play(), Scratch::new(), Output::default());
+        let input = Input { bytes: heard.as_bytes(), datagram: false, ended: true, now: Moment::default() };
+        let next = play.step(&server, input, &mut scratch, &mut output).next;
+        let Next::End(Ending::Failed(verdict)) = next else { panic!("{text}{next:?}") };
+        let place = verdict.place;
+        assert_eq!((verdict.fault, place.line), (Fault::ClosedEarly, line), "{text}");
+        assert_eq!((place.column, place.width), (column, width), "{text}");
+    }
+}
