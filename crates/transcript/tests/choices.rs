@@ -330,7 +330,7 @@ fn a_reset_takes_the_way_that_begins_with_one() {
     }
 }
 
-/// A play before anything came.
+/// A play that has heard this, and waits for more.
 fn waits(script: &Script, heard: &[u8]) -> (Play, Scratch) {
     let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
     let input = Input { bytes: heard, datagram: false, ended: false, now: Moment::default() };
