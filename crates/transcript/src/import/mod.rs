@@ -430,6 +430,12 @@ fn is_an_end(direction: &str) -> bool {
     ["clos", "disconnect", "hangs up", "terminates", "drops the", "end of "].iter().any(|word| lower.contains(word))
 }
 
+/// Whether a direction says that someone connects: `(connects to port 25)`, and not `<waits for a connection>`.
+fn is_connecting(direction: &str) -> bool {
+    let mut words = direction.split(|c: char| !c.is_ascii_alphabetic()).map(str::to_ascii_lowercase);
+    words.any(|word| matches!(word.as_str(), "connect" | "connects" | "connected" | "connecting"))
+}
+
 /// Who does what a direction says, if it names one of the two.
 fn who(direction: &str) -> Option<Side> {
     let lower = direction.to_ascii_lowercase();
@@ -518,8 +524,8 @@ impl Session {
                 _ => None,
             })
         };
-        // Who only does something, as a direction says, asks nothing: it counts where nobody else speaks.
-        let is_done = |said: &(Marker, &str)| is_direction(said.1.trim());
+        // Who only does something, as a direction says, asks nothing: it counts where nobody else speaks. Who connects is the client.
+        let is_done = |said: &(Marker, &str)| is_direction(said.1.trim()) && !is_connecting(said.1);
         let scheme = Scheme::of(all().filter(|said| !is_done(said)).chain(all().filter(is_done)));
         let padding = Self::padding(&items, scheme);
         Self { items, scheme, padding }

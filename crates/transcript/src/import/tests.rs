@@ -488,15 +488,16 @@ fn what_happens_without_a_word_is_never_said() {
 
 #[test]
 fn who_only_does_something_is_not_taken_for_who_asks() {
-    for direction in ["<waits for a connection>", "(opens)", "{opens the mailbox}"] {
+    for direction in ["<waits for a connection>", "(opens the mailbox)", "{is ready}"] {
         let page = format!("Bob->Alice: {direction}\nBob->Alice: 220 hi\nAlice->Bob: HELO a\nBob->Alice: 250 ok\n");
         let imported = whole(&page);
         assert_eq!(said(&imported.text), ["S: 220 hi", "C: HELO a", "S: 250 ok"], "{}", imported.text);
         assert_plays(&imported.text);
     }
-    // Where nobody else says who asks, it counts.
-    let imported = whole("Alice->Bob: (connects)\nBob->Alice: hi\nAlice->Bob: bye\n");
-    assert_eq!(said(&imported.text), ["S: hi", "C: bye"], "{}", imported.text);
+    for direction in ["(connects)", "{connects to port 25}"] {
+        let imported = whole(&format!("Alice->Bob: {direction}\nBob->Alice: hi\nAlice->Bob: bye\n"));
+        assert_eq!(said(&imported.text), ["S: hi", "C: bye"], "{}", imported.text);
+    }
 }
 
 #[test]
