@@ -187,7 +187,7 @@ fn a_transcript_may_come_on_standard_input() {
 fn a_file_at_a_websocket_is_judged_over_messages_and_with_binary_over_a_stream() {
     let folder = tempfile::tempdir().unwrap();
     let conversation = "C: a\nS: b\nC stops sending\nS: c\n";
-    for (address, code) in [("ws://127.0.0.1/", 1), ("wss://127.0.0.1/?binary=off", 1), ("ws://127.0.0.1/?binary", 0)] {
+    for (address, code) in [("ws://127.0.0.1/", 2), ("wss://127.0.0.1/?binary=off", 2), ("ws://127.0.0.1/?binary", 0)] {
         let path = file(&folder, &format!("at {address}\n{conversation}"));
         let output = run(&["check", &path], b"");
         assert_code(&output, code);
