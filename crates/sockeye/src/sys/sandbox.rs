@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::ptr::null;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -30,6 +30,9 @@ const ABSTRACT_SOCKETS: u64 = 0b01;
 const SIGNALS: u64 = 0b10;
 
 const READ: u64 = READ_FILE | READ_DIR;
+/// Where random bytes come from if not by getrandom(2): a library that finds no such function at run time, as in a program
+/// without a dynamic loader, opens them with the first message that it masks.
+const RANDOM: [&str; 2] = ["/dev/random", "/dev/urandom"];
 const WRITE: u64 = WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | REFER | TRUNCATE;
 
 #[repr(C)]
@@ -162,16 +165,20 @@ impl Sandbox {
         }
         // SAFETY: the call gave a new descriptor, which nobody else has.
         let rules = unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) };
+        let allow = |path: &Path, rights: u64| {
+            let parent = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            let rule = Beneath { allowed: rights & handled, parent: parent.as_raw_fd() };
+            // SAFETY: the kernel reads a struct that lives beyond the call.
+            done(unsafe {
+                libc::syscall(libc::SYS_landlock_add_rule, rules.as_raw_fd(), PATH_BENEATH, &raw const rule, 0)
+            })
+        };
         for (folders, rights) in [(&self.reads, READ), (&self.writes, READ | WRITE), (&self.removes, REMOVE_FILE)] {
-            for folder in folders {
-                let parent =
-                    openat(CWD, folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(io::Error::from)?;
-                let rule = Beneath { allowed: rights & handled, parent: parent.as_raw_fd() };
-                // SAFETY: the kernel reads a struct that lives beyond the call.
-                done(unsafe {
-                    libc::syscall(libc::SYS_landlock_add_rule, rules.as_raw_fd(), PATH_BENEATH, &raw const rule, 0)
-                })?;
-            }
+            folders.iter().try_for_each(|folder| allow(folder, rights))?;
+        }
+        // Where there are none, nobody can open them.
+        for device in RANDOM.map(Path::new).iter().filter(|device| device.exists()) {
+            allow(device, READ_FILE)?;
         }
         for port in self.connects.iter().filter(|_| version >= 4 && !self.further.connect) {
             let rule = Port { allowed: CONNECT, port: u64::from(*port) };
@@ -242,6 +249,11 @@ mod tests {
                 assert!(File::open(kept.path().join("file")).is_ok());
                 assert!(File::open(other.path().join("file")).is_err());
                 assert!(File::create(kept.path().join("new")).is_err());
+                // Random bytes are to be had in each way that libraries know.
+                for device in RANDOM {
+                    assert!(File::open(device).is_ok(), "{device}");
+                    assert!(File::options().write(true).open(device).is_err(), "{device}");
+                }
                 // Nor do its threads.
                 let inherited = std::thread::spawn(|| File::open("/etc/passwd").is_err()).join();
                 assert!(inherited.unwrap());
