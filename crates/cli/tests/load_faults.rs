@@ -68,7 +68,7 @@ fn a_server_that_dies_in_the_middle_is_reported_as_it_was() {
             }
         }
     });
-    let (output, figures) = folder.load(&[&address, "--play", &client, "--duration", "1s", "--connections", "4"]);
+    let (output, figures) = folder.load(&[&address, "--play", &client, "--plays", "60", "--connections", "4"]);
     server.join().unwrap();
     assert_code(&output, 1);
     assert!(count(&figures, "exchanges") >= 20 && count(&figures, "failures") > 0);
