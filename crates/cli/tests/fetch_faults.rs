@@ -421,3 +421,46 @@ fn what_comes_behind_the_end_is_not_written_and_told() {
         assert!(text(&output.stderr).contains("10 bytes came behind the promised end"), "{}", text(&output.stderr));
     }
 }
+
+/// Of many files the folder is synced once, behind the last; if that fails, nothing says that all is well.
+#[test]
+fn the_folder_of_many_files_is_synced_once() {
+    need("strace");
+    let web = Web::saying(ok(b"whole"));
+    let urls: Vec<String> = (0..20).map(|number| web.url(&format!("/{number}"))).collect();
+    // Calls are counted for each thread.
+    let traced = |inject: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("strace");
+        command.args([
+            "-f",
+            "-qq",
+            "-y",
+            "-o",
+            "trace",
+            "-e",
+            "trace=fsync",
+            "-e",
+            inject,
+            BINARY,
+            "fetch",
+            "-q",
+            "--jobs",
+            "1",
+        ]);
+        let output = run_command(command.args(&urls).current_dir(&folder), b"");
+        let own = format!("<{}>", folder.path().canonicalize().unwrap().display());
+        let trace = fs::read_to_string(folder.path().join("trace")).unwrap();
+        for number in 0..urls.len() {
+            assert_eq!(fs::read(folder.path().join(number.to_string())).unwrap(), b"whole");
+        }
+        (output, trace.matches("fsync(").count(), trace.matches(&own).count())
+    };
+    let (output, all, of_folder) = traced("inject=fsync:retval=0:when=1000");
+    assert_code(&output, 0);
+    assert_eq!((all, of_folder), (urls.len() + 1, 1));
+    let (output, ..) = traced(&format!("inject=fsync:error=EIO:when={}", urls.len() + 1));
+    assert_code(&output, 23);
+    let said = text(&output.stderr);
+    assert!(said.contains("is written, but a power failure may lose it"), "{said}");
+}

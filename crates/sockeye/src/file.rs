@@ -16,6 +16,7 @@
 mod error;
 mod part;
 mod secret;
+mod unsynced;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -31,6 +32,7 @@ use rustix::io::Errno;
 pub use error::{FileError, Step};
 pub use part::PartFile;
 pub use secret::read_secret;
+pub use unsynced::UnsyncedFolders;
 
 /// A file that gets its name when it is complete: written without a name in its folder, synced, renamed over its target,
 /// and the folder synced.
@@ -177,6 +179,16 @@ impl AtomicFile {
     pub fn commit(self) -> Result<(), FileError> {
         self.store()?;
         self.give_name()
+    }
+
+    /// As [`AtomicFile::commit`], but that the folder is synced later, with others.
+    ///
+    /// # Errors
+    /// As fsync(2), link(2), rename(2) and fstat(2).
+    pub fn commit_in(self, folders: &UnsyncedFolders) -> Result<(), FileError> {
+        self.store()?;
+        self.name_it().map_err(|source| self.failed(Step::Rename, source.into()))?;
+        folders.add(&self.folder, &self.target).map_err(|source| self.failed(Step::SyncFolder, source))
     }
 
     /// Gives the file its name at once, for one that is valid at any time, and goes on with it. Nothing is stored for sure.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sockeye::file::UnsyncedFolders;
 use sockeye::verb::fetch::{ConnectionPool, FetchOptions, Url, file_name};
 
 use super::super::bar::Bar;
@@ -92,7 +93,16 @@ pub(super) fn fetch_all(
         Bar::start(move || Progress::sum(&all), console)
     };
     let jar = flags.cookie_jar.as_deref().map(|path| jar::open(path, console)).transpose()?;
-    let session = Session { flags, options, console, downloads: &downloads, bar: bar.as_ref(), jar: jar.clone() };
+    let folders = (urls.len() > 1).then(Arc::<UnsyncedFolders>::default);
+    let session = Session {
+        flags,
+        options,
+        console,
+        downloads: &downloads,
+        bar: bar.as_ref(),
+        jar: jar.clone(),
+        folders: folders.clone(),
+    };
     let pages: Vec<Page<'_>> =
         urls.into_iter().enumerate().zip(progress).map(|(url, progress)| Page::new(&session, url, progress)).collect();
     // Two bodies in one stream would be none.
@@ -121,9 +131,14 @@ pub(super) fn fetch_all(
         work();
     });
     drop(bar);
+    let stored = folders.map_or(Ok(()), |folders| folders.sync());
+    let stored = stored.map_err(|error| console.fail(Exit::CannotWrite, &error.to_string()));
     if let (Some(jar), Some(path), false) = (jar, &flags.cookie_jar, flags.dry_run) {
         jar::keep(&jar, path, console)?;
     }
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(failed.map_or(Exit::Done, |(_, exit)| exit))
+    match failed {
+        Some((_, exit)) => Ok(exit),
+        None => stored.map(|()| Exit::Done),
+    }
 }

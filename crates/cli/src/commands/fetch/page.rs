@@ -78,6 +78,7 @@ impl<'a> Page<'a> {
             keeps_time: flags.remote_time || flags.if_newer,
             only_if_changed: conditional::is_asked(flags),
             as_named: flags.output_of(self.index).is_some(),
+            folders: self.session.folders.clone(),
             ..Download::new(request, target)
         })
     }

@@ -41,6 +41,7 @@ use super::{
     Answer, Body, ConnectionPool, FetchError, FetchOptions, Head, Progress, Request, SaveOptions, Saved, Times, Url,
     Watch, fetch, is_packed,
 };
+use crate::file::UnsyncedFolders;
 use crate::net::connect::Attempt;
 use crate::net::words;
 use crate::sink::Sink;
@@ -75,6 +76,8 @@ pub struct Download {
     pub only_if_changed: bool,
     /// Whether the name of the file decides what is on the wire: of one that is packed, its own bytes.
     pub as_named: bool,
+    /// Where one of many files leaves its folder, to be synced when all are there; without it the folder is synced at once.
+    pub folders: Option<Arc<UnsyncedFolders>>,
 }
 
 impl Download {
@@ -94,6 +97,7 @@ impl Download {
             keeps_time: false,
             only_if_changed: false,
             as_named: true,
+            folders: None,
         }
     }
 }
@@ -487,7 +491,7 @@ impl Run<'_> {
             self.set_time(&destination, &head);
         }
         let path = destination.path().map(std::path::Path::to_owned);
-        destination.commit()?;
+        destination.commit(self.download.folders.as_deref())?;
         self.watcher.ended(&Report { url: &url, head: &head, times, saved: Some((&saved, path, already)) });
         match saved.unsent {
             // What the server says of it is kept; who asks again does so by hand, or with `Retry::all`.
@@ -547,7 +551,7 @@ impl Run<'_> {
     /// Gives a file its name of which nothing was missing.
     fn name(&self, destination: Destination, answer: &Answer) -> Result<(), TransferError> {
         self.check(&destination, &answer.url)?;
-        destination.commit()
+        destination.commit(self.download.folders.as_deref())
     }
 
     fn check(&self, destination: &Destination, url: &Url) -> Result<(), TransferError> {

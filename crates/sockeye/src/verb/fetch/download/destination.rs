@@ -16,7 +16,7 @@ use super::super::range::{ContentRange, Range};
 use super::super::{Answer, Url};
 use super::error::{TransferError, TransferErrorKind};
 use super::partial::{PartialFile, ResumableFile};
-use crate::file::{AtomicFile, Leftover};
+use crate::file::{AtomicFile, Leftover, UnsyncedFolders};
 use crate::net::words;
 
 /// Where a body is to go.
@@ -212,10 +212,13 @@ impl Destination {
         }
     }
 
-    /// All is there: the file gets its name.
-    pub(super) fn commit(self) -> Result<(), TransferError> {
+    /// All is there: the file gets its name, which is stored at once or with the others of its folder.
+    pub(super) fn commit(self, folders: Option<&UnsyncedFolders>) -> Result<(), TransferError> {
         match self {
-            Self::File { file, .. } => Ok(file.commit()?),
+            Self::File { file, .. } => match folders {
+                None => Ok(file.commit()?),
+                Some(folders) => Ok(file.commit_in(folders)?),
+            },
             Self::Resumable { file, .. } => Ok(file.commit()?),
             Self::Device { .. } | Self::Output | Self::Nowhere => Ok(()),
         }
