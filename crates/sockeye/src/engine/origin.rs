@@ -198,9 +198,9 @@ impl Origin {
             OurRole::Client(client) => match (client.begins.is_secure, &client.begins.websocket) {
                 (true, websocket) => {
                     let session = Session::client(&client.trust, &client.host, &[]);
-                    Some(session.map(|session| match websocket {
+                    Some(session.and_then(|session| match websocket {
                         Some(websocket) => session.with(websocket),
-                        None => session,
+                        None => Ok(session),
                     }))
                 }
                 (false, websocket) => websocket.as_ref().map(Session::websocket),

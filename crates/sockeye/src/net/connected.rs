@@ -76,7 +76,7 @@ impl Connected {
     ) -> Result<(), SecureError> {
         let Some(client) = WsClient::at(address, Messages::WholeLines) else { return Ok(()) };
         let session = match secure {
-            Some((trust, host)) => Session::client(trust, host, &[])?.with(&client),
+            Some((trust, host)) => Session::client(trust, host, &[])?.with(&client)?,
             None => Session::websocket(&client)?,
         };
         self.secure = Some(Secured::over(self.fd.as_fd(), session, &address.tls_host(), until)?);

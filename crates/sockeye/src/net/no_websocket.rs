@@ -66,7 +66,7 @@ impl std::fmt::Display for Close {
 pub(crate) enum WebSocket {}
 
 impl WebSocket {
-    pub(crate) fn of_client(client: &WsClient) -> Self {
+    pub(crate) fn of_client(client: &WsClient) -> Result<Self, TlsError> {
         match *client {}
     }
 

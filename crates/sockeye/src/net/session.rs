@@ -89,7 +89,10 @@ impl ClientLayers {
             return Some(Err(error));
         }
         let tls = self.tls.as_ref().map(tls::Session::of_client).transpose();
-        Session::over(tls, self.websocket.as_ref().map(WebSocket::of_client))
+        match self.websocket.as_ref().map(WebSocket::of_client).transpose() {
+            Ok(websocket) => Session::over(tls, websocket),
+            Err(error) => Some(Err(error)),
+        }
     }
 }
 
@@ -146,8 +149,11 @@ impl Session {
     }
 
     /// The same with WebSocket inside.
-    pub(crate) fn with(self, websocket: &WsClient) -> Self {
-        Self { websocket: Some(Box::new(WebSocket::of_client(websocket))), ..self }
+    ///
+    /// # Errors
+    /// As [`Session::websocket`].
+    pub(crate) fn with(self, websocket: &WsClient) -> Result<Self, TlsError> {
+        Ok(Self { websocket: Some(Box::new(WebSocket::of_client(websocket)?)), ..self })
     }
 
     /// WebSocket without TLS.
@@ -156,7 +162,7 @@ impl Session {
     /// There are no random numbers to hide what is said with.
     pub(crate) fn websocket(websocket: &WsClient) -> Result<Self, TlsError> {
         has_randomness()?;
-        Ok(Self { tls: None, websocket: Some(Box::new(WebSocket::of_client(websocket))), between: Vec::new() })
+        Ok(Self { tls: None, websocket: Some(Box::new(WebSocket::of_client(websocket)?)), between: Vec::new() })
     }
 
     /// One behind whose end clear text may follow.

@@ -146,9 +146,15 @@ impl Write for Buffers<'_> {
 
 impl WebSocket {
     /// The client's side: it asks at once.
-    pub(crate) fn of_client(client: &WsClient) -> Self {
+    ///
+    /// # Errors
+    /// There are no random numbers for masks (getrandom(2), or /dev/urandom without a dynamic loader). With the first message it
+    /// would be too late to say so.
+    pub(crate) fn of_client(client: &WsClient) -> Result<Self, TlsError> {
+        getrandom::fill(&mut [0; 4])
+            .map_err(|error| TlsError::local(format!("the system gives no random numbers: {error}")))?;
         let (asking, request) = ClientHandshake::begin(client);
-        Self { outgoing: request, is_client: true, ..Self::new(client.messages, State::ClientHandshake(asking)) }
+        Ok(Self { outgoing: request, is_client: true, ..Self::new(client.messages, State::ClientHandshake(asking)) })
     }
 
     /// The server's side.

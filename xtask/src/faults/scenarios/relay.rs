@@ -182,11 +182,7 @@ fn exec(stage: &Stage) -> Outcome {
 fn websocket(stage: &Stage) -> Outcome {
     let peer = repeater();
     let from = listening(stage, "ws");
-    // Who leads to a WebSocket masks what it says, with random bytes.
-    let to = format!("ws://{}", beside(stage));
-    let mut behind = stage.start_peer(&["relay", &to, &peer.address.to_string()]);
-    behind.wait_for("listening on");
-    let mut relay = start(stage, &[&from, &to]);
+    let mut relay = start(stage, &[&from, &peer.address.to_string()]);
     relay.wait_for("listening on");
     let outcome = relayed(relay, &|_| {
         let ended = stage.start_peer_with(&["talk", &from, "--timeout", "3s"], Input::Pipe(b"one\ntwo\n")).finish();
@@ -196,7 +192,6 @@ fn websocket(stage: &Stage) -> Outcome {
             false => Err(ended.stderr),
         }
     });
-    dismiss(behind);
     peer.join();
     outcome
 }

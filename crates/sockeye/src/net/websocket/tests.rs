@@ -2,7 +2,7 @@ use super::*;
 use crate::address::Address;
 
 fn client(address: &str, messages: Messages) -> WebSocket {
-    WebSocket::of_client(&WsClient::new(&Address::parse(address).unwrap(), messages))
+    WebSocket::of_client(&WsClient::new(&Address::parse(address).unwrap(), messages)).unwrap()
 }
 
 fn server(address: &str, messages: Messages) -> WebSocket {
