@@ -143,6 +143,43 @@ fn a_client_that_is_answered_many_times_at_once_says_what_it_says_one_by_one() {
 }
 
 #[test]
+fn a_line_that_is_told_by_what_was_just_said_goes_its_own_way_in_a_batch_too() {
+    let ways = |first: &str, second: &str| {
+        format!(
+            "repeat\n  C: {{n=a|b|c}}\n  either\n    S: {first}\n  or\n    S: {second}\n    C: other\n  end\nend\nC: end\n"
+        )
+    };
+    for (first, second, heard, said) in [
+        ("{n}", "{_}", "a\nb\nc\n", "a\nb\nc\nend\n"),
+        ("{n}", "{_}", "a\na\nc\n", "a\nb\nother\nc\nend\n"),
+        ("{n}", "{_}", "b\nb\nb\n", "a\nother\nb\nc\nother\nend\n"),
+        ("<{n}>", "<{_}>", "<a>\n<b>\n<>\n", "a\nb\nc\nother\nend\n"),
+        ("<{n}>", "<{_}", "<a>\n<b\n<c>\n", "a\nb\nother\nc\nend\n"),
+        ("{n}{n}", "{_}", "aa\nbb\nbc\n", "a\nb\nc\nother\nend\n"),
+    ] {
+        let text = ways(first, second);
+        let played = same_in_pieces(&script(&text, Side::Client), heard.as_bytes());
+        assert_eq!(String::from_utf8_lossy(&played.said), said, "{text}{heard}");
+    }
+    let ignored = format!("ignore case\n{}", ways("x{n}", "{_}"));
+    let played = same_in_pieces(&script(&ignored, Side::Client), b"Xa\nXB\nxc\n");
+    assert_eq!(String::from_utf8_lossy(&played.said), "a\nb\nother\nc\nend\n");
+}
+
+#[test]
+fn a_value_is_said_again_in_the_answer_that_gives_it() {
+    for (text, heard, said) in [
+        ("repeat\n  C: x\n  S: {n=1} {n}\nend\n", "x\nx\n", "1 1\n1 1\n"),
+        ("repeat\n  C: x\n  S: {n=1}\n  S: {m=2} {n} {m}\nend\n", "x\nx\n", "1\n2 1 2\n1\n2 1 2\n"),
+        ("repeat\n  C: {q}\n  S: {n=1}{q}{m=2} {m}{q}{n}\nend\n", "x\ny\n", "1x2 2x1\n1y2 2y1\n"),
+        ("C: {a}\nrepeat\n  C: {q}\n  S: {n=1}{a}{n}{q}\nend\n", "k\nx\ny\n", "1k1x\n1k1y\n"),
+    ] {
+        let played = same_in_pieces(&script(text, Side::Server), heard.as_bytes());
+        assert_eq!(String::from_utf8_lossy(&played.said), said, "{text}");
+    }
+}
+
+#[test]
 fn a_batch_ends_at_the_line_that_differs_and_the_account_has_what_was_said_last() {
     for (text, heard, account) in [
         (
