@@ -106,4 +106,38 @@ mod tests {
         assert_eq!(values, [Some(&b"Ann"[..]), Some(b""), Some(b"7"), None]);
         assert_eq!(Filling::new(0, 0, None).end().value(0), None);
     }
+
+    fn filled(values: &[&[u8]], old: Option<Row>) -> Row {
+        let mut filling = Filling::new(values.len(), values.iter().map(|value| value.len()).sum(), old);
+        values.iter().for_each(|value| filling.push(value));
+        filling.end()
+    }
+
+    #[test]
+    fn a_row_that_no_play_has_any_more_gives_all_of_its_memory_to_the_next_one() {
+        let values: [&[u8]; 3] = [b"Ann", b"", b"7"];
+        let mut row = filled(&values, None);
+        for next in [&values[..], &[b"Bob", b"x"], &[], &[&b"longer than all before, and by far"[..]; 9]] {
+            let at = Arc::as_ptr(&row.0);
+            let mut filling = Filling::new(next.len(), 0, Some(row));
+            // Whatever else is made meanwhile has another place.
+            let other = Arc::new(Vec::<u8>::new());
+            next.iter().for_each(|value| filling.push(value));
+            row = filling.end();
+            assert_eq!(Arc::as_ptr(&row.0), at, "{next:?}");
+            assert_ne!(Arc::as_ptr(&other), at);
+            let found: Vec<_> = (0..=next.len()).map(|index| row.value(index)).collect();
+            let given: Vec<_> = next.iter().map(|value| Some(*value)).chain([None]).collect();
+            assert_eq!(found, given);
+        }
+    }
+
+    #[test]
+    fn a_row_that_a_play_still_has_stays_as_it_is() {
+        let kept = filled(&[b"Ann", b"7"], None);
+        let next = filled(&[b"Bob", b"8"], Some(kept.clone()));
+        assert_ne!(Arc::as_ptr(&kept.0), Arc::as_ptr(&next.0));
+        assert_eq!([kept.value(0), kept.value(1), kept.value(2)], [Some(&b"Ann"[..]), Some(b"7"), None]);
+        assert_eq!([next.value(0), next.value(1), next.value(2)], [Some(&b"Bob"[..]), Some(b"8"), None]);
+    }
 }

@@ -289,3 +289,79 @@ impl Script {
         self.secrets.iter().cloned().chain(own).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::Side;
+
+    fn columns(text: &str, carrier: Carrier) -> Arc<Columns> {
+        let transcript = Transcript::parse("t.talk", text.as_bytes(), &["a", "b"]).unwrap();
+        let mut options = PlayOptions::new(Side::Client, carrier);
+        options.columns = vec!["a".to_owned(), "b".to_owned()];
+        let script = Script::prepare(&transcript, &options).unwrap_or_else(|why| panic!("{why}"));
+        script.columns.unwrap()
+    }
+
+    #[test]
+    fn a_row_of_values_that_are_short_enough_for_every_message_needs_no_longer_look() {
+        use Carrier::{Datagram, Packet, Stream};
+        const MOST: usize = DATAGRAM as usize;
+        for (text, carrier, room) in [
+            ("C: x\n", Stream, MOST_VALUES),
+            ("C: {a}\n", Stream, MOST_VALUES),
+            ("C: {a}{b}\n", Stream, MOST_SAID / 2),
+            ("C: {a}--{b}{a}\n", Stream, (MOST_SAID - 2) / 3),
+            ("C: {a}\nS: {_}{a}....{a}{b}{a}\nC: {a}{b}{b}\n", Stream, (MOST_SAID - 4) / 4),
+            ("C: {a}{a}{a}\nC raw: {x={0x01}}\n", Stream, MOST_SAID / 3),
+            ("together\n  C: {a}{a}\n  C: {b}{b}\nend\n", Stream, MOST_SAID / 2),
+            ("C: x\n", Datagram, MOST_VALUES),
+            ("C: {a}\n", Datagram, MOST),
+            ("C: {a}\n", Packet, MOST),
+            ("C: {a}..{b}\nC: {a}.\n", Datagram, (MOST - 2) / 2),
+            ("C: x\nS: {a}.{a}.{a}.\n", Datagram, (MOST - 3) / 3),
+            // What goes into one datagram is counted together, and what follows it anew.
+            ("together\n  C: {a}12\n  C: {b}3\nend\n", Datagram, (MOST - 3) / 2),
+            ("together\n  C: {a}12\n  C: 3\n  C: {a}{b}\nend\nC: {a}\n", Datagram, (MOST - 3) / 3),
+            ("together\n  C: {a}\nend\ntogether\n  C: {a}{b}\nend\nC: {a}\n", Datagram, MOST / 2),
+            ("together\n  C: {a}\n  C: {a}\nend\nC: {a}{b}.\nS: x\n", Datagram, (MOST - 1) / 2),
+        ] {
+            assert_eq!(columns(text, carrier).room, room, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_row_takes_a_longer_look_only_where_a_value_decides_what_can_be_told_apart() {
+        let either = |first: &str| format!("either\n  S {first}\nor\n  S raw: 12345\nend\n");
+        for (text, decides) in [
+            ("S raw: {a}\nC: {b}\n", false),
+            ("repeat\n  S: {a}\nend\nS: {b}\n", false),
+            ("in any order\n  S: {a}\n  S: {b}\nend\n", false),
+            (&either("raw: 67890"), false),
+            (&either("raw: {_:5 bytes}"), false),
+            (&either("raw: {a}"), true),
+            (&either("hex: 00 {b}"), true),
+            (&format!("C: {{a}}\n{}S raw: {{b}}\n", either("raw: 6")), false),
+            ("in any order\n  S raw: a\n  S raw: b\nend\n", false),
+            ("in any order\n  S raw: .\n  S raw: {a}\nend\n", true),
+            ("in any order\n  C raw: .\n  C hex: {b}\nend\n", true),
+            ("repeat\n  C: x\nend\nC closes\n", false),
+        ] {
+            assert_eq!(columns(text, Carrier::Stream).decides, decides, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_value_is_looked_at_where_it_could_be_wrong() {
+        let text = "C: {a}\nC raw: {b}\nS: {b}\nC raw: {x:a bytes=12}\nS raw: {y:b bytes}\n";
+        let found = columns(text, Carrier::Stream);
+        assert_eq!((&found.in_lines[..], &found.counts[..]), (&[0][..], &[(0, vec![2]), (1, vec![])][..]));
+        assert!(found.mistakable.is_empty() && found.secret.is_empty());
+        // Inside a datagram a line ending is text.
+        assert!(columns("C: {a}\nS: x\n", Carrier::Datagram).in_lines.is_empty());
+        let found = columns("repeat\n  C: {a}\n  S: {b}\nend\nC: exit\n", Carrier::Stream);
+        assert_eq!((&found.in_lines[..], found.mistakable.len()), (&[0][..], 1));
+    }
+}
