@@ -150,6 +150,80 @@ fn what_a_websocket_cannot_have_is_refused_there_and_the_rest_is_not() {
 }
 
 #[test]
+fn what_packets_of_a_unix_socket_cannot_have_is_refused_there_and_the_rest_is_not() {
+    for (text, sides, words) in [
+        ("C: a\nC resets\n", &[Side::Client][..], "`resets` has no meaning over packets of a Unix socket"),
+        ("C: a\nS resets\n", &[Side::Server], "`resets` has no meaning over packets of a Unix socket"),
+        ("C: a\nstarttls\nS: b\n", &[Side::Client, Side::Server], "`starttls` has no meaning over packets"),
+        ("starttls\nC: a\nstoptls\nS: b\n", &[Side::Client, Side::Server], "`stoptls` has no meaning over packets"),
+        ("C: a\nS closes\nC connects\nC: b\n", &[Side::Client, Side::Server], "`connects` has no meaning over packets"),
+    ] {
+        for side in [Side::Client, Side::Server] {
+            match prepared(text, side, Carrier::Packet) {
+                Ok(_) => assert!(!sides.contains(&side), "{text} {side}"),
+                Err(refused) => assert!(sides.contains(&side) && refused.contains(words), "{text} {side}: {refused}"),
+            }
+        }
+    }
+    // They are those of one connection: a server speaks first, and either side stops sending and closes.
+    for text in ["S: hi\nC: a\nS closes\n", "C: a\nC stops sending\nS: b\n", "repeat\n  C: x\nend\nC closes\n"] {
+        for side in [Side::Client, Side::Server] {
+            assert!(prepared(text, side, Carrier::Packet).is_ok(), "{text}");
+        }
+    }
+    let long = format!("C: {}\n", "x".repeat(65_508));
+    for (text, fits) in [(&long[..], false), (&long.replacen('x', "", 1), true)] {
+        assert_eq!(prepared(text, Side::Client, Carrier::Packet).is_ok(), fits);
+        assert!(prepared(text, Side::Client, Carrier::Stream).is_ok());
+    }
+}
+
+#[test]
+fn what_a_side_could_say_is_known_whatever_its_holes_hold() {
+    let text = "C: HELO {me=x}\nS: 250 {x=m} at {y=n} is ready\nS: {z=hi}!\nC hex: 00 {n:1 bytes=01} ff\nS hex: 01 02\nC: {w=From} to {me}\n";
+    let server = prepared(text, Side::Server, Carrier::Stream).unwrap();
+    for (bytes, could) in [
+        (&b"250 mail at home is ready"[..], true),
+        (b"250 mail at home is ready\n", true),
+        (b"250 mail at home is ready\r\n", true),
+        (b"250  at  is ready", true),
+        (b"250 at home is ready", false),
+        (b"250 mail at is ready", false),
+        (b"251 mail at home is ready", false),
+        (b"250 mail at home is ready.", false),
+        (b"250 is ready at home", false),
+        (b"25", false),
+        (b"!", true),
+        (b"anything at all!", true),
+        (b"! and more", false),
+        (b"\x01\x02", true),
+        (b"\x01\x02\x03", false),
+        (b"\x01", false),
+        (b"", false),
+        // What the other side says.
+        (b"HELO x", false),
+        (b"\x00\x01\xff", false),
+    ] {
+        assert_eq!(server.could_say(bytes), could, "{}", String::from_utf8_lossy(bytes));
+    }
+    let folded = prepared(&format!("ignore case\n{text}"), Side::Client, Carrier::Stream).unwrap();
+    for (bytes, could) in [
+        (&b"HELO x"[..], true),
+        (b"helo X\n", true),
+        (b"Helo", false),
+        (b"hell x", false),
+        (b"a TO b", true),
+        (b"a tob", false),
+        (b"\x00\x07\xff", true),
+        (b"\x00\xff", true),
+        (b"\x00\x07\xfe", false),
+        (b"250 mail at home is ready", false),
+    ] {
+        assert_eq!(folded.could_say(bytes), could, "{}", String::from_utf8_lossy(bytes));
+    }
+}
+
+#[test]
 fn what_is_said_behind_a_counted_loop_must_have_a_value_too() {
     for (text, side, words) in [
         ("repeat 2\n  S: x\nend\nC: {name}\n", Side::Client, "the client must say {name}"),
