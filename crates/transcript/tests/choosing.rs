@@ -204,3 +204,16 @@ fn too_many_ways_are_told_as_what_they_are() {
         assert!(finding.help.as_ref().unwrap().contains(help), "{message}: {:?}", finding.help);
     }
 }
+
+#[test]
+fn a_choice_has_two_thousand_ways_and_not_one_more() {
+    let ways = |count: usize| {
+        let each: Vec<String> = (0..count).map(|n| format!("  C: {n:04}\n")).collect();
+        format!("either\n{}end\nS: ok\n", each.join("or\n"))
+    };
+    let server = prepare(&ways(2000), Side::Server);
+    assert_eq!(answer(&server, b"0000\n").1, "ok\n");
+    assert_eq!(answer(&server, b"1999\n").1, "ok\n");
+    assert!(matches!(answer(&server, b"2000\n").0, Next::End(Ending::Failed(_))));
+    assert!(refusal(&ways(2001)).contains("this choice has more than 2000 ways"));
+}
