@@ -200,6 +200,67 @@ fn a_line_is_too_long_at_its_first_byte_too_many_and_no_earlier() {
 }
 
 #[test]
+fn a_datagram_ends_its_line_as_the_setting_says() {
+    let wrong = Err(Fault::WrongEnding);
+    for (setting, bytes, said) in [
+        ("eol any", "a", Ok("<a>")),
+        ("eol any", "a\n", Ok("<a>\n")),
+        ("eol any", "a\r\n", Ok("<a>\r\n")),
+        ("eol any", "a\r", Ok("<a\r>")),
+        ("eol any", "\n", Ok("<>\n")),
+        ("eol any", "\r\n", Ok("<>\r\n")),
+        ("eol any", "", Ok("<>")),
+        ("eol any", "a\n\n", Ok("<a\n>\n")),
+        ("eol any", "a\nb", Ok("<a\nb>")),
+        ("eol lf", "a\n", Ok("<a>\n")),
+        ("eol lf", "\n", Ok("<>\n")),
+        ("eol lf", "a\r\n", Ok("<a\r>\n")),
+        ("eol lf", "a", wrong),
+        ("eol lf", "", wrong),
+        ("eol crlf", "a\r\n", Ok("<a>\r\n")),
+        ("eol crlf", "\r\n", Ok("<>\r\n")),
+        ("eol crlf", "a\r\r\n", Ok("<a\r>\r\n")),
+        ("eol crlf", "a\n", wrong),
+        ("eol crlf", "\n", wrong),
+        ("eol crlf", "a", wrong),
+        ("eol none", "a", Ok("<a>")),
+        ("eol none", "a\r\n", Ok("<a\r\n>")),
+        ("eol none", "", Ok("<>")),
+    ] {
+        for body in ["C: {x}\nS: <{x}>\n", "repeat\n  C: {x}\n  S: <{x}>\nend\n"] {
+            let script = script(&format!("{setting}\n{body}"), Side::Server, Carrier::Datagram);
+            let stood = heard(&script, &[bytes.as_bytes()]);
+            match stood.next {
+                Next::End(Ending::Failed(verdict)) => assert_eq!(Err(verdict.fault), said, "{setting} {bytes:?}"),
+                _ => assert_eq!(Ok(&*String::from_utf8(stood.said).unwrap()), said, "{setting} {bytes:?}"),
+            }
+        }
+    }
+    let more = Err(Fault::UnexpectedData);
+    for (setting, bytes, said) in [
+        ("eol any", "a\nb\n", Ok("<a|b>\n")),
+        ("eol any", "a\nb", Ok("<a|b>")),
+        ("eol any", "a\r\nb\r\n", Ok("<a|b>\r\n")),
+        ("eol any", "\n\n", Ok("<|>\n")),
+        ("eol any", "a\nb\nc", more),
+        ("eol lf", "a\nb\n", Ok("<a|b>\n")),
+        ("eol lf", "a\nb", wrong),
+        ("eol lf", "a\r\nb\n", Ok("<a\r|b>\n")),
+        ("eol crlf", "a\r\nb\r\n", Ok("<a|b>\r\n")),
+        ("eol crlf", "a\nb\r\n", wrong),
+        ("eol crlf", "a\r\nb\n", wrong),
+        ("eol crlf", "\r\n\r\n", Ok("<|>\r\n")),
+    ] {
+        let text = format!("{setting}\ntogether\n  C: {{x}}\n  C: {{y}}\nend\nS: <{{x}}|{{y}}>\n");
+        let stood = heard(&script(&text, Side::Server, Carrier::Datagram), &[bytes.as_bytes()]);
+        match stood.next {
+            Next::End(Ending::Failed(verdict)) => assert_eq!(Err(verdict.fault), said, "{setting} {bytes:?}"),
+            _ => assert_eq!(Ok(&*String::from_utf8(stood.said).unwrap()), said, "{setting} {bytes:?}"),
+        }
+    }
+}
+
+#[test]
 fn what_was_heard_is_said_again_unless_it_would_be_heard_as_another_line() {
     let text = "S: {word}\nrepeat\n  C: {word}\n  S: ok\nend\nC: exit\n";
     let client = script(text, Side::Client, Carrier::Stream);
