@@ -209,6 +209,34 @@ fn outside_a_loop_the_first_branch_that_can_be_said_is_taken() {
 }
 
 #[test]
+fn a_loop_goes_round_until_all_is_said_that_stands_directly_in_it() {
+    for (body, rounds) in [
+        ("C: a\nS: ok\n", "a\n"),
+        ("C: {a=1|2|3} {b=x|y}\nS: ok\n", "1 x\n2 y\n3 x\n"),
+        ("C: {a=1|2}\nS: ok\nC: {b=x|y|z}\nS: ok\n", "1\nx\n2\ny\n1\nz\n"),
+        // What the other side says does not count.
+        ("C: a\nS: {x=1|2|3}\n", "a\n"),
+        ("C: {a=1|2}\nS: {x=1|2|3}\n", "1\n2\n"),
+        ("together\n  C: {a=1|2}\n  C: b\nend\nS: ok\n", "1\nb\n2\nb\n"),
+        ("in any order\n  C: b\n  C: {a=1|2}\nend\nS: ok\n", "b\n1\nb\n2\n"),
+        // What may be left out is left out once.
+        ("C: a\nmaybe\n  C: {m=1|2}\nend\nS: ok\n", "a\n1\na\n2\na\n"),
+        ("C: a\nmaybe\n  S: {m:int=1|2|3}\nend\nS: ok\n", "a\n"),
+        // Of ways of its own all are taken, and of those of the other side the longest decides.
+        ("either\n  C: {a:int=1|2}\nor\n  C: b\nend\nS: ok\n", "1\n2\nb\n"),
+        ("C: {c=p|q|r|s}\neither\n  C: {a:int=1|2}\nor\n  C: b\nend\nS: ok\n", "p\n1\nq\n2\nr\nb\ns\n1\n"),
+        ("C: a\neither\n  S: 1\n  C: {x=p|q}\nor\n  S: 2\n  C: {y=p|q|r}\nend\n", "a\np\na\np\na\nq\n"),
+        ("C: {k=1|2}\nchoose {k}\nis 1\n  C: {x=p|q|r}\nelse\n  C: y\nend\nS: ok\n", "1\np\n2\ny\n1\nq\n"),
+        // A loop inside goes round on its own.
+        ("C: a\nrepeat 2\n  C: {b=1|2|3}\nend\nS: ok\n", "a\n1\n2\n"),
+        ("C: {a=x|y}\nS: ok\nrepeat\n  C: {b=1|2|3}\n  S: ok\nend\nC: .\n", "x\n1\n2\n3\n.\ny\n1\n2\n3\n.\n"),
+    ] {
+        let (client, _) = said(&format!("repeat\n{body}end\nC: z\n"));
+        assert_eq!(client, format!("{rounds}z\n"), "{body}");
+    }
+}
+
+#[test]
 fn a_counted_loop_is_exact_even_where_a_choice_ends_its_round() {
     let (client, server) = said("repeat 3\n  C: again\n  repeat\n    C: item {n=1|2}\n  end\nend\nC: done\nS: bye\n");
     assert_eq!(client, format!("{}done\n", "again\nitem 1\nitem 2\n".repeat(3)));
