@@ -217,3 +217,48 @@ fn a_choice_has_two_thousand_ways_and_not_one_more() {
     assert!(matches!(answer(&server, b"2000\n").0, Next::End(Ending::Failed(_))));
     assert!(refusal(&ways(2001)).contains("this choice has more than 2000 ways"));
 }
+
+#[test]
+fn of_lines_in_any_order_a_wide_one_above_a_narrow_one_is_warned_of() {
+    for (above, below, warned) in [
+        ("{x}", "one", true),
+        ("one", "{x}", false),
+        ("GET {x}", "GET {y} now", true),
+        ("GET {y} now", "GET {x}", false),
+        ("GET {x}", "PUT {y}", false),
+        // Each takes all that the other one takes.
+        ("{x}", "{y}", false),
+        ("one", "one", false),
+        ("{x=a}", "{y=b}", false),
+        // An example tells it where the patterns do not, and where there is none nothing is known.
+        ("{x:word=a}", "{y:int=5}", true),
+        ("{y:int=5}", "{x:word=a}", false),
+        ("{x:word=a}", "{y:int}", false),
+        ("{x:word}", "{y:int=5}", false),
+        ("{x:word=a}", "{y:int=5} {z=1}", false),
+    ] {
+        let text = format!("in any order\n  C: {above}\n  C: {below}\nend\n");
+        let transcript = parse(&text);
+        let warning = transcript.warnings().iter().find(|warning| warning.message.contains("may take what line 3"));
+        assert_eq!(warning.is_some(), warned, "{text}");
+        assert!(warning.is_none_or(|warning| warning.line == 2), "{text}");
+    }
+}
+
+#[test]
+fn ways_begin_over_one_connection_wherever_they_go_on() {
+    let ways = |first: &str, second: &str| format!("C2 connects\neither\n  {first}\nor\n  {second}\nend\n");
+    for (first, second, told) in [
+        ("C: a\n  C2: b", "C: c\n  C2: d", false),
+        ("C2: a\n  C: b", "C2: c\n  S: d", false),
+        ("C: a", "C2: b", true),
+        ("C2: a", "C: b", true),
+        ("C2: a", "C2: b\n  C: c", false),
+    ] {
+        let text = ways(first, second);
+        let refused = Transcript::parse("test.talk", text.as_bytes(), &[]).err().map(|refused| refused.to_string());
+        let words = "the ways from here begin over different connections";
+        assert_eq!(refused.as_ref().is_some_and(|refused| refused.contains(words)), told, "{text}{refused:?}");
+        assert_eq!(refused.is_some(), told, "{text}{refused:?}");
+    }
+}
