@@ -265,4 +265,123 @@ mod tests {
             assert!(told.contains(words), "{line}: {told}");
         }
     }
+
+    #[test]
+    fn every_word_of_another_language_is_answered_with_the_statement_that_does_it() {
+        let cases: &[(&[&str], &str)] = &[
+            (&["wait 1s", "Sleep(1s)", "delay 1s", "pause: 1s", "usleep 1s", "sleeps 1s", "delays 1s"], "`S waits 1s`"),
+            (&["sleep", "wait()"], "`C waits 1s`"),
+            (&["sleep(250ms);", "wait 250ms"], "`S waits 250ms`"),
+            (
+                &["if x", "switch (x) {", "match x", "select", "choice", "when x", "unless x"],
+                "write the ways as `either`, `or` and `end`",
+            ),
+            (&["case insensitive", "case: Insensitive"], "write `ignore case`"),
+            (
+                &["else", "elif x", "elsif x", "elseif x", "case x", "default:", "otherwise", "|", "||"],
+                "a choice is written `either`, `or`, `end`",
+            ),
+            (
+                &["while x", "loop {", "for x", "foreach x", "forever", "do", "until x"],
+                "a loop is written `repeat` and",
+            ),
+            (&["loop 3", "for 3 rounds", "times 3"], "a loop is written `repeat 3` and `end`"),
+            (
+                &["endif", "endrepeat", "endwhile", "endloop", "endfor", "end_repeat", "end-repeat", "endeither", "fi"],
+                "a block is closed by `end`",
+            ),
+            (&["done", "esac", "}", "};", "}),", "wend", "next", "ends"], "a block is closed by `end`"),
+            (
+                &["break", "continue", "goto x", "return", "break;", "return;"],
+                "a loop ends when the line below its `end` is said",
+            ),
+            (&["any", "any: order", "Any order:", "unordered", "unordered:"], "write `in any order`"),
+            (&["in parallel", "in no order"], "write `in any order`"),
+            (&["parallel", "concurrently", "simultaneously"], "stands between `in any order` and `end`"),
+            (&["optional", "optionally x", "perhaps", "possibly"], "stands between `maybe` and `end`"),
+            (&["anytime S", "always", "whenever", "async", "background"], "stands between `at any time` and `end`"),
+            (&["never", "forbid x", "reject", "refuse", "deny"], "is written `not S: text` or `not C: text`"),
+            (
+                &["send x", "say", "print(x)", "echo x", "write", "reply", "respond", "puts", "output", "answer"],
+                "what is said stands behind its side",
+            ),
+            (
+                &["recv", "receive x", "expect x", "read", "hear", "assert x", "input", "response", "get x"],
+                "what is heard is the other side's line",
+            ),
+            (&["quit"], "a word that is said is `C: quit`"),
+            (&["Exit"], "a word that is said is `C: Exit`"),
+            (&["bye"], "a client that just leaves is `C closes`"),
+            (&["raw: x"], "`C raw: …` or `S raw: …`"),
+            (&["Hex 0a"], "`C hex: …` or `S hex: …`"),
+            (&["file x"], "`C file: …` or `S file: …`"),
+            (&["server hello", "client x", "c x", "alice: hi", "Bob: hi"], "the sides are `C` and `S`"),
+            // Alone, or before an address, they say where it is.
+            (
+                &["server", "client", "server tcp://a:1", "connect a 1", "dial a", "open a", "listen 80", "bind a"],
+                "an address is `at tcp://HOST:PORT`",
+            ),
+            (
+                &["host: a", "port 80", "address a", "url a", "udp", "tcp 80", "proto udp", "protocol x", "carrier x"],
+                "an address is `at tcp://HOST:PORT`",
+            ),
+            (
+                &["close", "closes", "disconnect", "shutdown", "hangup", "fin", "eof", "close();"],
+                "write `S closes` or `C closes`",
+            ),
+            (&["reset", "resets", "rst", "abort"], "write `S resets` or `C resets`"),
+            (&["stop sending", "stops"], "write `C stops sending` or `S stops sending`"),
+            (
+                &["stop TLS", "stops tls", "stop-tls", "stop_tls", "endtls", "end-tls", "unwrap", "close_notify"],
+                "write `stoptls`",
+            ),
+            (&["cleartext", "stops-tls"], "write `stoptls`"),
+            (
+                &[
+                    "tls",
+                    "ssl",
+                    "STARTTLS",
+                    "starttls()",
+                    "start-tls",
+                    "start_tls",
+                    "starts-tls",
+                    "upgrade",
+                    "handshake",
+                ],
+                "where TLS begins, write `starttls`",
+            ),
+            (&["start tls", "starts TLS", "begin tls"], "where TLS begins, write `starttls`"),
+            (&["random 16", "rand", "uuid"], "by `let id = random 16 hex`"),
+            (&["time", "now", "date", "clock"], "by `let now = time HTTP`"),
+            (&["var x", "const x", "define", "variable", "export x", "assign", "local", "def x"], "`set name = value`"),
+            (&["regex x", "regexp", "pattern", "matches x", "like x"], "a pattern stands in a hole"),
+            (&["import x", "require", "source x", "use x", "includes x", "load x"], "by `include login.talk`"),
+            (&["call x", "function x", "exec x", "run x"], "a transcript runs no program"),
+            (&["version 1"], "write `transcript 1`"),
+            (&["log x", "comment", "note: x", "title x", "description", "info", "remark x"], "a comment begins with #"),
+            (
+                &["ignorecase", "ignore-case", "ignore_case", "nocase", "case-insensitive", "icase", "caseless"],
+                "write `ignore case`",
+            ),
+            (&["crlf", "lf", "newline", "line", "ending"], "write `eol crlf` or `eol lf`"),
+            (&["// x", "-- x", "; x", "/* x", "*/", "% x", "<!-- x", "rem x", "REM", "! x"], "a comment begins with #"),
+            (&["```", "```text"], "leave the fence out"),
+            (
+                &["-> x", "<- x", "=> x", "> x", "< x", "→ x", "← x", ">> x", "»", "$ x", "+ x", "* x", "- x"],
+                "who speaks",
+            ),
+            (&["\u{201c}x\u{201d}", "\"x\"", "'x'"], "without quotes"),
+        ];
+        for (lines, words) in cases {
+            for line in *lines {
+                let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+                let told = super::foreign(word, rest).map(|(help, _)| help).unwrap_or_default();
+                assert!(told.contains(words), "{line}: {told}");
+            }
+        }
+        for line in ["hello", "any other", "start", "begin x", "Host: a", "remains", "in: x", ""] {
+            let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+            assert_eq!(super::foreign(word, rest).map(|(help, _)| help), None, "{line}");
+        }
+    }
 }

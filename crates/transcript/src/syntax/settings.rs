@@ -408,4 +408,44 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn every_name_of_a_function_in_another_language_is_answered_with_ours() {
+        for (words, function) in [
+            ("len strlen size sizeof count LEN", "length"),
+            ("base64encode b64 b64encode base64_encode btoa tobase64", "base64"),
+            ("base64decode b64decode base64_decode atob frombase64 base64d", "unbase64"),
+            ("hexdecode fromhex unhexlify decodehex", "unhex"),
+            ("hexencode tohex hexlify encodehex", "hex"),
+            ("add plus +", "sum"),
+            ("sub subtract minus -", "difference"),
+            ("crc crc-32 crc32b", "crc32"),
+            ("crc-16 crc16modbus", "crc16"),
+            ("checksum", "sum8"),
+            ("xor bcc", "xor8"),
+            ("sha sha-1 sha_1", "sha1"),
+            ("sha2 sha-256 sha_256 sha512 sha384", "sha256"),
+            ("md-5 md4 MD5", "md5"),
+            ("hmac hmac-sha2 hmacsha256 hmac_sha256", "hmac-sha256"),
+        ] {
+            for word in words.split(' ') {
+                assert_eq!(super::function_meant("x", word, "a"), format!("did you mean `{function}`?"), "{word}");
+                let key = if function.starts_with("hmac") { "secret " } else { "" };
+                let called = format!("{word}(a)");
+                assert_eq!(super::function_meant("x", &called, ""), format!("write `let x = {function} {key}a`"));
+            }
+        }
+        for (word, rest, meant) in [
+            ("random", "16", "write `let x = random 16 hex`, or `random uuid`"),
+            ("time", "", "write `let x = time unix`; the formats are RFC3339, HTTP and unix"),
+            ("{a}", "+ {b}", "write `let x = sum {a} {b}`"),
+            ("{a}", "- 1", "write `let x = difference {a} 1`"),
+            ("today", "", "write `let x = time HTTP`, or `time RFC3339` or `time unix`"),
+            ("timestamp", "", "write `let x = time HTTP`, or `time RFC3339` or `time unix`"),
+            ("randint", "", "write `let x = random 16 hex`"),
+            ("guid", "", "write `let x = random uuid`"),
+        ] {
+            assert_eq!(super::function_meant("x", word, rest), meant, "{word} {rest}");
+        }
+    }
 }

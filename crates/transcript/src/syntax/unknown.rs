@@ -274,3 +274,44 @@ fn assignment(text: &str) -> Option<(&str, &str)> {
         && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
     (is_name && !value.starts_with(['=', '>'])).then(|| (name, value.trim()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_and_a_value_around_a_sign_are_an_assignment() {
+        for (text, name, value) in [
+            ("x = 1", "x", "1"),
+            ("x=1", "x", "1"),
+            ("$user = ann", "user", "ann"),
+            ("_a1:=b = c", "_a1", "b = c"),
+            ("x =", "x", ""),
+        ] {
+            assert_eq!(assignment(text), Some((name, value)), "{text}");
+        }
+        for text in ["x == 1", "x => 1", "1x = 1", "a b = 1", "a-b = 1", "= 1", "x 1", ""] {
+            assert_eq!(assignment(text), None, "{text}");
+        }
+        let meant = unknown("greeting = hello", "greeting", false);
+        assert_eq!(meant.help, "write `set greeting = hello`");
+        assert!(matches!(meant.instead, Statement(line) if line == "set greeting = hello"));
+    }
+
+    #[test]
+    fn bytes_without_a_side_are_known_by_their_marks_or_as_pairs() {
+        for (text, bytes) in [
+            ("0x01 0x02", "01 02"),
+            ("0x0102", "0102"),
+            ("\\x01\\xff", "01 ff"),
+            ("0X01,0XfF", "01 fF"),
+            ("01 02 ff", "01 02 ff"),
+            ("01:02\tff", "01 02 ff"),
+        ] {
+            assert_eq!(bare_bytes(text).as_deref(), Some(bytes), "{text}");
+        }
+        for text in ["01", "0102 0304", "01 0x", "0x", "0x1", "0x0g", "01 2 03", "hello", ""] {
+            assert_eq!(bare_bytes(text), None, "{text}");
+        }
+    }
+}

@@ -94,4 +94,59 @@ mod tests {
             assert_eq!(pattern_meant("x", written).as_deref(), Some(meant), "{written}");
         }
     }
+
+    #[test]
+    fn what_is_made_anew_is_no_pattern_and_is_answered_with_a_let() {
+        for (written, made) in [
+            ("random 16 hex", "random 16 hex"),
+            ("Random 4 bytes", "random 4 bytes"),
+            ("random", "random uuid"),
+            ("uuid", "random uuid"),
+            ("UUID", "random uuid"),
+        ] {
+            let expected = format!("write `let x = {made}` above, and `{{x}}` here");
+            assert_eq!(pattern_meant("x", written), Some(expected), "{written}");
+        }
+        assert_eq!(pattern_meant("x", "randomness"), None);
+    }
+
+    #[test]
+    fn every_word_for_a_pattern_that_there_is_is_answered_with_it() {
+        let anything = "what takes anything has no pattern: `{x}`";
+        let words = [
+            ("string str text any * .* all line char chars binary", anything),
+            ("integer number num digit uint long decimal \\d+ \\d* d", "write `{x:int}`"),
+            ("float double real", "write `{x:/-?[0-9]+\\.[0-9]+/}`"),
+            ("hexadecimal %x", "write `{x:hex}`"),
+            ("leb128 uleb128 vlq vint uvarint varuint var_int varint", "write `{x:varint}`"),
+            ("words token \\w+ \\s+ ident identifier", "write `{x:word}`"),
+            ("bytes byte", "write `{x:8 bytes}`"),
+            ("4bytes 4byte 4octets 4octet 4b", "write `{x:4 bytes}`"),
+            ("u16be i16 int16 uint16 s16", "write `{x:u16}`"),
+            ("u32le <u32 int32le uint32_le", "write `{x:u32le}`"),
+            ("u8le i8 8", "write `{x:u8}`"),
+            ("[a-z] a+ ^a a$ (a) a? a|b a.b", ""),
+        ];
+        for (all, meant) in words {
+            for written in all.split(' ') {
+                let regex = format!("write `{{x:/{written}/}}`");
+                let meant = if meant.is_empty() { regex.as_str() } else { meant };
+                assert_eq!(pattern_meant("x", written).as_deref(), Some(meant), "{written}");
+            }
+        }
+        for (written, meant) in [
+            ("", anything),
+            ("hex digits", "write `{x:hex}`"),
+            ("int:5", "write `{x:int=5}`"),
+            ("int|5", "write `{x:int=5}`"),
+            ("word:a", "write `{x:word=a}`"),
+            ("word|a", "write `{x:word=a}`"),
+            ("n bytes", "write `{x:n bytes}`"),
+        ] {
+            assert_eq!(pattern_meant("x", written).as_deref(), Some(meant), "{written}");
+        }
+        for written in ["u12", "u13le", "kbytes", "frob", "a/b*"] {
+            assert_eq!(pattern_meant("x", written), None, "{written}");
+        }
+    }
 }
