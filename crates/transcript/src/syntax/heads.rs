@@ -252,4 +252,19 @@ mod tests {
         let told = told("C: a\ninclude x.talk, y.talk\nS: y\n");
         assert!(told.contains("`include x.talk` and `include y.talk`, a line each"), "{told}");
     }
+
+    #[test]
+    fn a_line_behind_a_head_goes_below_it_and_only_an_or_needs_no_end_of_its_own() {
+        for head in ["either", "maybe", "together", "repeat", "in any order", "at any time"] {
+            let line = format!("{head} S: x");
+            let meant = super::line_behind(&line).expect(head);
+            assert_eq!(meant.help, format!("put `S: x` on a line below `{head}`, and `end` below its last line"));
+            assert_eq!(meant.part, "S: x");
+        }
+        let meant = super::line_behind("or:\tC raw: x").expect("it has a line");
+        assert_eq!(meant.help, "put `C raw: x` on a line below `or`");
+        for line in ["either", "either:", "either x", "orS: x", "or S", "repeat 3"] {
+            assert!(super::line_behind(line).is_none(), "{line}");
+        }
+    }
 }

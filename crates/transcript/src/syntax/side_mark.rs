@@ -239,3 +239,159 @@ pub(super) fn side_of(word: &str) -> Option<char> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the line is read as instead, if that is a line.
+    fn read_as(text: &str) -> Option<String> {
+        match side_mark(text)?.instead {
+            Statement(statement) => Some(statement),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn what_stands_before_a_good_mark_is_left_out() {
+        for (text, line) in [
+            ("- S: hello", "S: hello"),
+            ("* C: hello", "C: hello"),
+            ("1. S: hello", "S: hello"),
+            ("12) C raw: hello", "C raw: hello"),
+            ("> S: hello", "S: hello"),
+            (">> S hex: 0a", "S hex: 0a"),
+            ("\"S: hello\"", "S: hello"),
+            ("\u{201c}S: hello\u{201d}", "S: hello"),
+            ("'S: it's'", "S: it's"),
+            // Only quotes that opened are closed.
+            ("- S: \"hello\"", "S: \"hello\""),
+        ] {
+            assert_eq!(read_as(text).as_deref(), Some(line), "{text}");
+        }
+        for text in ["S: hello", "# S: hello", "1. hello", "{S: a}", "", "- "] {
+            assert!(before_mark(text).is_none(), "{text}");
+        }
+        let meant = before_mark("- S: hello").expect("a bullet stands there");
+        assert_eq!((meant.part, meant.message.as_str()), ("-", "`-` does not belong before a line"));
+    }
+
+    #[test]
+    fn a_form_that_there_is_not_is_answered_with_the_one_that_does_it() {
+        let line = Some("S: x");
+        for (words, help, instead) in [
+            (
+                &["text", "line", "json", "xml", "html", "string", "str", "plain", "utf8", "ascii"][..],
+                "`S:`, or `S raw:`, `S hex:`, `S file:`",
+                line,
+            ),
+            (&["frob", "says-so"], "`S:`, or `S raw:`, `S hex:`, `S file:`", line),
+            (&["bin", "binary", "bytes", "byte", "data"], "`S hex:` and bytes as pairs of hex digits", None),
+            // What was mistyped may be no hex digits either.
+            (&["hexx", "hx"], "`S hex:`", None),
+            (&["rw", "raww"], "`S raw:`", Some("S raw: x")),
+            (&["flie", "fil"], "`S file:`", Some("S file: x")),
+            (&["base64", "b64"], "`S raw:` and a hole, with `let packed = unbase64 x` above", Some("S raw: x")),
+        ] {
+            for word in words {
+                let text = format!("S {word}: x");
+                let meant = side_mark(&text).expect(word);
+                assert_eq!(meant.message, format!("`S {word}:` is not how a line begins"));
+                assert_eq!(meant.help, format!("write {help}"), "{word}");
+                assert_eq!(read_as(&text).as_deref(), instead, "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_act_by_another_word_is_that_act() {
+        let acts: &[(&[&str], &str)] = &[
+            (
+                &[
+                    "close",
+                    "closed",
+                    "closing",
+                    "disconnect",
+                    "disconnects",
+                    "hangs up",
+                    "quits",
+                    "exits",
+                    "ends",
+                    "fin",
+                ],
+                "closes",
+            ),
+            (
+                &["eof", "leaves", "hangup", "goes", "terminates", "drops", "is closing.", "is gone!", "is done"],
+                "closes",
+            ),
+            (&["closes now", "sends a FIN", "sends EOF."], "closes"),
+            (
+                &["reset", "rst", "aborts", "abort", "crashes", "kills", "resets now", "sends a reset", "sends RST"],
+                "resets",
+            ),
+            (
+                &["stop", "stops", "shutdown", "shuts", "half-closes", "half-close", "halfcloses", "half closes"],
+                "stops sending",
+            ),
+            (&["finishes"], "stops sending"),
+            (&["wait 1s", "sleep 1s", "sleeps 1s", "delay 1s", "delays 1s", "pause 1s", "pauses 1s"], "waits 1s"),
+            (&["wait"], "waits 50ms"),
+        ];
+        for (written, act) in acts {
+            for behind in *written {
+                assert_eq!(read_as(&format!("S {behind}")), Some(format!("S {act}")), "{behind}");
+            }
+        }
+        for (text, statement) in [
+            ("S tls", "starttls"),
+            ("C starttls", "starttls"),
+            ("C starts TLS", "starttls"),
+            ("S upgrades to tls", "starttls"),
+            ("S stoptls", "stoptls"),
+            ("S stops TLS", "stoptls"),
+            ("C ends tls", "stoptls"),
+            ("C leaves tls", "stoptls"),
+        ] {
+            assert_eq!(read_as(text).as_deref(), Some(statement), "{text}");
+        }
+        for text in ["S closes", "S resets", "C stops sending", "S waits 1s", "S waits x", "S is here", "S frobs"] {
+            assert_eq!(read_as(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_side_in_other_letters_words_brackets_or_arrows_is_that_side() {
+        for (text, line) in [
+            ("S> hello", "S: hello"),
+            ("S : hello", "S: hello"),
+            ("s: hello", "S: hello"),
+            ("Server: hello", "S: hello"),
+            ("client - hello", "C: hello"),
+            ("Response: x", "S: x"),
+            ("req: x", "C: x"),
+            ("[S] hello", "S: hello"),
+            ("(client) hello", "C: hello"),
+            ("<C> hello", "C: hello"),
+            ("<S>: hello", "S: hello"),
+            ("C->S: hello", "C: hello"),
+            ("S --> C: hello", "S: hello"),
+            ("S <- C: hello", "C: hello"),
+            ("client => server: hello", "C: hello"),
+            ("C ← S: hello", "S: hello"),
+            ("C<<S:hello", "S: hello"),
+            ("server closes", "S closes"),
+            ("c waits 1s", "C waits 1s"),
+            ("client raw: x", "C raw: x"),
+            ("server says: hello", "S: hello"),
+            ("S says hello", "S: hello"),
+            ("C Raw: x", "C raw: x"),
+            ("S HEX : 0a", "S hex: 0a"),
+        ] {
+            assert_eq!(read_as(text).as_deref(), Some(line), "{text}");
+        }
+        for text in ["S: hello", "A->B: x", "hello", "server", "client frob"] {
+            assert_eq!(read_as(text), None, "{text}");
+        }
+    }
+}
