@@ -242,4 +242,14 @@ mod tests {
         assert_eq!(lines[2].chars().nth(caret), Some('X'));
         assert!(lines[2].chars().count() < 200);
     }
+
+    #[test]
+    fn a_text_has_as_many_lines_as_it_has_beginnings() {
+        for (text, count, last) in
+            [("", 0, ""), ("a", 1, "a"), ("a\n", 1, "a"), ("a\nb", 2, "b"), ("\n\n", 2, ""), ("a\r\n\r\nc\r\n", 3, "c")]
+        {
+            let source = Source::new("x.talk", text);
+            assert_eq!((source.len(), source.line(count), source.line(count + 1)), (count, last, ""), "{text:?}");
+        }
+    }
 }

@@ -63,7 +63,8 @@ pub(super) fn nothing_said(source: &Source) -> Diagnostic {
 
 #[cfg(test)]
 mod tests {
-    use super::not_text;
+    use super::{not_text, not_utf8, nothing_said};
+    use crate::diagnostic::Source;
 
     fn told(text: &[u8]) -> String {
         not_text(text).map_or_else(String::new, |finding| finding.message)
@@ -92,6 +93,71 @@ mod tests {
         }
         for text in [&b"\0\0\xff\0"[..], b"\0\xff\0\0", b"\0\0\0\0\0\0\0\xff"] {
             assert_eq!(told(text), "this is not text: it holds zero bytes", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn three_letters_in_four_that_have_a_zero_are_another_encoding_and_fewer_are_text_with_zeros() {
+        // No more than the first 64 bytes tell.
+        for (pairs, zeros, told_low, told_high) in [
+            (32, 24, "the file is UTF-16LE, and not UTF-8", "the file is UTF-16BE, and not UTF-8"),
+            (32, 23, "", ""),
+            (32, 8, "", ""),
+            (8, 6, "the file is UTF-16LE, and not UTF-8", "the file is UTF-16BE, and not UTF-8"),
+            (8, 5, "", ""),
+            (4, 3, "the file is UTF-16LE, and not UTF-8", "the file is UTF-16BE, and not UTF-8"),
+            (4, 2, "", ""),
+            (2, 1, "the file is UTF-16LE, and not UTF-8", "the file is UTF-16BE, and not UTF-8"),
+            (1, 1, "", ""),
+        ] {
+            let high = |index| if index < zeros { 0 } else { b'b' };
+            let low: Vec<u8> = (0..pairs).flat_map(|index| [b'a', high(index)]).collect();
+            let other: Vec<u8> = (0..pairs).flat_map(|index| [high(index), b'a']).collect();
+            assert_eq!((told(&low).as_str(), told(&other).as_str()), (told_low, told_high), "{zeros} of {pairs}");
+            let behind = [&low[..], &vec![0; 64][..]].concat();
+            if pairs == 32 {
+                assert_eq!(told(&behind), told_low, "{zeros} of {pairs} and more behind them");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_that_end_with_cr_alone_are_told_where_the_first_one_ends() {
+        let column = |text: &[u8]| not_text(text).map(|finding| finding.column);
+        for (text, expected) in [
+            (&b"C: a\rS: b\r"[..], Some(5)),
+            ("C: \u{e9}\rS: b".as_bytes(), Some(5)),
+            (b"\rC: a", Some(1)),
+            // One at the very end is of a line whose LF is missing.
+            (b"C: a\r", None),
+            (b"C: a\r \r\t", None),
+            (b"C: a\rb\n", None),
+        ] {
+            assert_eq!(column(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_byte_that_is_no_text_is_told_with_its_line_and_column() {
+        for (text, offset, line, column) in [
+            (&b"\xff"[..], 0, 1, 1),
+            (b"C: \xe9", 3, 1, 4),
+            (b"C: a\n\xfe", 5, 2, 1),
+            (b"C: a\n\nS: \xc3\xa9 \xff\n", 12, 3, 6),
+        ] {
+            let finding = not_utf8(text, offset);
+            assert_eq!((finding.line, finding.column), (line, column), "{text:?}");
+            assert!(finding.message.contains(&format!("byte 0x{:02x} is not UTF-8", text[offset])), "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn that_nothing_is_said_is_told_at_the_first_line_that_is_not_blank() {
+        for (text, line, width) in
+            [("", 1, 1), ("\n\n", 1, 1), ("# a\n", 1, 3), ("\n \n# only\n\n", 3, 6), ("\r\n\teol crlf\n", 2, 9)]
+        {
+            let finding = nothing_said(&Source::new("x", text));
+            assert_eq!((finding.line, finding.column, finding.width), (line, 1, width), "{text:?}");
         }
     }
 }
