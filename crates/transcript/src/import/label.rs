@@ -78,3 +78,67 @@ pub(super) fn behind_example(body: &str) -> &str {
 pub(super) fn is_letter(line: &str) -> bool {
     Label::of(line).is_some_and(|(label, _)| label.name.len() == 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_a_short_name_with_a_mark_behind_or_around_it() {
+        for (line, label, said) in [
+            ("A: hello", "A:", " hello"),
+            ("A> hello", "A>", " hello"),
+            ("[A] hello", "[A]", " hello"),
+            ("<A> hello", "<A>", " hello"),
+            ("A:", "A:", ""),
+            ("A:hello", "A:", "hello"),
+            ("Alice: hello", "Alice:", " hello"),
+            ("user_1-a> hi", "user_1-a>", " hi"),
+            ("abcdefghijkl: x", "abcdefghijkl:", " x"),
+            ("Host A: hello", "Host A:", " hello"),
+            ("Host 12> hello", "Host 12>", " hello"),
+            ("[Host A] hello", "[Host A]", " hello"),
+        ] {
+            let found = Label::of(line).map(|(label, said)| (label.to_string(), said));
+            assert_eq!(found, Some((label.to_owned(), said)), "{line}");
+        }
+        for line in [
+            "",
+            "hello",
+            "abcdefghijklm: x",
+            "Alice:hello",
+            "1: one",
+            "12:30 noon",
+            "C:\\path",
+            "a::b",
+            "s://x",
+            "a:=b",
+            "[A: x",
+            "<A] x",
+            "A] x",
+            "Host ABC: x",
+            ": x",
+        ] {
+            assert_eq!(Label::of(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_label_of_one_letter_is_told_from_a_word() {
+        for (line, is_one) in [("A: x", true), ("[B] x", true), ("x> y", true), ("Note: x", false), ("A x", false)] {
+            assert_eq!(is_letter(line), is_one, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_word_before_an_example_goes_only_where_a_label_follows() {
+        for (line, behind) in [
+            ("Example:    A: x", "A: x"),
+            ("Example: [A] x", "[A] x"),
+            ("Example: this one", "Example: this one"),
+            ("Examples: A: x", "Examples: A: x"),
+        ] {
+            assert_eq!(behind_example(line), behind, "{line}");
+        }
+    }
+}

@@ -325,3 +325,139 @@ fn is_head(line: &str) -> bool {
         && !is_letter(line)
         && !super::is_heading(line)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_marked_with_a_letter_a_word_or_brackets() {
+        for (line, marker, said) in [
+            ("C: hello", Marker::C, " hello"),
+            ("C:", Marker::C, ""),
+            ("C:</epp>", Marker::C, "</epp>"),
+            ("S:foo", Marker::S, "foo"),
+            ("R:foo", Marker::R, "foo"),
+            ("I: foo", Marker::I, " foo"),
+            ("[C]foo", Marker::C, "foo"),
+            ("[S] foo", Marker::S, " foo"),
+            ("Client: a", Marker::C, " a"),
+            ("SERVER: a", Marker::S, " a"),
+            ("C & S: a", Marker::Both, " a"),
+            ("S&C: a", Marker::Both, " a"),
+            ("C, S:", Marker::Both, ""),
+        ] {
+            assert_eq!(marked(line, &mut Parties::default()), Some((marker, said)), "{line}");
+        }
+        for line in ["C:\\path", "S::Name", "R://x", "C&S:foo", "Client:foo", "Server:/x", "c: x", "X: x", "hello", ""]
+        {
+            assert_eq!(marked(line, &mut Parties::default()), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn requests_and_responses_are_announced_by_a_line_between_arrows() {
+        let (asks, answers) = (Marker::Arrow { from: CLIENT, to: SERVER }, Marker::Arrow { from: SERVER, to: CLIENT });
+        for (line, marker) in [
+            (">> Request <<", asks),
+            (">>Request", asks),
+            (">>REQUEST:", asks),
+            (">> Response <<", answers),
+            (">>response", answers),
+        ] {
+            assert_eq!(marked(line, &mut Parties::default()), Some((marker, "")), "{line}");
+        }
+        for line in [">> Requests", "> Request", ">>", "Request"] {
+            assert_eq!(marked(line, &mut Parties::default()), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_number_behind_the_letter_of_a_side_is_one_of_several() {
+        for (line, is_one) in
+            [("C1: x", true), ("S12:", true), ("C: x", false), ("Cx: y", false), ("C1 x", false), ("A1: x", false)]
+        {
+            assert_eq!(is_numbered(line), is_one, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_servers_say_begins_with_a_code_or_a_word_for_one() {
+        for (line, is_one) in [
+            ("220 hello", true),
+            ("250-SIZE", true),
+            ("250", true),
+            ("+OK", true),
+            ("+ go on", true),
+            ("* OK ready", true),
+            ("-ERR no", true),
+            ("HTTP/1.1 200 OK", true),
+            ("RTSP/1.0 404", true),
+            ("SIP/2.0 180 Ringing", true),
+            ("a1 OK done", true),
+            ("a1 NO", true),
+            ("a1 BAD x", true),
+            ("22 x", false),
+            ("2200 x", false),
+            ("22a x", false),
+            ("HTTP/1.1 OK", false),
+            ("GET / HTTP/1.1", false),
+            ("EHLO x", false),
+            ("-x", false),
+            ("a1 Ok", false),
+            ("", false),
+        ] {
+            assert_eq!(is_answer(line), is_one, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_head_and_the_foot_of_a_page_are_known_by_where_they_stand() {
+        for (line, is_one) in [
+            ("RFC 1939                  POP3                May 1996", true),
+            ("Note: draft", true),
+            ("", false),
+            ("   RFC 1939", false),
+            ("C: QUIT", false),
+            ("A: QUIT", false),
+            ("[A] QUIT", false),
+            ("4.2.  Name", false),
+            ("Appendix A", false),
+        ] {
+            assert_eq!(is_head(line), is_one, "{line}");
+        }
+        for (line, is_one) in [
+            ("Myers & Rose        Standards Track        [Page 19]", true),
+            ("[Page 20]        Standards Track        Myers & Rose", true),
+            ("[Page 1]", true),
+            ("see [Page 19] there", false),
+            ("Myers [Page x]", false),
+            ("Myers [Page ]", false),
+            ("Page 19", false),
+        ] {
+            assert_eq!(is_foot(line), is_one, "{line}");
+        }
+    }
+
+    #[test]
+    fn between_two_pages_nothing_is_left_but_a_break() {
+        let kept = |page: &str| -> Vec<(usize, String)> { without_pages(page) };
+        let foot = "Myers & Rose   Standards Track   [Page 19]";
+        let head = "RFC 1939   POP3   May 1996";
+        let line = |number: usize, text: &str| (number, text.to_owned());
+        assert_eq!(
+            kept(&format!("C: a\n\n\n{foot}\n\u{c}\n{head}\n\n\n\tS: b  \n\nC: c\n")),
+            [line(1, "C: a"), line(4, BREAK), line(9, "        S: b"), line(10, ""), line(11, "C: c")]
+        );
+        // A head has two lines at most, and what somebody says is none of them.
+        assert_eq!(
+            kept(&format!("A: a\n{foot}\n{head}\nInternet\nThird\n")),
+            [line(1, "A: a"), line(2, BREAK), line(5, "Third")]
+        );
+        assert_eq!(kept(&format!("A: a\n{foot}\nB: b\n")), [line(1, "A: a"), line(2, BREAK), line(3, "B: b")]);
+        assert_eq!(
+            kept(&format!("A: a\n{foot}\n{head}\n\nText\n")),
+            [line(1, "A: a"), line(2, BREAK), line(5, "Text")]
+        );
+    }
+}

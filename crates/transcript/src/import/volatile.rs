@@ -409,4 +409,23 @@ mod tests {
             assert_eq!(joined(&open), expected, "{open}");
         }
     }
+
+    #[test]
+    fn a_short_value_or_a_date_has_no_name_though_it_comes_again() {
+        for (value, before, name) in [
+            ("4F2A1B", "queued as ", None),
+            ("4F2A1B3", "queued as ", None),
+            ("4F2A1B3C", "queued as ", Some("id")),
+            ("9e107d9d372bb6826bd81d3542a419d6", "sum ", Some("digest")),
+            ("2026-11-28T15:31:20Z", "at ", None),
+            ("1795879880", "at ", None),
+        ] {
+            let text = open(&format!("S: {before}{value}\nC: see {value}\n"));
+            let first = format!("S: {before}{{{}={value}}}\n", name.unwrap_or("_"));
+            assert!(text.contains(&first), "{text}");
+            let again = name.map_or_else(String::new, |name| format!("C: see {{{name}}}\n"));
+            assert!(text.ends_with(&again), "{text}");
+            assert_eq!(text.contains(", which comes again as {"), name.is_some(), "{text}");
+        }
+    }
 }

@@ -207,3 +207,41 @@ fn ends_in_base64(line: &str) -> bool {
 fn is_base64(word: &str) -> bool {
     word.len() > 16 && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_for_a_line_ending_or_a_space_is_undone() {
+        for (said, meant) in [
+            ("HELO a<CRLF>", "HELO a"),
+            ("HELO a<CR><LF>", "HELO a"),
+            ("HELO<SP>a<CRLF>", "HELO a"),
+            ("<CRLF>.<CRLF>", "."),
+            ("<CR><LF>.<CR><LF>", "."),
+            ("354 end with <CRLF>.<CRLF>", "354 end with <CRLF>.<CRLF>"),
+            ("a<CRLF> b", "a<CRLF> b"),
+            ("<CRLF>", ""),
+        ] {
+            assert_eq!(spelled_out(said), meant, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_something_long_is_told_by_its_last_word() {
+        for (line, is_one) in [
+            ("AUTH dGVzdAB0ZXN0AHRlc3Q=", true),
+            ("abcdefghijklmnopq", true),
+            ("abcdefghijklmnop", false),
+            ("AUTH short", false),
+            ("dGVzdAB0ZXN0AHRlc3Q= x", false),
+            ("dGVzdAB0ZXN0AHRlc3Q-x", false),
+            ("", false),
+        ] {
+            assert_eq!(ends_in_base64(line), is_one, "{line}");
+        }
+        assert!(ends_in_base64(&format!("-{}", "a".repeat(64))), "of a very long one the end tells");
+        assert!(!ends_in_base64(&format!("{}-a", "a".repeat(64))));
+    }
+}

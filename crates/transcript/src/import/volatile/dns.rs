@@ -52,3 +52,68 @@ fn dns(ours: &str, theirs: &str, names: &mut Names) -> Option<(String, String)> 
     let ours = put(ours, &format!("{{{name}:2 bytes={id}}}"));
     Some((format!("C hex: {ours}"), format!("S hex: {}", put(theirs, &format!("{{{name}}}")))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUESTION: [u8; 19] = [0xbe, 0xef, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 0, 0, 1, 0, 1];
+    const ANSWER: [u8; 19] = [0xbe, 0xef, 0x85, 0x80, 0, 1, 0, 1, 0, 0, 0, 0, 1, b'a', 0, 0, 1, 0, 1];
+
+    fn is_asked(question: &[u8], answer: &[u8]) -> bool {
+        let digits = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+        let (ours, theirs) = (format!("C hex: {}", digits(question)), format!("S hex: {}", digits(answer)));
+        dns(&ours, &theirs, &mut Names::default()).is_some()
+    }
+
+    fn with(mut bytes: [u8; 19], at: usize, byte: u8) -> [u8; 19] {
+        bytes[at] = byte;
+        bytes
+    }
+
+    /// RFC 1035, section 4.1.1.
+    #[test]
+    fn a_question_asks_one_thing_and_its_answer_has_the_same_id() {
+        assert!(is_asked(&QUESTION, &ANSWER));
+        for (at, byte, expected) in [
+            // Recursion and truncation say nothing against it; another operation, or an answer, is no question.
+            (2, 0x00, true),
+            (2, 0x07, true),
+            (2, 0x08, false),
+            (2, 0x28, false),
+            (2, 0x81, false),
+            (3, 0x20, true),
+            (4, 1, false),
+            (5, 0, false),
+            (5, 2, false),
+            (6, 1, false),
+            (7, 1, false),
+            (8, 1, false),
+            (9, 1, false),
+            (10, 1, false),
+            // EDNS.
+            (11, 1, true),
+            (12, 9, true),
+        ] {
+            assert_eq!(is_asked(&with(QUESTION, at, byte), &ANSWER), expected, "byte {at} of the question is {byte}");
+        }
+        for (at, byte, expected) in [
+            (0, 0xbf, false),
+            (1, 0xee, false),
+            (2, 0x80, true),
+            (2, 0x87, true),
+            (2, 0x01, false),
+            (2, 0x88, false),
+            (3, 0, true),
+            (4, 1, false),
+            (5, 0, false),
+            (5, 2, false),
+            (7, 9, true),
+            (11, 3, true),
+        ] {
+            assert_eq!(is_asked(&QUESTION, &with(ANSWER, at, byte)), expected, "byte {at} of the answer is {byte}");
+        }
+        assert!(is_asked(&QUESTION[..12], &ANSWER[..12]));
+        assert!(!is_asked(&QUESTION[..11], &ANSWER) && !is_asked(&QUESTION, &ANSWER[..11]));
+    }
+}
