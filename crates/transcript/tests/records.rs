@@ -260,6 +260,27 @@ fn how_a_side_ended_stands_where_it_did_though_it_is_known_later() {
 }
 
 #[test]
+fn what_waits_for_how_one_connection_ended_does_not_count_for_the_next() {
+    use Side::{Client, Server};
+    let now = Moment::default();
+    let mut recorder = several(false);
+    let first = Connection::default();
+    let (second, third) = (recorder.connects(2, Client, None, now), recorder.connects(3, Client, None, now));
+    for ends in [first, second] {
+        recorder.over(ends).ended(Client);
+        // More than half of what may wait.
+        for _ in 0..20 {
+            recorder.over(third).said(Server, &[b'x'; 35_000], now);
+            recorder.over(third).said(Server, b"\n", now);
+        }
+        recorder.over(ends).ended(Server);
+    }
+    let rest = body(recorder);
+    assert!(rest.contains("C closes\nS3: xx") && rest.contains("C2 closes\nS3: xx"), "{} bytes", rest.len());
+    assert!(!rest.contains("stops sending"), "{} bytes", rest.len());
+}
+
+#[test]
 fn what_is_told_of_a_connection_that_another_one_follows_is_of_the_past() {
     let now = Moment::default();
     let mut recorder = several(false);

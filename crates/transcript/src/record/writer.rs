@@ -458,3 +458,43 @@ fn pieces<'a>(bytes: &'a [u8], secrets: &[Secret], most: usize) -> Vec<&'a [u8]>
     }
     pieces
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_ends_in_no_secret_and_in_no_character() {
+        for (text, secrets, expected) in [
+            ("abcdefgh", &[][..], &["abcd", "efgh"][..]),
+            ("abcd", &[], &["abcd"]),
+            ("", &[], &[]),
+            ("abcdefgh", &[""], &["abcd", "efgh"]),
+            // One that ends or begins at the cut is whole.
+            ("abcdefgh", &["cd"], &["abcd", "efgh"]),
+            ("abcdefgh", &["ef"], &["abcd", "efgh"]),
+            ("abcdefgh", &["de"], &["abcde", "fgh"]),
+            ("abcdefgh", &["cdef"], &["abcdef", "gh"]),
+            ("abcdefgh", &["defg"], &["abcdefg", "h"]),
+            ("abcdefgh", &["cdefgh"], &["abcdefgh"]),
+            ("abcdefgh", &["de", "efg"], &["abcdefg", "h"]),
+            ("abcéfgh", &[], &["abc", "éfg", "h"]),
+            ("a😀b", &[], &["a", "😀", "b"]),
+        ] {
+            let secrets: Vec<Secret> =
+                secrets.iter().map(|value| Secret { name: "s".to_owned(), value: value.as_bytes().to_vec() }).collect();
+            let expected: Vec<&[u8]> = expected.iter().map(|piece| piece.as_bytes()).collect();
+            assert_eq!(pieces(text.as_bytes(), &secrets, 4), expected, "{text} {secrets:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_text_up_to_a_quarter_of_controls() {
+        for bytes in [&b""[..], b"abc", b"\x01abc", b"\x01\x7fabcdef", b"\t\r\n\x1b"] {
+            assert!(is_text(bytes), "{bytes:?}");
+        }
+        for bytes in [&b"\x01ab"[..], b"\x01\x7fabcde", b"a\xff"] {
+            assert!(!is_text(bytes), "{bytes:?}");
+        }
+    }
+}
