@@ -351,4 +351,24 @@ mod tests {
         let new = mended(&format!("S: ok {holes}.\n"), came.as_bytes()).expect("a line mends it");
         assert!(new.text.starts_with("S: no "), "{}", &new.text[..80]);
     }
+
+    #[test]
+    fn what_is_the_same_at_either_end_of_a_text_stays_as_it_was_written() {
+        for (line, came, new) in [
+            ("S: 200 a{0x41}b", "250 aAb", "S: 250 a{0x41}b"),
+            ("S: a{0x41}b 200", "aAb 250", "S: a{0x41}b 250"),
+            ("S: {0x41}b{0x43} d", "AxC d", "S: {0x41}x{0x43} d"),
+            ("S: 200 {0x41}{x=1}{0x42} ok", "250 A7B no", "S: 250 {0x41}{x=1}{0x42} no"),
+            ("S: a{0x41}b{0x42}", "c", "S: c"),
+            ("S: a{0x41}", "aAA", "S: a{0x41}A"),
+            ("S: {0x41}a", "aAa", "S: a{0x41}a"),
+            ("S: a{0x41}", "", "S:"),
+        ] {
+            let mended = mended(&format!("{line}\n"), format!("{came}\n").as_bytes()).map(|mended| mended.text);
+            assert_eq!(mended, Some(format!("{new}\n")), "{line}");
+        }
+        // Letters of the other case are the same where case is ignored.
+        let mended = mended("ignore case\nS: 200 a{0x41}b\n", b"250 AaB\n").map(|mended| mended.text);
+        assert_eq!(mended.as_deref(), Some("ignore case\nS: 250 A{0x41}b\n"));
+    }
 }

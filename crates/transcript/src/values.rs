@@ -455,4 +455,46 @@ mod tests {
         scratch.load(None, 1);
         assert_eq!(scratch.value(0), None);
     }
+
+    #[test]
+    fn memory_of_a_large_value_goes_with_its_play_and_that_of_a_small_one_stays() {
+        for (length, stays) in [(100, true), (MOST_KEPT, true), (MOST_KEPT + 1, false), (4 * MOST_KEPT, false)] {
+            let mut scratch = Scratch::new();
+            scratch.load(None, 1);
+            scratch.values.bytes = Vec::with_capacity(length);
+            assert_eq!(scratch.set(0, &vec![1; length]), Ok(()));
+            scratch.forget();
+            assert_eq!(scratch.values.bytes.capacity(), if stays { length } else { 0 }, "{length}");
+        }
+    }
+
+    #[test]
+    fn many_values_stay_where_they_are_when_one_of_them_changes_and_few_are_copied() {
+        // Each slot counts, and each byte that is used; not so much room that a copy would be far smaller.
+        let slot = size_of::<Option<(usize, usize)>>();
+        for (slots, used, room, stay) in [
+            (4096 / slot, 4096 % slot, 100, false),
+            (4096 / slot, 4096 % slot + 1, 100, true),
+            (1, 4096 - slot, 100, false),
+            (1, 4097 - slot, 100, true),
+            (1, 5000, 5000 + 4096, true),
+            (1, 5000, 5000 + 4097, false),
+            (300, 100, 100 + 4096, true),
+            (300, 100, 100 + 4097, false),
+        ] {
+            let mut scratch = Scratch::new();
+            scratch.load(None, slots);
+            assert_eq!(scratch.set(0, b"once"), Ok(()));
+            let saved = scratch.save(true);
+            scratch.load(saved, slots);
+            scratch.values.bytes = Vec::with_capacity(used + room);
+            (scratch.values.ranges[0], scratch.values.used) = (None, 0);
+            assert_eq!(scratch.set(0, &vec![7; used]), Ok(()));
+            let saved = scratch.save(true);
+            let capacity = saved.as_ref().map(|saved| saved.0.bytes.capacity());
+            assert_eq!(capacity, Some(if stay { used + room } else { used }), "{slots} slots, {used} bytes used");
+            scratch.load(saved, slots);
+            assert_eq!(scratch.value(0), Some(&vec![7; used][..]));
+        }
+    }
 }
