@@ -267,4 +267,84 @@ mod tests {
             assert!(super::line_behind(line).is_none(), "{line}");
         }
     }
+
+    /// The statement that the line is read as.
+    fn read_as(meant: Option<super::Meant<'_>>) -> Option<String> {
+        match meant?.instead {
+            super::Statement(statement) => Some(statement),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_phrase_that_says_the_same_is_the_statement() {
+        let phrases: &[(&[&str], &str)] = &[
+            (
+                &[
+                    "at all times",
+                    "at every moment",
+                    "at any point",
+                    "At Any Time",
+                    "at anytime",
+                    "any times",
+                    "anytime",
+                ],
+                "at any time",
+            ),
+            (&["at whatever time", "at_any-time:", "any time {"], "at any time"),
+            (
+                &["in every order", "in whatever sequence", "in random order", "in arbitrary orders", "in anyorder"],
+                "in any order",
+            ),
+            (&["any order", "In Any Order;"], "in any order"),
+            (&["may be", "may", "May:"], "maybe"),
+        ];
+        for (lines, statement) in phrases {
+            for line in *lines {
+                assert_eq!(read_as(super::phrase(line)).as_deref(), Some(*statement), "{line}");
+            }
+        }
+        for (lines, words) in [
+            (
+                &["one of", "any of", "either of", "some of:", "one of these", "one of them", "choose one"][..],
+                "`either`",
+            ),
+            (&["all of", "each of", "both of", "both", "all:", "all of these", "all of them"], "`in any order`"),
+        ] {
+            for line in lines {
+                let meant = super::phrase(line).expect(line);
+                assert!(meant.help.contains(words) && matches!(meant.instead, super::Block), "{line}: {}", meant.help);
+            }
+        }
+        for line in ["at any time", "in any order:", "at time", "in order", "one", "of", "any", "all these", ""] {
+            assert!(super::phrase(line).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn rounds_are_counted_by_a_bare_number() {
+        for (line, statement) in [
+            ("repeat (3)", Some("repeat 3")),
+            ("repeat [12]", Some("repeat 12")),
+            ("repeat <3>", Some("repeat 3")),
+            ("repeat '3'", Some("repeat 3")),
+            ("repeat {3}", Some("repeat 3")),
+            ("repeat 3", None),
+            ("repeat 3 {", None),
+            ("repeat {", None),
+            ("repeat ()", None),
+            ("repeat (a)", None),
+            ("repeat {a b}", None),
+        ] {
+            assert_eq!(read_as(super::rounds(line)).as_deref(), statement, "{line}");
+        }
+        for line in ["3 times", "12 Times:", "3 times{"] {
+            let meant = super::rounds(line).expect(line);
+            assert!(meant.help.starts_with("write `repeat ") && matches!(meant.instead, super::Block), "{line}");
+        }
+        assert!(super::rounds("repeat {n_1}").is_some_and(|meant| meant.message == "a loop is not counted by a value"));
+        for line in ["three times", "3 rounds", "3 times more", "repeat", "repeated (3)x"] {
+            assert!(super::rounds(line).is_none(), "{line}");
+        }
+    }
 }
