@@ -253,4 +253,55 @@ mod tests {
             assert_eq!(Number::named(word), None, "{word}");
         }
     }
+
+    #[test]
+    fn a_number_is_read_up_to_its_bound_and_takes_as_many_bytes_as_it_has() {
+        let number = |word: &str| Number::named(word).unwrap();
+        for (word, bytes, read) in [
+            ("u16", &[1, 2][..], Some(258)),
+            ("u16le", &[1, 2], Some(513)),
+            ("u24", &[1, 2, 3], Some(0x01_0203)),
+            ("u24le", &[1, 2, 3], Some(0x03_0201)),
+            ("u16", &[1, 2, 3], None),
+            ("u8", &[], None),
+            ("varint", &[], None),
+            ("varint", &[0], Some(0)),
+            ("varint", &[0x96, 1], Some(150)),
+            // A byte that says that another one follows is not the last, and one that does not is.
+            ("varint", &[1, 1], None),
+            ("varint", &[0x96, 0x81], None),
+            ("varint", &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], Some(u64::MAX)),
+            ("varint", &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], None),
+            ("varint", &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0], None),
+            ("p1,p2", b"21,7", Some(5383)),
+            ("p1,p2", b"0,0", Some(0)),
+            ("hex", b"fF", Some(255)),
+            ("4 hex", b"00ff", Some(255)),
+            ("4 hex", b"0ff", None),
+            ("4 hex", b"000ff", None),
+            ("2 HEX", b"0a", Some(10)),
+            ("hex", b"0x1", None),
+            ("hex", &[0xff], None),
+        ] {
+            assert_eq!(number(word).read(bytes), read, "{word} {bytes:?}");
+            assert_eq!(number(word).accepts(bytes), read.is_some(), "{word} {bytes:?}");
+        }
+        for (word, length) in [
+            ("u8", Some(1)),
+            ("u16", Some(2)),
+            ("u24le", Some(3)),
+            ("u32", Some(4)),
+            ("u64le", Some(8)),
+            ("16 hex", Some(16)),
+            ("hex", None),
+            ("varint", None),
+            ("p1,p2", None),
+        ] {
+            assert_eq!(number(word).length(), length, "{word}");
+        }
+        for (count, length) in [(0, None), (9, None), (10, Some(10)), (11, Some(10))] {
+            assert_eq!(Number::varint_length(&vec![0x80; count]), length, "{count}");
+        }
+        assert_eq!(Number::varint_length(&[1]), Some(1));
+    }
 }
