@@ -371,4 +371,49 @@ mod tests {
         let mended = mended("ignore case\nS: 200 a{0x41}b\n", b"250 AaB\n").map(|mended| mended.text);
         assert_eq!(mended.as_deref(), Some("ignore case\nS: 250 A{0x41}b\n"));
     }
+
+    #[test]
+    fn new_bytes_are_spaced_as_the_old_ones_were() {
+        for (old, came, behind_hole, new) in [
+            ("0102 03", &[9, 10, 11][..], false, "090a 0b"),
+            (" 01\t02 ", &[9, 10], false, " 09\t0a "),
+            ("0A02", &[9, 10], false, "090A"),
+            ("0102", &[9], false, "09"),
+            ("010203", &[9, 10], false, "090a"),
+            ("01 02 03", &[9, 10], false, "09 0a"),
+            // Of one pair nothing tells how it is spaced.
+            ("01", &[9, 10], false, "09 0a"),
+            ("", &[9, 10], false, "09 0a"),
+            ("", &[9], true, " 09"),
+            (" 01 ", &[9, 10], false, " 09 0a "),
+            (" 01", &[], false, " "),
+            ("01", &[], false, ""),
+            ("{0x01}", &[9], false, "09"),
+        ] {
+            assert_eq!(respaced(old, came, &[], behind_hole), new, "{old:?} {came:?}");
+        }
+        let secret = Secret { name: "key".to_owned(), value: vec![9] };
+        assert_eq!(respaced("01 02", &[9, 2], &[secret], false), "{key} 02");
+    }
+
+    #[test]
+    fn who_speaks_is_a_side_and_perhaps_a_number_and_goes_on_in_the_next_line_that_says_something() {
+        for (line, who) in
+            [("S: a", Some("S")), ("C2 raw: a", Some("C2")), ("S12", Some("S12")), ("X: a", None), ("", None)]
+        {
+            assert_eq!(speaker(line), who, "{line}");
+        }
+        for (lines, goes_on) in [
+            (&["S: b"][..], true),
+            (&["", "  # a remark", "  S raw: b"], true),
+            (&["C: b", "S: c"], false),
+            (&["S2: b"], false),
+            (&["S closes"], false),
+            (&["end", "S: b"], false),
+            (&["", "# a remark"], false),
+            (&[], false),
+        ] {
+            assert_eq!(says_more(lines, "S"), goes_on, "{lines:?}");
+        }
+    }
 }

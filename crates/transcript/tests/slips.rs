@@ -71,3 +71,37 @@ fn what_parts_or_ends_a_block_needs_one_that_is_open() {
         assert_eq!(told(text), Vec::<String>::new(), "{text}");
     }
 }
+
+#[test]
+fn connections_have_numbers_from_2_to_9() {
+    for (who, wrong) in [
+        ("C1", "the first connection has no number: write `C`"),
+        ("S1", "the first connection has no number: write `S`"),
+        ("C0", "a second connection is `C2`, and a play has at most 9 of them"),
+        ("S10", "a second connection is `S2`, and a play has at most 9 of them"),
+        ("C02", "a second connection is `C2`, and a play has at most 9 of them"),
+    ] {
+        let told = told(&format!("C: a\n{who}: b\n"));
+        assert_eq!(told, [format!("2:1 `{who}:` begins no statement; {wrong}")], "{who}");
+    }
+    for who in ["C2", "C9"] {
+        assert_eq!(told(&format!("C: a\n{who} connects\n{who}: b\n")), Vec::<String>::new(), "{who}");
+    }
+}
+
+#[test]
+fn an_act_that_is_nearly_one_is_told_with_what_to_write() {
+    for (act, wrong) in [
+        ("C waits", "2:1 `C waits` is not a statement; write `C waits 50ms`"),
+        ("C clsoes", "2:1 `C clsoes` is not a statement; did you mean `C closes`?"),
+        ("S connects", "2:1 a server does not know where to connect to"),
+        ("C connects to 80", "2:15 `80` is not the name of a port; write `C connects to {port}`"),
+        ("C connects {port}", "2:12 `{port}` says nothing about a connection; write `C connects`, or"),
+        ("C frobnicates", "2:1 `C frobnicates` is not a statement; a line said is `C: text`; an act is `C closes`"),
+        ("not", "2:1 `not` stands before a line that must not come; write `not S: text` or `not C: text`"),
+        ("not S closes", "2:1 `not` stands before a line that must not come; write `not S: text`: what must not come"),
+    ] {
+        let told = told(&format!("C: a\n{act}\n"));
+        assert!(told.first().is_some_and(|first| first.starts_with(wrong)), "{act}: {told:?}");
+    }
+}
