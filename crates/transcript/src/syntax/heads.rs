@@ -75,10 +75,10 @@ fn include(text: &str) -> Option<Meant<'_>> {
 
 /// `repeat (3)`, `repeat {n}`, `repeat x 3`, `3 times`.
 fn rounds(text: &str) -> Option<Meant<'_>> {
-    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    let words: Vec<&str> = text.trim_end_matches([':', '{', ' ', '\t']).split_ascii_whitespace().collect();
     if let [count, times] = words[..]
         && count.bytes().all(|byte| byte.is_ascii_digit())
-        && times.trim_end_matches([':', '{']).eq_ignore_ascii_case("times")
+        && times.eq_ignore_ascii_case("times")
     {
         let help = format!("write `repeat {count}`, and `end` where the block ends");
         return says(text, format!("`{text}` is not a statement"), help, Block);
@@ -338,7 +338,7 @@ mod tests {
         ] {
             assert_eq!(read_as(super::rounds(line)).as_deref(), statement, "{line}");
         }
-        for line in ["3 times", "12 Times:", "3 times{"] {
+        for line in ["3 times", "12 Times:", "3 times{", "3 times {", "3 times :"] {
             let meant = super::rounds(line).expect(line);
             assert!(meant.help.starts_with("write `repeat ") && matches!(meant.instead, super::Block), "{line}");
         }

@@ -106,8 +106,10 @@ fn arrow(text: &str) -> Option<(&str, char, &str)> {
         .iter()
         .find_map(|arrow| Some((*arrow, behind.strip_prefix(arrow)?.trim_start())))?;
     let second = left.find(|c: char| !c.is_ascii_alphabetic())?;
-    let to = side_of(&left[..second]).filter(|to| *to != from)?;
-    let said = left[second..].trim_start().strip_prefix(':')?;
+    let to = side_of(&left[..second])?;
+    // Some pages have a space in place of the colon.
+    let behind = &left[second..];
+    let said = behind.trim_start().strip_prefix(':').or_else(|| behind.strip_prefix([' ', '\t']))?;
     let mark = &text[..text.len() - said.len()];
     let back = arrow.starts_with(['<', '←']);
     Some((mark, if back { to } else { from }, said))
@@ -380,6 +382,9 @@ mod tests {
             ("client => server: hello", "C: hello"),
             ("C ← S: hello", "S: hello"),
             ("C<<S:hello", "S: hello"),
+            ("C->S hello", "C: hello"),
+            ("S -> C hello: you", "S: hello: you"),
+            ("C->C: x", "C: x"),
             ("server closes", "S closes"),
             ("c waits 1s", "C waits 1s"),
             ("client raw: x", "C raw: x"),

@@ -269,7 +269,7 @@ pub(crate) fn bare_bytes(text: &str) -> Option<String> {
 /// `name = value`, `$name=value`.
 fn assignment(text: &str) -> Option<(&str, &str)> {
     let (name, value) = text.split_once('=')?;
-    let name = name.trim().trim_start_matches('$').trim_end_matches(':');
+    let name = name.trim().trim_start_matches('$').trim_end_matches(':').trim_end();
     let is_name = name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
         && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
     (is_name && !value.starts_with(['=', '>'])).then(|| (name, value.trim()))
@@ -284,6 +284,7 @@ mod tests {
         for (text, name, value) in [
             ("x = 1", "x", "1"),
             ("x=1", "x", "1"),
+            ("x := 1", "x", "1"),
             ("$user = ann", "user", "ann"),
             ("_a1:=b = c", "_a1", "b = c"),
             ("x =", "x", ""),

@@ -14,11 +14,12 @@ pub(super) fn pattern_meant(name: &str, written: &str) -> Option<String> {
     let digits: String = lower.chars().filter(char::is_ascii_digit).collect();
     let letters: String = lower.chars().filter(char::is_ascii_alphabetic).collect();
     let is_counted = lower.len() == digits.len() + letters.len() + lower.matches([' ', '*', '{', '}']).count();
+    let number = digits.parse::<u64>().ok().filter(|number| is_counted && *number > 0);
     match (letters.as_str(), digits.as_str()) {
-        ("hex" | "x", count) if is_counted && !count.is_empty() => return says(&format!("{count} hex")),
-        ("digits" | "digit" | "d", count) if is_counted && !count.is_empty() => {
-            return says(&format!("/[0-9]{{{count}}}/"));
-        }
+        // What is counted has a bound; beyond it text does.
+        ("hex" | "x", _) if number.is_some_and(|number| number <= 16) => return says(&format!("{digits} hex")),
+        ("hex" | "x", _) if number.is_some() => return says(&format!("/[0-9a-fA-F]{{{digits}}}/")),
+        ("digits" | "digit" | "d", _) if number.is_some() => return says(&format!("/[0-9]{{{digits}}}/")),
         ("hex", "") | ("varint", "") | ("int", "") | ("word", "") => return says(&letters),
         _ => {}
     }
@@ -34,7 +35,7 @@ pub(super) fn pattern_meant(name: &str, written: &str) -> Option<String> {
             says("int")
         }
         "float" | "double" | "real" => says(r"/-?[0-9]+\.[0-9]+/"),
-        "hexadecimal" | "x" | "0x" | "%x" | "hex digits" => says("hex"),
+        "hexadecimal" | "x" | "0x" | "%x" | "hex digits" | "0 hex" | "hex 0" => says("hex"),
         "leb128" | "uleb128" | "vlq" | "vint" | "uvarint" | "varuint" | "var_int" => says("varint"),
         _ if number_meant(&lower).is_some() => says(number_meant(&lower)?),
         "words" | "token" | "\\w+" | "\\s+" | "ident" | "identifier" => says("word"),
@@ -81,6 +82,11 @@ mod tests {
             ("Hex{2}", "write `{x:2 hex}`"),
             ("x*6", "write `{x:6 hex}`"),
             ("Hex", "write `{x:hex}`"),
+            ("0x", "write `{x:hex}`"),
+            ("0 hex", "write `{x:hex}`"),
+            ("16 hex", "write `{x:16 hex}`"),
+            ("hex 20", "write `{x:/[0-9a-fA-F]{20}/}`"),
+            ("32 hex", "write `{x:/[0-9a-fA-F]{32}/}`"),
             ("INT", "write `{x:int}`"),
             ("x", "write `{x:hex}`"),
             ("4 digits", "write `{x:/[0-9]{4}/}`"),
