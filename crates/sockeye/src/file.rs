@@ -187,7 +187,7 @@ impl AtomicFile {
     /// As fsync(2), link(2), rename(2) and fstat(2).
     pub fn commit_in(self, folders: &UnsyncedFolders) -> Result<(), FileError> {
         self.store()?;
-        self.name_it().map_err(|source| self.failed(Step::Rename, source.into()))?;
+        self.name_it()?;
         folders.add(&self.folder, &self.target).map_err(|source| self.failed(Step::SyncFolder, source))
     }
 
@@ -200,7 +200,7 @@ impl AtomicFile {
         if let Some(permissions) = &self.permissions {
             self.file.set_permissions(permissions.clone()).map_err(|source| self.failed(Step::Rename, source))?;
         }
-        self.name_it().map_err(|source| self.failed(Step::Rename, source.into()))?;
+        self.name_it()?;
         Ok(file)
     }
 
@@ -221,11 +221,15 @@ impl AtomicFile {
     /// # Errors
     /// As link(2) and rename(2).
     pub(crate) fn give_name(self) -> Result<(), FileError> {
-        self.name_it().map_err(|source| self.failed(Step::Rename, source.into()))?;
+        self.name_it()?;
         store_folder(&self.folder).map_err(|source| self.failed(Step::SyncFolder, source))
     }
 
-    fn name_it(&self) -> Result<(), Errno> {
+    fn name_it(&self) -> Result<(), FileError> {
+        self.link_or_rename().map_err(|source| self.failed(Step::Rename, source.into()))
+    }
+
+    fn link_or_rename(&self) -> Result<(), Errno> {
         let folder = &*self.folder;
         let target = self.target.file_name().unwrap_or_default();
         // Held until all is done: a signal in between finds the temporary name or none.
