@@ -410,15 +410,18 @@ impl Reader {
     }
 }
 
+/// What stands behind marks or under them, directions too.
+fn with_marks(items: &[Item]) -> impl Iterator<Item = (Marker, &str)> {
+    items.iter().filter_map(|item| match &item.kind {
+        Kind::Said(marker, said) | Kind::Under(marker, said) => Some((*marker, said.as_str())),
+        _ => None,
+    })
+}
+
 /// Whether the client says something, and whether the server does; where both do, it is a session.
 fn speakers(items: &[Item]) -> (bool, bool) {
-    let said = || {
-        items.iter().filter_map(|item| match &item.kind {
-            Kind::Said(marker, said) | Kind::Under(marker, said) if !is_direction(said.trim()) => Some((*marker, said)),
-            _ => None,
-        })
-    };
-    let scheme = Scheme::of(said().map(|(marker, said)| (marker, said.as_str())));
+    let said = || with_marks(items).filter(|(_, said)| !is_direction(said.trim()));
+    let scheme = Scheme::of(said());
     // An empty line alone is no conversation.
     let says = |side| said().any(|(marker, said)| scheme.side(marker) == Some(side) && !said.trim().is_empty());
     (says(Side::Client), says(Side::Server))
@@ -518,15 +521,10 @@ fn is_direction(said: &str) -> bool {
 
 impl Session {
     fn of(items: Vec<Item>) -> Self {
-        let all = || {
-            items.iter().filter_map(|item| match &item.kind {
-                Kind::Said(marker, said) | Kind::Under(marker, said) => Some((*marker, said.as_str())),
-                _ => None,
-            })
-        };
         // Who only does something, as a direction says, asks nothing: it counts where nobody else speaks. Who connects is the client.
         let is_done = |said: &(Marker, &str)| is_direction(said.1.trim()) && !is_connecting(said.1);
-        let scheme = Scheme::of(all().filter(|said| !is_done(said)).chain(all().filter(is_done)));
+        let scheme =
+            Scheme::of(with_marks(&items).filter(|said| !is_done(said)).chain(with_marks(&items).filter(is_done)));
         let padding = Self::padding(&items, scheme);
         Self { items, scheme, padding }
     }

@@ -268,14 +268,6 @@ mod tests {
         }
     }
 
-    /// The statement that the line is read as.
-    fn read_as(meant: Option<super::Meant<'_>>) -> Option<String> {
-        match meant?.instead {
-            super::Statement(statement) => Some(statement),
-            _ => None,
-        }
-    }
-
     #[test]
     fn a_phrase_that_says_the_same_is_the_statement() {
         let phrases: &[(&[&str], &str)] = &[
@@ -301,7 +293,11 @@ mod tests {
         ];
         for (lines, statement) in phrases {
             for line in *lines {
-                assert_eq!(read_as(super::phrase(line)).as_deref(), Some(*statement), "{line}");
+                assert_eq!(
+                    super::phrase(line).and_then(super::Meant::statement).as_deref(),
+                    Some(*statement),
+                    "{line}"
+                );
             }
         }
         for (lines, words) in [
@@ -336,7 +332,7 @@ mod tests {
             ("repeat (a)", None),
             ("repeat {a b}", None),
         ] {
-            assert_eq!(read_as(super::rounds(line)).as_deref(), statement, "{line}");
+            assert_eq!(super::rounds(line).and_then(super::Meant::statement).as_deref(), statement, "{line}");
         }
         for line in ["3 times", "12 Times:", "3 times{", "3 times {", "3 times :"] {
             let meant = super::rounds(line).expect(line);

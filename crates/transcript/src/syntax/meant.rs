@@ -9,6 +9,17 @@ pub(super) struct Meant<'a> {
     pub(super) instead: Instead,
 }
 
+#[cfg(test)]
+impl Meant<'_> {
+    /// The statement that the line is read as, if it is one.
+    pub(super) fn statement(self) -> Option<String> {
+        match self.instead {
+            Instead::Statement(statement) => Some(statement),
+            _ => None,
+        }
+    }
+}
+
 /// What the line is read as.
 pub(super) enum Instead {
     /// As this statement.

@@ -248,10 +248,7 @@ mod tests {
 
     /// What the line is read as instead, if that is a line.
     fn read_as(text: &str) -> Option<String> {
-        match side_mark(text)?.instead {
-            Statement(statement) => Some(statement),
-            _ => None,
-        }
+        side_mark(text)?.statement()
     }
 
     #[test]
