@@ -27,6 +27,11 @@ const QUEUE: usize = 8192;
 const FLUSH: Duration = Duration::from_secs(1);
 /// How often the writer looks at what it holds back.
 const TICK: Duration = Duration::from_millis(250);
+/// Where events come so closely again and again, the writer lets them gather for as long: to be woken by each costs more than to
+/// write it. The queue has room for 8 a microsecond.
+const GATHER: Duration = Duration::from_millis(1);
+/// So many times in a row the writer was woken within [`GATHER`] before it lets events gather.
+const CLOSE: u32 = 4;
 
 /// What the verbs print through.
 pub(crate) struct Console {
@@ -296,9 +301,12 @@ fn start(style: Style, color: bool) -> Log {
 fn write_events(events: &Receiver<Event>, mut renderer: Renderer, color: bool, lost: &AtomicU64) {
     let began = Instant::now();
     let mut text = String::new();
+    let (mut last, mut close) = (began, 0);
     loop {
         let ended = match events.recv_timeout(TICK) {
             Ok(event) => {
+                let now = Instant::now();
+                close = if now.duration_since(std::mem::replace(&mut last, now)) <= GATHER { close + 1 } else { 0 };
                 renderer.event(&event, began.elapsed(), &mut text);
                 // What is there already goes out with the same write.
                 while text.len() < 32 * 1024
@@ -323,6 +331,10 @@ fn write_events(events: &Receiver<Event>, mut renderer: Renderer, color: bool, l
         }
         if ended {
             return;
+        }
+        if close >= CLOSE {
+            std::thread::sleep(GATHER);
+            last = Instant::now();
         }
     }
 }

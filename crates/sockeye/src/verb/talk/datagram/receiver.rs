@@ -193,17 +193,22 @@ impl Receiving<'_> {
     ) -> ControlFlow<Ending> {
         let Self { peer, options, .. } = *self;
         lines.clear();
+        let mut bytes = 0;
         let received = peer.receive_many(inbox, |datagram| {
-            self.activity.passed();
-            options.progress.received_more(datagram.len());
+            bytes += datagram.len();
             options.heard_received(datagram);
             add_line(lines, datagram, options.eol);
         });
+        // Once for all: each by itself costs more than its copy.
+        if bytes > 0 {
+            options.progress.received_more(bytes);
+        }
         match received {
             Ok(0) => {}
             Ok(count) => {
                 seen.answers += count as u64;
                 seen.last = Instant::now();
+                self.activity.passed();
                 // At once: whoever interrupts reads it, too.
                 drops.count(peer, options);
                 if options.direction != Direction::Send
