@@ -135,6 +135,21 @@ fn a_line_that_must_not_come_is_never_said_and_heard_it_fails() {
     );
 }
 
+#[test]
+fn what_must_not_come_is_shown_without_its_ending_and_with_a_carriage_return_that_is_text() {
+    let members = [
+        ("", "bad one\r\n", "bad one"),
+        ("", "bad one\n", "bad one"),
+        ("eol crlf\n", "bad one\r\n", "bad one"),
+        ("eol lf\n", "bad one\r\n", "bad one\r"),
+        ("eol lf\n", "bad one\n", "bad one"),
+    ];
+    for (eol, heard, shown) in members {
+        let verdict = fails(&format!("{eol}C: a\nnot S: bad{{_}}\nS: y\n"), Side::Client, heard);
+        assert_eq!((verdict.fault, verdict.received), (Fault::Forbidden, shown.into()), "{eol}{heard}");
+    }
+}
+
 /// What would have been right is a message or an end, and never what must not come.
 #[test]
 fn the_account_lists_every_right_way_and_no_wrong_one() {

@@ -4,7 +4,7 @@
 use super::walk::{Stop, Walk};
 use super::{Play, Watch};
 use crate::program::{Aside, Message, Op, Pc, matcher};
-use crate::syntax::{FIRST, Form};
+use crate::syntax::{Eol, FIRST, Form};
 use crate::verdict::{Awaited, Expected, Fault};
 
 impl<'a, W: Watch> Walk<'a, W> {
@@ -97,7 +97,13 @@ impl<'a, W: Watch> Walk<'a, W> {
     /// A line came that must not: it is the last that was consumed.
     fn forbidden(&mut self, play: &mut Play) -> Stop {
         let consumed = &self.input.bytes[..self.at];
-        let line = consumed.strip_suffix(b"\n").map_or(consumed, |line| line.strip_suffix(b"\r").unwrap_or(line));
+        // A CR is text where lines end at LF.
+        let is_ending = !matches!(self.script.eol, Eol::Lf | Eol::None);
+        let line = match consumed.strip_suffix(b"\n") {
+            Some(line) if is_ending => line.strip_suffix(b"\r").unwrap_or(line),
+            Some(line) => line,
+            None => consumed,
+        };
         let begin = memchr::memrchr(b'\n', line).map_or(0, |before| before + 1);
         let received = line[begin..].to_vec();
         let mut verdict = self.account(play, Fault::Forbidden, &received);

@@ -13,7 +13,7 @@ pub(super) fn not_text(text: &[u8]) -> Option<Diagnostic> {
     let head = &text[..text.len().min(64) & !1];
     let zeros = |from: usize| head.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();
     let mostly = head.len() / 2 * 3 / 4;
-    let is_wide = |from| head.len() >= 4 && mostly > 0 && zeros(from) >= mostly && zeros(1 - from) < mostly;
+    let is_wide = |from| mostly > 0 && zeros(from) >= mostly && zeros(1 - from) < mostly;
     if begins(&[0xff, 0xfe]) || begins(&[0xfe, 0xff]) {
         return Some(wide("UTF-16"));
     } else if is_wide(1) {
