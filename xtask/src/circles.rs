@@ -1,5 +1,6 @@
 //! Modules that import each other, found in the text of the crates: such ones cannot be read, tested or changed one by
-//! one. A module and those below it count as one beside its neighbours; a module and its parent may know each other.
+//! one. A module and those below it count as one beside its neighbours; a module and its parent may know each other. And imports
+//! against the arrows of ARCHITECTURE.md.
 
 mod source;
 
@@ -11,6 +12,20 @@ use source::{Crate, Import};
 /// Circles that are left from before: the crate, the module in which they stand, and who is in them. There is none any more, and
 /// none comes in.
 const KNOWN: &[(&str, &str, &[&str])] = &[];
+
+/// What a part of the `sockeye` crate does not know: who opens sockets for it, and who uses it.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("sys", &["wire", "web", "engine", "verb"]),
+    ("wire", &["sys", "net", "web", "engine", "verb"]),
+    ("net", &["web", "engine", "verb"]),
+    ("web", &["net", "engine", "verb"]),
+    ("faults", &["sys", "net", "web", "engine", "verb"]),
+    ("engine", &["verb", "mock", "check"]),
+    // nc(1) has no transcripts.
+    ("verb::nc", &["engine"]),
+];
+/// In which each module stands alone.
+const APART: &str = "verb";
 
 /// A module by the names on the way to it; empty for the crate itself.
 type ModulePath = Vec<String>;
@@ -37,7 +52,13 @@ pub(crate) fn check() -> Result<(), String> {
     let mut wrong = String::new();
     for name in ["transcript", "sockeye", "cli"] {
         let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates")).join(name).join("src");
-        let circles = circles(&Crate::read(&folder)?);
+        let krate = Crate::read(&folder)?;
+        if name == "sockeye" {
+            for (from, to, place) in against_arrows(&krate) {
+                wrong.push_str(&format!("{name}: {from} must not know {to}: {place}\n"));
+            }
+        }
+        let circles = circles(&krate);
         let known: Vec<_> = KNOWN.iter().filter(|(krate, ..)| *krate == name).collect();
         for circle in &circles {
             let is_known =
@@ -55,6 +76,25 @@ pub(crate) fn check() -> Result<(), String> {
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// Imports that go against an arrow: from where, of what, and the file and line.
+fn against_arrows(krate: &Crate) -> Vec<(String, String, String)> {
+    let is_in = |module: &str, parent: &str| {
+        module.strip_prefix(parent).is_some_and(|below| below.is_empty() || below.starts_with("::"))
+    };
+    let mut found = Vec::new();
+    for (module, Import { path, place }) in krate.imports() {
+        let target = krate.module_of(&path);
+        let [from, to] = [module.join("::"), target.join("::")];
+        let is_denied =
+            |(of, denied): &(&str, &[&str])| is_in(&from, of) && denied.iter().any(|denied| is_in(&to, denied));
+        let is_neighbour = matches!((&module[..], &target[..]), ([a, from, ..], [b, to, ..]) if a == APART && b == APART && from != to);
+        if is_neighbour || ARROWS.iter().any(is_denied) {
+            found.push((from, to, place));
+        }
+    }
+    found
 }
 
 fn told(krate: &str, circle: &Circle) -> String {
@@ -183,6 +223,32 @@ mod tests {
             ("p/b.rs", "use super::a::A;"),
         ];
         assert_eq!(found(&parent), [circle("p", &["a", "b"])]);
+    }
+
+    #[test]
+    fn an_import_against_an_arrow_is_found_and_one_along_it_is_not() {
+        let against = |files: &[(&str, &str)]| -> Vec<(String, String)> {
+            let krate = Crate::of(files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
+            against_arrows(&krate).into_iter().map(|(from, to, _)| (from, to)).collect()
+        };
+        let files = |wire, engine, serve| {
+            [
+                ("wire/http/head.rs", wire),
+                ("net/tls.rs", ""),
+                ("engine/mod.rs", engine),
+                ("verb/serve.rs", serve),
+                ("verb/nc.rs", ""),
+                ("verb/talk/mod.rs", ""),
+            ]
+        };
+        let edge = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        assert_eq!(against(&files("", "use crate::net::tls::A;", "use crate::engine::B;")), []);
+        assert_eq!(against(&files("use crate::net::tls::A;", "", "")), [edge("wire::http::head", "net::tls")]);
+        assert_eq!(against(&files("", "use crate::verb::serve::A;", "")), [edge("engine", "verb::serve")]);
+        assert_eq!(against(&files("", "", "use super::talk::A;")), [edge("verb::serve", "verb::talk")]);
+        let nc =
+            [("engine/mod.rs", ""), ("verb/nc.rs", "use crate::engine::A;"), ("verb/nct.rs", "use crate::engine::A;")];
+        assert_eq!(against(&nc), [edge("verb::nc", "engine")]);
     }
 
     #[test]

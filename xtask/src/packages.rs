@@ -45,6 +45,7 @@ const CRATES: &[Published] = &[
             NONE,
             &["--no-default-features", "--features", "tls"],
             &["--no-default-features", "--features", "http"],
+            &["--no-default-features", "--features", "figures"],
         ],
     },
     Published { name: "sockeye-cli", features: &[DEFAULT] },

@@ -1,17 +1,9 @@
 //! The exit codes: few, named here, and listed from here in help and manual. From 5 up they are curl's.
 
+mod failures;
+
 use std::io;
 use std::process::ExitCode;
-
-use sockeye::child::ProgramError;
-use sockeye::failure::Kind;
-use sockeye::net::connect::{ConnectError, ProxyFailure};
-use sockeye::net::listen::ListenError;
-use sockeye::net::proxy::ProxyError;
-use sockeye::net::secured::SecureError;
-use sockeye::net::tls::{TlsError, TlsErrorKind};
-use sockeye::verb::talk::UpgradeError;
-use transcript::FaultKind;
 
 /// How the command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,115 +118,5 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
-    }
-}
-
-impl From<&TlsError> for Exit {
-    fn from(error: &TlsError) -> Self {
-        match error.why {
-            TlsErrorKind::Files => Self::CannotRead,
-            TlsErrorKind::Certificate => Self::Certificate,
-            // It says no, or nothing that is HTTP.
-            TlsErrorKind::WebSocket => Self::HttpStatus,
-            TlsErrorKind::Messages => Self::Reset,
-            _ => Self::TlsHandshake,
-        }
-    }
-}
-
-impl From<&SecureError> for Exit {
-    fn from(error: &SecureError) -> Self {
-        match error {
-            SecureError::Tls(error) => Self::from(error),
-            SecureError::TimedOut => Self::TimedOut,
-            SecureError::Socket(error) => Self::of(error, Self::Reset),
-        }
-    }
-}
-
-impl From<&UpgradeError> for Exit {
-    fn from(error: &UpgradeError) -> Self {
-        match error {
-            UpgradeError::TimedOut => Self::TimedOut,
-            UpgradeError::Socket(error) => Self::of(error, Self::Reset),
-            UpgradeError::Secure(error) => Self::from(error),
-            // No TLS, whoever is to blame.
-            _ => Self::TlsHandshake,
-        }
-    }
-}
-
-/// A program that is not there is a file that cannot be read; a command that is none is wrong usage.
-impl From<&ProgramError> for Exit {
-    fn from(error: &ProgramError) -> Self {
-        match error {
-            ProgramError::NotFound { .. } | ProgramError::NotExecutable(_) => Self::CannotRead,
-            _ => Self::Usage,
-        }
-    }
-}
-
-impl From<&ListenError> for Exit {
-    fn from(error: &ListenError) -> Self {
-        match error {
-            ListenError::Option(_) => Self::Usage,
-            ListenError::Program { error, .. } => Self::from(error),
-            ListenError::NoAddress { .. } => Self::NameNotFound,
-            _ => Self::CannotListen,
-        }
-    }
-}
-
-impl From<&ConnectError> for Exit {
-    fn from(error: &ConnectError) -> Self {
-        match error {
-            ConnectError::Proxy { why: ProxyFailure::Asked(ProxyError::Unusable(_)), .. } => Self::Usage,
-            ConnectError::Program { error, .. } => Self::from(error),
-            error => Self::from(Kind::from(error)),
-        }
-    }
-}
-
-/// The code of each kind of failure, for every verb that has one end of a conversation.
-impl From<Kind> for Exit {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Fault(fault) => match fault {
-                FaultKind::Differs
-                | FaultKind::Forbidden
-                | FaultKind::NoSuchValue
-                | FaultKind::NotAPort
-                | FaultKind::ClosedEarly
-                | FaultKind::TooLong
-                | FaultKind::TooMuch
-                | FaultKind::NotEncoded
-                | FaultKind::NoFit
-                | FaultKind::NotACount
-                | FaultKind::ValuesTooLarge
-                | FaultKind::MessageTooLarge
-                | FaultKind::UnexpectedData
-                | FaultKind::ClearBytes
-                | FaultKind::WrongEnding => Self::Differs,
-                FaultKind::Misheard | FaultKind::BrokenLine | FaultKind::WrongLength => Self::Usage,
-                FaultKind::FileShrank => Self::CannotRead,
-                FaultKind::NothingCame => Self::TimedOut,
-                FaultKind::Tls | FaultKind::TlsGoesOn => Self::TlsHandshake,
-                FaultKind::Reset => Self::Reset,
-                FaultKind::Untrusted => Self::Certificate,
-            },
-            Kind::Program => Self::Differs,
-            Kind::NotWritten => Self::CannotWrite,
-            Kind::NotRead => Self::CannotRead,
-            Kind::CannotAccept => Self::CannotListen,
-            Kind::NameNotFound => Self::NameNotFound,
-            Kind::Unusable => Self::Usage,
-            Kind::Refused | Kind::Unreachable => Self::Refused,
-            Kind::AnswersLost | Kind::AnswersWithheld | Kind::NotSent => Self::CutShort,
-            Kind::NoResources | Kind::Evicted => Self::NoResources,
-            Kind::WriteTimeout | Kind::ConnectTimeout => Self::TimedOut,
-            // It says no, or nothing that is HTTP.
-            Kind::NoWebSocket => Self::HttpStatus,
-            Kind::Socket => Self::Reset,
-        }
     }
 }

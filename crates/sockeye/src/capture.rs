@@ -118,6 +118,7 @@ pub fn conversation(source: impl Read, survey: &Survey, stream: &Stream) -> Resu
 
 /// Why a conversation cannot be had.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum NoConversation {
     /// The capture cannot be read.
     Capture(NoCapture),

@@ -6,4 +6,4 @@
 //! assert_eq!(User::parse("1000:1000").map(|user| user.uid()), Ok(1000));
 //! ```
 
-pub use crate::sys::user::User;
+pub use crate::sys::user::{User, UserError};

@@ -91,6 +91,12 @@ fn without_a_way_for_a_value_the_play_fails_and_says_so() {
     };
     assert_eq!((verdict.fault, verdict.place.line), (Fault::NoSuchValue, 2));
     assert_eq!(verdict.headline(), "{key} is `other`, and no `is` has that value");
+    // A name is shown as it is written, also where its value is known before.
+    let text = "let choose_by = hex a\nC: x\nchoose {choose_by}\nis b\n  S: 1\nend\n";
+    let (Next::End(Ending::Failed(verdict)), _) = answer(&prepare(text, Side::Server), b"x\n") else {
+        panic!("it went on");
+    };
+    assert_eq!(verdict.headline(), "{choose_by} is `61`, and no `is` has that value");
 }
 
 #[test]

@@ -64,10 +64,8 @@ fn title(begun: &Begun) -> String {
 
 fn refused(error: &LoadError, console: &Console) -> Exit {
     match error {
-        LoadError::Refused(refused) => console.conclude(Exit::Usage, refused.clone()),
-        LoadError::Connect(error) => console.fail(Exit::from(error), &error.to_string()),
-        LoadError::System(_) => console.fail(Exit::NoResources, &error.to_string()),
-        _ => console.fail(Exit::Usage, &error.to_string()),
+        LoadError::Refused(refused) => console.conclude(Exit::from(error), refused.clone()),
+        _ => console.fail(Exit::from(error), &error.to_string()),
     }
 }
 

@@ -9,12 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sockeye::address::{Address, Scheme};
 use sockeye::event::{Event, Observer};
 use sockeye::limits;
-use sockeye::net::tls::{TlsError, TlsErrorKind};
 use sockeye::record::Tap;
 use sockeye::stop;
-use sockeye::verb::relay::{
-    CaptureFile, Control, Listen, LocalError, PairFailure, RelayError, RelayOptions, Summary, TapOptions,
-};
+use sockeye::verb::relay::{CaptureFile, Control, Listen, RelayError, RelayOptions, Summary, TapOptions};
 
 use super::sandbox::Wanted;
 use super::serving::{Unfinished, threads};
@@ -36,7 +33,7 @@ pub(crate) fn run(flags: &Relay, console: &Console) -> Exit {
 }
 
 fn relay(flags: &Relay, console: &Console) -> Result<Exit, Exit> {
-    let refuse = |error: RelayError| console.fail(exit_of(&error), &error.to_string());
+    let refuse = |error: RelayError| console.fail(Exit::from(&error), &error.to_string());
     let options = options(flags, console)?;
     if let Some(control) = &flags.control {
         return steered(flags, control, &options, console);
@@ -65,7 +62,7 @@ fn relay(flags: &Relay, console: &Console) -> Result<Exit, Exit> {
 
 /// Relays as the clients of the control API say.
 fn steered(flags: &Relay, control: &str, options: &RelayOptions, console: &Console) -> Result<Exit, Exit> {
-    let refuse = |error: RelayError| console.fail(exit_of(&error), &error.to_string());
+    let refuse = |error: RelayError| console.fail(Exit::from(&error), &error.to_string());
     let address = Address::parse(control).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
     let user = gate::user(&flags.gate, console)?;
     let control = Control::bind(&address, options).map_err(refuse)?;
@@ -89,20 +86,6 @@ fn steered(flags: &Relay, control: &str, options: &RelayOptions, console: &Conso
     drop(rereading);
     let summary = summary.map_err(refuse)?;
     Ok(conclude(&summary, wanted(flags), flags, console))
-}
-
-fn exit_of(error: &RelayError) -> Exit {
-    let of_tls =
-        |error: &TlsError| if error.why == TlsErrorKind::Files { Exit::CannotRead } else { Exit::TlsHandshake };
-    match error {
-        RelayError::Address(_) | RelayError::NoServer | RelayError::Itself { .. } => Exit::Usage,
-        RelayError::Local { error: LocalError::Program(error), .. } => Exit::from(error),
-        RelayError::Listen(error) => Exit::from(error),
-        RelayError::Connect(error) => Exit::from(error),
-        RelayError::Tls(error) => of_tls(error),
-        RelayError::Capture { .. } => Exit::CannotWrite,
-        _ => Exit::CannotListen,
-    }
 }
 
 /// Flags that mean nothing between these ends; `datagrams` is the first end whose messages keep their bounds.
@@ -272,11 +255,7 @@ fn conclude(summary: &Summary, wanted: Option<u64>, flags: &Relay, console: &Con
     console.note(&words);
     let exit = match failure {
         _ if wanted.is_none() => Exit::Done,
-        Some(PairFailure::Kind(kind)) => Exit::from(kind),
-        Some(PairFailure::Reset) => Exit::Reset,
-        Some(PairFailure::Tls) => Exit::TlsHandshake,
-        Some(PairFailure::Untrusted) => Exit::Certificate,
-        Some(PairFailure::CutShort) => Exit::CutShort,
+        Some(failure) => Exit::from(failure),
         None if cut > 0 || lost > 0 => Exit::CutShort,
         None if missing > 0 => Exit::Differs,
         None => Exit::Done,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::json;
-use sockeye::figures::{Comparison, Metric, ReadError, ReadErrorKind, Run, Verdict, compare, merge, missing_shards};
+use sockeye::figures::{Comparison, Metric, Run, Verdict, compare, merge, missing_shards};
 
 use crate::exit::Exit;
 use crate::figures;
@@ -107,17 +107,10 @@ fn told(compared: &Comparison) -> serde_json::Value {
 fn merged(paths: &[PathBuf], console: &Console) -> Result<Run, Exit> {
     let mut runs = Vec::new();
     for path in paths {
-        let run = Run::open(path).map_err(|error| console.fail(exit_of(&error), &error.to_string()))?;
+        let run = Run::open(path).map_err(|error| console.fail(Exit::from(&error), &error.to_string()))?;
         runs.push((path.display().to_string(), run));
     }
     merge(runs).map_err(|error| console.fail(Exit::Usage, &error.to_string()))
-}
-
-fn exit_of(error: &ReadError) -> Exit {
-    match &error.kind {
-        ReadErrorKind::Unreadable(source) => Exit::of(source, Exit::CannotRead),
-        _ => Exit::Usage,
-    }
 }
 
 /// Prints what was measured; where a file was to be standard output, it has that for itself.

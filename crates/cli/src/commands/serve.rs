@@ -11,7 +11,7 @@ use sockeye::event::{Event, Observer};
 use sockeye::file::read_secret;
 use sockeye::limits;
 use sockeye::net::listen::has_one_client;
-use sockeye::net::tls::{Identity, TlsErrorKind};
+use sockeye::net::tls::Identity;
 use sockeye::stop;
 use sockeye::verb::serve::{
     self, AccessLog, EarlyClose, Errors, Files, LoadedTranscript, Plain, Reloading, Role, Running, ServeError, Server,
@@ -41,16 +41,7 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
     let options = options(flags, console)?;
     let wanted = options.plays;
     let refuse = |error: ServeError| {
-        let exit = match &error {
-            ServeError::Refused(_) | ServeError::Address(_) | ServeError::Count { .. } | ServeError::NoWayToHttps => {
-                Exit::Usage
-            }
-            ServeError::Tls(error) if error.why == TlsErrorKind::Files => Exit::CannotRead,
-            ServeError::Tls(_) => Exit::TlsHandshake,
-            ServeError::Listen(error) => error.into(),
-            ServeError::Folder { .. } => Exit::CannotRead,
-            _ => Exit::CannotListen,
-        };
+        let exit = Exit::from(&error);
         match error {
             ServeError::Refused(refused) => console.conclude(exit, refused),
             other => console.fail(exit, &other.to_string()),

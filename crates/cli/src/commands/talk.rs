@@ -335,20 +335,7 @@ fn conclude(outcome: &Outcome, peer: &str, console: &Console) -> Exit {
         // It was said when it was typed.
         return if typing::was_no_text() { Exit::CannotRead } else { Exit::Done };
     }
-    let exit = match &outcome.ending {
-        Ending::Done | Ending::PeerEnded | Ending::TooLarge { .. } | Ending::TooLargeToTake | Ending::SendFailed(_) => {
-            Exit::CutShort
-        }
-        Ending::Cut => Exit::CutShort,
-        Ending::Insecure(error) => Exit::from(error),
-        Ending::Reset(_) => Exit::Reset,
-        Ending::TimedOut(_) | Ending::Idle(_) | Ending::NoAnswer(_) => Exit::TimedOut,
-        Ending::Failed(..) => Exit::NoResources,
-        Ending::OutputFailed(_) => Exit::CannotWrite,
-        Ending::InputFailed(_) => Exit::CannotRead,
-        Ending::PortClosed | Ending::Unreachable(_) => Exit::Refused,
-    };
-    console.fail(exit, &format!("{peer}: {outcome}"))
+    console.fail(Exit::from(&outcome.ending), &format!("{peer}: {outcome}"))
 }
 
 /// What a client is spoken to through.

@@ -164,10 +164,12 @@ fn a_server_that_speaks_no_websocket_is_said_in_words() {
         (format!("ws://{}/nothing", files.address()), "the server says no: 404"),
         (format!("ws://{}", greeter.address()), "the server does not speak HTTP"),
     ] {
-        let relay = Server::relay(&[ANY, &to], &[]);
+        let mut relay = Server::relay(&[ANY, &to], &["--once", "--json"]);
         let mut client = relay.connect();
         assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
         relay.log.wait_for(words);
+        assert!(relay.log.wait_for("\"kind\":").contains("no_websocket"));
+        assert_eq!(relay.wait(), 22);
         let output = run(&["talk", &to], b"");
         assert_code(&output, 22);
         assert!(text(&output.stderr).contains(words), "{}", text(&output.stderr));

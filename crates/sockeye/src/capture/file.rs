@@ -32,6 +32,7 @@ pub(super) enum Item<'a> {
 
 /// Why a file cannot be read as a capture.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum NoCapture {
     /// It does not begin as one.
     OtherFormat,
@@ -57,7 +58,14 @@ impl fmt::Display for NoCapture {
     }
 }
 
-impl std::error::Error for NoCapture {}
+impl std::error::Error for NoCapture {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unreadable(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<io::Error> for NoCapture {
     fn from(error: io::Error) -> Self {

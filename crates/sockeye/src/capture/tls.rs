@@ -21,6 +21,7 @@ const LONGEST_HELLO: usize = 128 * 1024;
 
 /// Why a conversation cannot be decrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NotDecrypted {
     /// Where TLS begins is not in the capture, and without that no key can be made.
     NoHandshake,

@@ -48,8 +48,6 @@ pub(super) fn play_both_ends(
             heard.lock().unwrap_or_else(PoisonError::into_inner).push((conversation, failure));
         }
     });
-    let serve = move || server.run(stop, None, observer);
-    let Ok(serving) = std::thread::Builder::new().name("server".to_owned()).spawn(serve) else { return vec![] };
     // The two ends trust each other, and nobody else.
     let Some(trust) = (match client.has_tls() {
         true => options.identity.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint)).ok(),
@@ -57,6 +55,8 @@ pub(super) fn play_both_ends(
     }) else {
         return vec![];
     };
+    let serve = move || server.run(stop, None, observer);
+    let Ok(serving) = std::thread::Builder::new().name("server".to_owned()).spawn(serve) else { return vec![] };
     let impatient = (!judged).then(|| client.clone().waiting(NOTED));
     let client = impatient.as_ref().unwrap_or(client);
     let target = connecting::Target::new(address, protocol, ConnectOptions::default());

@@ -11,8 +11,8 @@ use super::served::{AccessLog, HttpService};
 use crate::event::{Event, Observer};
 use crate::web::clock::Now;
 use crate::web::log::{Entry, Line};
-use crate::web::request::Request;
-use crate::web::status::Status;
+use crate::wire::http::request::Request;
+use crate::wire::http::status::Status;
 
 /// How long a line may wait for others.
 const WAIT: Duration = Duration::from_millis(20);

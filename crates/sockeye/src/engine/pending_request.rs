@@ -3,8 +3,8 @@
 use http::HeaderMap;
 use http::request::Parts;
 
-use crate::web::request::{Parsed, Request, Values, parse};
-use crate::web::status::Status;
+use crate::wire::http::request::{Parsed, Request, Values, parse};
+use crate::wire::http::status::Status;
 
 /// A field's place in a map.
 const FIELD: usize = 128;

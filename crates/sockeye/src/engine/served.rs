@@ -6,8 +6,8 @@ use super::more_files::MoreFiles;
 use crate::web::answer::Reply;
 use crate::web::clock::Now;
 use crate::web::field_list::FieldList;
-use crate::web::request::Request;
 use crate::web::site::Site;
+use crate::wire::http::request::Request;
 
 /// A site, and how it is served.
 #[derive(Debug)]

@@ -17,13 +17,13 @@ use super::storage::Done;
 use super::turn::ANSWERS;
 use crate::limits;
 use crate::web::answer::Reply;
-use crate::web::body::{Decoder, Framing};
 use crate::web::http1::write_head;
 use crate::web::made::{End, Made};
-use crate::web::request::{Parsed, Request, Version, parse};
 use crate::web::response::{Body, Response};
-use crate::web::status::Status;
 use crate::web::upload::{Receipt, Upload};
+use crate::wire::http::body::{Decoder, Framing};
+use crate::wire::http::request::{Parsed, Request, Version, parse};
+use crate::wire::http::status::Status;
 
 /// A body up to this size goes out with its head; a longer one is sent by the kernel, which copies nothing.
 const SMALL: u64 = 12 * 1024;

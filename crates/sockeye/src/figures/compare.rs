@@ -137,14 +137,36 @@ impl Comparison {
     }
 }
 
+/// Why two runs cannot be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CompareError {
+    /// The base has no exchange that went as written.
+    EmptyBase,
+    /// The run has none.
+    EmptyRun,
+}
+
+impl fmt::Display for CompareError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let which = match self {
+            Self::EmptyBase => "the base",
+            Self::EmptyRun => "the run",
+        };
+        write!(f, "{which} has no exchange that went as written: there is nothing to compare")
+    }
+}
+
+impl std::error::Error for CompareError {}
+
 /// Compares a run with its base. In a closed loop the rate decides, in an open one, whose rate is given, the mean latency.
 ///
 /// # Errors
-/// One of the two has no exchange: there is nothing to compare. The sentence says which.
-pub fn compare(run: &Run, base: &Run) -> Result<Comparison, String> {
-    for (run, which) in [(base, "the base"), (run, "the run")] {
+/// One of the two has no exchange: there is nothing to compare.
+pub fn compare(run: &Run, base: &Run) -> Result<Comparison, CompareError> {
+    for (run, error) in [(base, CompareError::EmptyBase), (run, CompareError::EmptyRun)] {
         if run.exchanges() == 0 {
-            return Err(format!("{which} has no exchange that went as written: there is nothing to compare"));
+            return Err(error);
         }
     }
     let (seconds, pieces) = (steady(run), steady(base));

@@ -15,6 +15,7 @@ pub struct ReadError {
 
 /// What is wrong with it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ReadErrorKind {
     /// It cannot be read.
     Unreadable(io::Error),

@@ -224,6 +224,7 @@ impl fmt::Debug for Histogram {
 
 /// Why text is no histogram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HistogramError {
     /// It is not in the format, or not whole.
     Damaged,

@@ -9,6 +9,7 @@ use super::{Arrivals, Counts, Failed, Histogram, Line, LoadModel, Measured, Merg
 
 /// Why runs make no sense as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MergeError {
     /// There are none.
     Nothing,

@@ -35,7 +35,7 @@ mod saved;
 mod tally;
 mod time;
 
-pub use compare::{Change, Comparison, Metric, Verdict, compare};
+pub use compare::{Change, CompareError, Comparison, Metric, Verdict, compare};
 pub use error::{ReadError, ReadErrorKind};
 pub use histogram::{Bucket, Histogram, HistogramError};
 pub use merge::{MergeError, merge, missing_shards};

@@ -37,24 +37,47 @@ pub struct Group {
     interface: u32,
 }
 
+/// Why a text is no group to join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GroupError {
+    /// It is no address.
+    NoAddress,
+    /// It is an address, but of one host.
+    NotMulticast(IpAddr),
+    /// No interface of this machine has that name.
+    NoInterface(String),
+}
+
+impl fmt::Display for GroupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAddress => f.write_str("write a multicast address: 239.1.2.3, or ff02::1%eth0"),
+            Self::NotMulticast(ip) => write!(f, "{ip} is no multicast address: those are 224.0.0.0/4 and ff00::/8"),
+            Self::NoInterface(name) => write!(f, "no interface of this machine has the name {name}"),
+        }
+    }
+}
+
+impl std::error::Error for GroupError {}
+
 impl FromStr for Group {
-    type Err = String;
+    type Err = GroupError;
 
     /// `239.1.2.3`, `239.1.2.3%eth0`, `ff02::1%eth0`.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, GroupError> {
         let (ip, name) = text.split_once('%').map_or((text, None), |(ip, name)| (ip, Some(name)));
         let bare = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(ip);
-        let ip: IpAddr =
-            bare.parse().map_err(|_| "write a multicast address: 239.1.2.3, or ff02::1%eth0".to_owned())?;
+        let ip: IpAddr = bare.parse().map_err(|_| GroupError::NoAddress)?;
         if !ip.is_multicast() {
-            return Err(format!("{ip} is no multicast address: those are 224.0.0.0/4 and ff00::/8"));
+            return Err(GroupError::NotMulticast(ip));
         }
         let interface = match name {
             Some(name) => name
                 .parse()
                 .ok()
                 .or_else(|| interface::number(name))
-                .ok_or_else(|| format!("no interface of this machine has the name {name}"))?,
+                .ok_or_else(|| GroupError::NoInterface(name.to_owned()))?,
             None => 0,
         };
         Ok(Self { ip, interface })

@@ -41,6 +41,7 @@ enum Kind {
 
 /// Why there is no such end.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum LocalError {
     /// The command cannot be run.
     Program(ProgramError),
@@ -53,6 +54,15 @@ impl fmt::Display for LocalError {
         match self {
             Self::Program(error) => error.fmt(f),
             Self::Descriptor(error) => f.write_str(&super::words(error)),
+        }
+    }
+}
+
+impl std::error::Error for LocalError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Program(error) => error.source(),
+            Self::Descriptor(error) => Some(error),
         }
     }
 }

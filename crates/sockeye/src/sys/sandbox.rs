@@ -118,7 +118,14 @@ impl std::fmt::Display for SandboxError {
     }
 }
 
-impl std::error::Error for SandboxError {}
+impl std::error::Error for SandboxError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::DoesNotHold(_) => None,
+        }
+    }
+}
 
 impl From<io::Error> for SandboxError {
     fn from(error: io::Error) -> Self {

@@ -1,6 +1,6 @@
 //! Becoming another user for good (setresuid(2), credentials(7)). The C library does it for every thread.
 
-use std::io;
+use std::{fmt, io};
 
 /// Whom to become.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,18 +13,42 @@ pub struct User {
     others: Vec<u32>,
 }
 
+/// Why there is nobody to become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UserError {
+    /// No user has that name.
+    NoUser(String),
+    /// No group has that name.
+    NoGroup(String),
+    /// Nothing tells the group of a user that is a number.
+    NoGroupOf(String),
+}
+
+impl fmt::Display for UserError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoUser(name) => write!(f, "there is no user `{name}` in /etc/passwd"),
+            Self::NoGroup(name) => write!(f, "there is no group `{name}` in /etc/group"),
+            Self::NoGroupOf(name) => write!(f, "{name} has no entry in /etc/passwd that tells its group: {name}:GROUP"),
+        }
+    }
+}
+
+impl std::error::Error for UserError {}
+
 impl User {
     /// `NAME`, `NAME:GROUP` or numbers. The files of passwd(5) and group(5) are asked; other sources of names would mean
     /// loading code into this process.
     ///
     /// # Errors
     /// Who, or what, is not there.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, UserError> {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         Self::find(text, &read("/etc/passwd"), &read("/etc/group"))
     }
 
-    fn find(text: &str, users: &str, groups: &str) -> Result<Self, String> {
+    fn find(text: &str, users: &str, groups: &str) -> Result<Self, UserError> {
         let (name, group) = match text.split_once(':') {
             Some((name, group)) => (name, Some(group)),
             None => (text, None),
@@ -32,18 +56,14 @@ impl User {
         let user = row(users, name);
         let number = |row: &[&str], field: usize| row.get(field).and_then(|field| field.parse::<u32>().ok());
         let uid = user.as_deref().and_then(|row| number(row, 2)).or_else(|| name.parse().ok());
-        let uid = uid.ok_or_else(|| format!("there is no user `{name}` in /etc/passwd"))?;
+        let uid = uid.ok_or_else(|| UserError::NoUser(name.to_owned()))?;
         let own = user.as_deref().and_then(|row| number(row, 3));
         let gid = match group {
             Some(group) => {
                 let found = row(groups, group).as_deref().and_then(|row| number(row, 2));
-                found
-                    .or_else(|| group.parse().ok())
-                    .ok_or_else(|| format!("there is no group `{group}` in /etc/group"))?
+                found.or_else(|| group.parse().ok()).ok_or_else(|| UserError::NoGroup(group.to_owned()))?
             }
-            None => {
-                own.ok_or_else(|| format!("{name} has no entry in /etc/passwd that tells its group: {name}:GROUP"))?
-            }
+            None => own.ok_or_else(|| UserError::NoGroupOf(name.to_owned()))?,
         };
         let account = user.as_deref().map_or(name, |row| row[0]);
         let lists = |row: &&str| row.split(':').nth(3).is_some_and(|members| members.split(',').any(|m| m == account));
@@ -126,8 +146,8 @@ mod tests {
         assert_eq!(found("33"), found("www"));
         assert_eq!(found("www:ssl"), Ok((33, 110, vec![110, 111])));
         assert_eq!(found("4000:4001"), Ok((4000, 4001, vec![4001])));
-        assert_eq!(found("nobody").unwrap_err(), "there is no user `nobody` in /etc/passwd");
-        assert_eq!(found("www:nogroup").unwrap_err(), "there is no group `nogroup` in /etc/group");
-        assert!(found("4000").unwrap_err().ends_with("4000:GROUP"));
+        assert_eq!(found("nobody").unwrap_err().to_string(), "there is no user `nobody` in /etc/passwd");
+        assert_eq!(found("www:nogroup").unwrap_err().to_string(), "there is no group `nogroup` in /etc/group");
+        assert!(found("4000").unwrap_err().to_string().ends_with("4000:GROUP"));
     }
 }

@@ -11,7 +11,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::fields::Value;
+use crate::wire::http::fields::Value;
 
 /// A user and a password. Over plain HTTP everybody on the way can read both.
 #[derive(Clone, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use super::clock::Now;
 use super::field_list::FieldList;
 use super::http1::write_head;
 use super::options::SiteOptions;
-use super::request::{Parsed, parse};
 use super::root::Root;
 use super::site::Site;
+use crate::wire::http::request::{Parsed, parse};
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };

@@ -1,18 +1,18 @@
 //! What is answered to a request: which file, how much of it, and whether at all (RFC 9110).
 
-use super::body::Framing;
 use super::clock::Now;
 use super::escape::push_query;
 use super::exchange::Exchange;
 use super::field_list::FieldList;
 use super::head::{Head, ResponseContext, push_number};
 use super::refusal;
-use super::request::{Method, Request};
 use super::response::{Body, Response};
 use super::site::Site;
-use super::status::Status;
 use super::upload::{Upload, make_folder};
 use crate::limits;
+use crate::wire::http::body::Framing;
+use crate::wire::http::request::{Method, Request};
+use crate::wire::http::status::Status;
 
 /// What becomes of a request.
 #[derive(Debug)]

@@ -16,8 +16,8 @@ use super::made::Source;
 use super::options::Hidden;
 use super::pack::read_part;
 use super::root::{Found, Kind, Meta, Modified, Root, look_in};
-use super::status::Status;
 use crate::limits;
+use crate::wire::http::status::Status;
 
 /// Bytes that make a piece, about.
 const PIECE: u64 = 64 * 1024;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_getres};
 
 use super::clock::{self, Now};
-use super::fields::{Fields, Value, members};
 use super::pack::Coding;
 use super::root::Meta;
 use crate::random::SplitMix;
+use crate::wire::http::fields::{Fields, Value, members};
 
 /// Longest validator: three numbers of 16 digits, one of 8, and what stands around them.
 const LENGTH: usize = 80;

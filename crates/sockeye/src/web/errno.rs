@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::io::Errno;
 
-use super::status::Status;
+use crate::wire::http::status::Status;
 
 pub(super) fn status(error: Errno) -> Status {
     match error {

@@ -18,13 +18,13 @@ use super::pack::Coding;
 use super::path::RequestPath;
 use super::range::{self, Range, Selection};
 use super::refusal::{self, POLICY};
-use super::request::{Method, Request};
 use super::response::{Body, Response};
 use super::root::{Found, Kind, Meta};
 use super::site::Site;
-use super::status::Status;
 use crate::file::random;
 use crate::limits;
+use crate::wire::http::request::{Method, Request};
+use crate::wire::http::status::Status;
 
 /// Bytes that are sent piece by piece.
 const MUCH: usize = 256 * 1024;

@@ -11,12 +11,12 @@ use memchr::memmem;
 use rustix::fs::{Mode, mkdirat};
 
 use super::errno::{status, status_of};
-use super::fields::Value;
 use super::room::{Placed, Room};
 use super::root::look_in;
-use super::status::Status;
 use crate::file::{AtomicFile, Existing};
 use crate::limits;
+use crate::wire::http::fields::Value;
+use crate::wire::http::status::Status;
 
 /// Longest head of a part.
 const HEAD: usize = 8 * 1024;

@@ -7,9 +7,9 @@ use super::clock::{self, Now};
 use super::extra::Extra;
 use super::field_list::FieldList;
 use super::options::{Sharing, SiteOptions};
-use super::request::{Method, Request};
 use super::response::{Body, Extent, Response};
-use super::status::Status;
+use crate::wire::http::request::{Method, Request};
+use crate::wire::http::status::Status;
 
 /// What every answer to one request has in common.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use super::field_list::FieldList;
 use super::head::push_number;
 use super::made::{End, Made};
 use super::response::{Body, Extent, Response};
-use super::version::Version;
+use crate::wire::http::version::Version;
 
 /// Adds the head of an answer to one of this version. How the end of its content is known, and whether the connection stays,
 /// follows from that: all that HTTP/1.0 has for an end which nobody knows before is that of the connection.

@@ -10,8 +10,8 @@ use rustix::fs::{Dir, FileType};
 use super::options::Hidden;
 use super::path::RequestPath;
 use super::root::{Kind, Meta, Root, look_in};
-use super::status::Status;
 use crate::limits;
+use crate::wire::http::status::Status;
 
 /// What a listing is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

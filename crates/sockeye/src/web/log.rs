@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::clock::{Calendar, Now};
 use super::escape::push_quoted;
-use super::fields::Value;
 use super::head::push_number;
 use super::json;
-use super::request::{Request, Version};
-use super::status::Status;
+use crate::wire::http::fields::Value;
+use crate::wire::http::request::{Request, Version};
+use crate::wire::http::status::Status;
 
 /// Longest part of a line that comes from a client; the rest of it is cut.
 const PART: usize = 1024;
@@ -191,8 +191,8 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::time::UNIX_EPOCH;
 
-    use super::super::request::{Parsed, parse};
     use super::*;
+    use crate::wire::http::request::{Parsed, parse};
 
     fn written(head: &[u8]) -> (String, String) {
         let now = Now::new(UNIX_EPOCH + Duration::from_secs(784_111_777));

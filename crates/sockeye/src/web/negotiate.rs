@@ -1,7 +1,7 @@
 //! What a client would rather have (RFC 9110, section 12).
 
-use super::fields::{Value, members};
 use super::pack::Coding;
+use crate::wire::http::fields::{Value, members};
 
 /// How it takes an answer packed, unless it says that it likes the plain one better. Brotli goes first where both are
 /// liked the same, and only to who names it: who takes anything has gzip in mind.

@@ -12,10 +12,10 @@ use std::sync::{Arc, LazyLock};
 
 use super::account::Accounts;
 use super::extra::{Caching, Extra};
-use super::request::{Request, Version};
 pub use super::root::Links;
 use crate::limits;
 use crate::sys::hostname::hostname;
+use crate::wire::http::request::{Request, Version};
 
 /// How a site behaves.
 #[derive(Debug, Clone)]
@@ -152,7 +152,7 @@ pub enum Hosts {
 impl Hosts {
     /// Whether a request is for us. One of HTTP/1.0 without Host comes from no browser.
     #[must_use]
-    pub fn accept(&self, request: &Request<'_>) -> bool {
+    pub(crate) fn accept(&self, request: &Request<'_>) -> bool {
         let Self::Local(names) = self else { return true };
         if request.authority.is_none() {
             return request.version == Version::Http10;
@@ -177,8 +177,8 @@ fn is_below(host: &str, domain: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::request::{Parsed, parse};
     use super::*;
+    use crate::wire::http::request::{Parsed, parse};
 
     /// Row 73 of the faults.
     #[test]

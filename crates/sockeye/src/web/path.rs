@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::escape::push_encoded;
-use super::status::Status;
+use crate::wire::http::status::Status;
 
 /// The path from the root to a file or folder: no empty segment, no `.` or `..`, no NUL.
 #[derive(Debug, Clone, PartialEq, Eq)]

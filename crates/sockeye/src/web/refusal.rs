@@ -4,7 +4,7 @@ use super::clock::Now;
 use super::field_list::FieldList;
 use super::head::{Head, ResponseContext};
 use super::response::{Body, Response};
-use super::status::Status;
+use crate::wire::http::status::Status;
 
 /// What the page of a folder or an error may do in a browser: look as it does, and nothing else.
 pub(crate) const POLICY: &[u8] = b"default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use super::made::{End, Made};
 use super::pack::read_part;
-use super::status::Status;
+use crate::wire::http::status::Status;
 
 /// An answer, whose fields stand in the list that was given. Each version of HTTP writes it in its own way: see
 /// [`super::http1`].

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::status::Status;
 use crate::file::AtomicFile;
 use crate::limits;
 use crate::sys::files::open_files;
+use crate::wire::http::status::Status;
 
 /// How many files of a site are being stored.
 #[derive(Debug, Clone, Default)]

@@ -11,7 +11,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat2, stat, statat};
 use rustix::io::Errno;
 
-use super::status::Status;
+use crate::wire::http::status::Status;
 
 /// How often a lookup is tried that met a rename on its way (openat2(2), EAGAIN).
 const TRIES: usize = 128;

@@ -6,10 +6,10 @@ use super::account::Access;
 use super::head::ResponseContext;
 use super::options::{Hidden, Sharing, SiteOptions};
 use super::path::RequestPath;
-use super::request::{Method, Request, Version};
 use super::room::Room;
 use super::root::{Links, Root};
-use super::status::Status;
+use crate::wire::http::request::{Method, Request, Version};
+use crate::wire::http::status::Status;
 
 /// A folder as a site.
 #[derive(Debug)]

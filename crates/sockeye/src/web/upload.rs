@@ -12,7 +12,6 @@ use std::sync::Arc;
 use rustix::fs::{Mode, fstat, mkdirat};
 use rustix::io::Errno;
 
-use super::body::{Decoder, Framing};
 use super::clock::Now;
 use super::condition::{self, Tag, Verdict};
 use super::errno::{status, status_of};
@@ -21,13 +20,14 @@ use super::form::Form;
 use super::head::{Head, ResponseContext};
 use super::path::RequestPath;
 use super::refusal;
-use super::request::{Request, Version};
 use super::response::{Body, Response};
 use super::room::{Placed, Room};
 use super::root::{Kind, Meta, Root, look_in};
-use super::status::Status;
 use crate::file::{AtomicFile, Existing, FileError, Leftover, Step};
 use crate::limits;
+use crate::wire::http::body::{Decoder, Framing};
+use crate::wire::http::request::{Request, Version};
+use crate::wire::http::status::Status;
 
 /// A file that is coming.
 #[derive(Debug)]

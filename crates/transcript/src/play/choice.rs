@@ -252,7 +252,10 @@ impl<W: Watch> Walk<'_, W> {
                 let mut verdict = self.wrong_value(play, pc, Fault::NoSuchValue, received);
                 verdict.name = match &table.key.kind {
                     PieceKind::Value(slot) => self.script.program.name(*slot).to_owned(),
-                    _ => self.script.source.line(table.place.line).trim_start().replace("choose", "").trim().to_owned(),
+                    _ => {
+                        let line = self.script.source.line(table.place.line).trim();
+                        line.strip_prefix("choose").unwrap_or(line).trim().to_owned()
+                    }
                 };
                 Err(Stop::failed(verdict))
             }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use sockeye::verb::fetch::download::{Download, Outcome, Retry, Target};
 use sockeye::verb::fetch::{ConnectionPool, Progress, Request, Url, file_name, preview};
 
-use super::failure::{Failure, of_exchange, of_transfer};
+use super::failure::Failure;
 use super::session::Session;
 use super::watcher::PageWatcher;
 use super::{conditional, request, target};
@@ -43,7 +43,7 @@ impl<'a> Page<'a> {
         }
         conditional::ask(flags, &self.path(), &mut request)?;
         if flags.dry_run {
-            let failed = |failed: sockeye::verb::fetch::Failed| (of_exchange(&failed.error), failed.to_string());
+            let failed = |failed: sockeye::verb::fetch::Failed| (Exit::from(&*failed.error), failed.to_string());
             let asked = preview(&request, session.options).map_err(failed)?;
             let shown = format!("{}\n{}\n", self.url.shown(), asked.trim_end());
             return Ok(session.console.print(shown.as_bytes()));
@@ -53,7 +53,9 @@ impl<'a> Page<'a> {
         }
         let download = self.download(request)?;
         let mut watcher = PageWatcher::new(session, &self.url, self.index, &self.progress, began);
-        let outcome = download.run(session.options, pool, &mut watcher).map_err(|error| of_transfer(&error))?;
+        let outcome = download
+            .run(session.options, pool, &mut watcher)
+            .map_err(|error| (Exit::from(&error), error.to_string()))?;
         if outcome == Outcome::Saved {
             conditional::keep(flags, watcher.tag())?;
         }

@@ -82,7 +82,7 @@ fn take<'a>(options: &mut NcOptions, typed: &mut Typed<'a>, letter: u8, value: &
     let of = |what: &str, least, most| bounded(what, value, least, most);
     // With these two nc does not show the value.
     let of_ttl = |what: &str| {
-        number(value, 0, 255).map(int).map_err(|error| Stop::Wrong(format!("{what} is {}", error.words()).into_bytes()))
+        number(value, 0, 255).map(int).map_err(|error| Stop::Wrong(format!("{what} is {error}").into_bytes()))
     };
     match letter {
         b'4' => options.family = Some(Family::V4),
@@ -261,7 +261,7 @@ const CLASSES: &[(&str, i32)] = &[
 
 fn bounded(what: &str, value: &[u8], least: i64, most: i64) -> Result<i64, Stop> {
     number(value, least, most).map_err(|error: NumberError| {
-        Stop::Wrong([what.as_bytes(), b" ", error.words().as_bytes(), b": ", value].concat())
+        Stop::Wrong([what.as_bytes(), b" ", error.to_string().as_bytes(), b": ", value].concat())
     })
 }
 

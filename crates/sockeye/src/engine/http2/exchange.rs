@@ -23,8 +23,8 @@ use crate::web::answer::Reply;
 use crate::web::field_list::FieldList;
 use crate::web::made::Source;
 use crate::web::response::{Body, Response as Answer};
-use crate::web::status::Status;
 use crate::web::upload::{Receipt, Stored, Upload};
+use crate::wire::http::status::Status;
 
 /// Bytes of a file that are read at once.
 const PIECE: usize = 16 * 1024;

@@ -1,32 +1,16 @@
 //! What came of a pair, and of all pairs of a relay: counts, and what went wrong.
 
-use transcript::FaultKind;
-
 use crate::failure::Kind;
 
 /// What went wrong with a pair, for an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PairFailure {
-    /// There is no server.
+    /// There is no server, or what stands between failed: TLS, a WebSocket.
     Kind(Kind),
     /// It was reset.
     Reset,
     /// Not everything arrived.
     CutShort,
-    /// TLS failed.
-    Tls,
-    /// The server's certificate is not believed.
-    Untrusted,
-}
-
-impl PairFailure {
-    pub(super) fn fault(self) -> FaultKind {
-        match self {
-            Self::Untrusted => FaultKind::Untrusted,
-            Self::Reset => FaultKind::Reset,
-            _ => FaultKind::Tls,
-        }
-    }
 }
 
 /// What came of one pair.

@@ -95,6 +95,6 @@ fn what_is_unlike_is_said_and_nothing_is_not_compared() {
         assert!(told.contains(words), "{told}");
     }
     let nothing = Begun::now("load").ended(Duration::from_secs(5), Measured::default());
-    assert!(compare(&nothing, &two).unwrap_err().contains("the run has no exchange"));
-    assert!(compare(&two, &nothing).unwrap_err().contains("the base has no exchange"));
+    assert!(compare(&nothing, &two).unwrap_err().to_string().contains("the run has no exchange"));
+    assert!(compare(&two, &nothing).unwrap_err().to_string().contains("the base has no exchange"));
 }

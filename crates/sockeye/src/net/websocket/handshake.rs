@@ -8,9 +8,9 @@ use super::super::tls::{self, TlsError};
 use super::Messages;
 use crate::address::{Address, Host, Target};
 use crate::limits;
-use crate::web::fields::members;
-use crate::web::request::{Method, Parsed, Request, Version, parse};
-use crate::web::status::Status;
+use crate::wire::http::fields::members;
+use crate::wire::http::request::{Method, Parsed, Request, Version, parse};
+use crate::wire::http::status::Status;
 use crate::wire::http::{Head, end_of_head};
 
 /// What the answer to a key is made with.

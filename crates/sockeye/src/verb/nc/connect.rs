@@ -171,6 +171,6 @@ pub(super) fn ports(options: &NcOptions) -> Result<Vec<u16>, Fatal> {
 fn port(word: &[u8]) -> Result<u16, Fatal> {
     match options::number(word, 1, 65535) {
         Ok(number) => Ok(number as u16),
-        Err(error) => Err(Fatal([b"port number ", error.words().as_bytes(), b": ", word].concat())),
+        Err(error) => Err(Fatal([b"port number ", error.to_string().as_bytes(), b": ", word].concat())),
     }
 }

@@ -1,6 +1,7 @@
 //! What nc is asked to do.
 
 use std::ffi::{CString, c_int};
+use std::fmt;
 use std::time::Duration;
 
 /// Which addresses are meant.
@@ -157,6 +158,7 @@ impl NcOptions {
 
 /// Why a text is no number in its bounds (strtonum(3bsd)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NumberError {
     /// It is no number.
     Invalid,
@@ -166,17 +168,18 @@ pub enum NumberError {
     TooLarge,
 }
 
-impl NumberError {
-    /// As nc says it.
-    #[must_use]
-    pub fn words(self) -> &'static str {
-        match self {
+/// As nc says it.
+impl fmt::Display for NumberError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Invalid => "invalid",
             Self::TooSmall => "too small",
             Self::TooLarge => "too large",
-        }
+        })
     }
 }
+
+impl std::error::Error for NumberError {}
 
 /// Reads a decimal number; blanks and a sign may stand before it, and nothing behind it.
 ///

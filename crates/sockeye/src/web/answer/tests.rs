@@ -10,9 +10,9 @@ use crate::web::account::{Account, Accounts};
 use crate::web::http1::write_head;
 use crate::web::options::{Folders, Hidden, Hosts, Packing, Sharing, SiteOptions};
 use crate::web::pack::read_part;
-use crate::web::request::{Parsed, parse};
 use crate::web::root::Root;
-use crate::web::version::Version;
+use crate::wire::http::request::{Parsed, parse};
+use crate::wire::http::version::Version;
 
 /// An answer as a client sees it.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use crate::web::account::{Account, Accounts};
 use crate::web::answer::Reply;
 use crate::web::http1::write_head;
 use crate::web::options::{Hidden, SiteOptions};
-use crate::web::request::{Parsed, parse};
 use crate::web::site::Site;
+use crate::wire::http::request::{Parsed, parse};
 
 fn site(folder: &Path, options: SiteOptions) -> Site {
     Site::new(Root::open(folder).unwrap(), options)

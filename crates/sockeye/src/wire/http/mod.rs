@@ -1,14 +1,19 @@
-//! HTTP, as far as its bytes mean something without a connection: the head of an answer, content codings, URLs.
+//! HTTP, as far as its bytes mean something without a connection: requests, heads and bodies, content codings, URLs.
 
 #[cfg(feature = "figures")]
 pub(crate) mod answer;
+pub(crate) mod body;
 mod challenge;
 mod chunks;
 mod coding;
 pub(crate) mod date;
+pub(crate) mod fields;
 mod head;
+pub(crate) mod request;
+pub(crate) mod status;
 mod token;
 mod url;
+pub(crate) mod version;
 
 pub(crate) use challenge::Challenge;
 pub(crate) use chunks::{Chunk, Chunks};

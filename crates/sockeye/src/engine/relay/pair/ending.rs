@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rustix::io::Errno;
-use transcript::{Moment, Side};
+use transcript::{FaultKind, Moment, Side};
 
 use super::super::direction::{Tools, Turn};
 use super::super::leg::{Leg, ReadOutcome};
@@ -179,18 +179,19 @@ impl Pair {
         tools: &mut Tools<'_>,
     ) -> PairStatus {
         let kind = match error.why {
-            TlsErrorKind::Certificate => PairFailure::Untrusted,
-            TlsErrorKind::WebSocket | TlsErrorKind::Messages => PairFailure::Reset,
-            _ => PairFailure::Tls,
+            TlsErrorKind::Certificate => Kind::Fault(FaultKind::Untrusted),
+            TlsErrorKind::WebSocket => Kind::NoWebSocket,
+            TlsErrorKind::Messages => Kind::Socket,
+            _ => Kind::Fault(FaultKind::Tls),
         };
-        self.failure = Some(kind);
+        self.failure = Some(PairFailure::Kind(kind));
         let conversation = Some(self.conversation.clone());
-        let failure = Failure::other(Kind::Fault(kind.fault()), format!("{}: {error}", error.layer()));
+        let failure = Failure::other(kind, format!("{}: {error}", error.layer()));
         observe(Event::Failed { conversation, failure });
         let status = self.pass_on_reset(end, Errno::CONNRESET, tools);
         self.reason = Some(format!("{}: {error}", error.layer()));
         self.by = Some(if end == End::Near { ClosedBy::Client } else { ClosedBy::Server });
-        self.failure = Some(kind);
+        self.failure = Some(PairFailure::Kind(kind));
         // What is encrypted for the peer, an alert, goes before the reset.
         if let Some(leg) = if end == End::Near { Some(&mut self.near) } else { self.far.as_mut() } {
             let _ = leg.flush();

@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::proxies::Proxies;
 use super::refusal::Refusal;
-use crate::web::request::Request;
-use crate::web::status::Status;
 use crate::wire::http::percent_decoded;
+use crate::wire::http::request::Request;
+use crate::wire::http::status::Status;
 
 /// The version of toxiproxy whose API this is: clients ask for it.
 const VERSION: &str = "2.12.0";

@@ -11,12 +11,12 @@ use super::api::{self, Answer};
 use super::proxies::Proxies;
 use super::refusal::Refusal;
 use crate::limits;
-use crate::web::body::{Decoder, Framing};
 use crate::web::field_list::FieldList;
 use crate::web::http1::write_head;
-use crate::web::request::{Parsed, Request, Version, parse};
 use crate::web::response::{Body, Extent, Response};
-use crate::web::status::Status;
+use crate::wire::http::body::{Decoder, Framing};
+use crate::wire::http::request::{Parsed, Request, Version, parse};
+use crate::wire::http::status::Status;
 
 /// Bytes that are read at once.
 const READ: usize = 16 * 1024;

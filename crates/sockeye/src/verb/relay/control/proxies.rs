@@ -18,7 +18,7 @@ use crate::event::{Event, Observer};
 use crate::faults::LiveFault;
 use crate::limits;
 use crate::stop::{self, Stopper};
-use crate::web::status::Status;
+use crate::wire::http::status::Status;
 
 /// Who hears what happens to the connections of one relay.
 pub(super) type Observers = Box<dyn Fn() -> Box<dyn Observer> + Send>;

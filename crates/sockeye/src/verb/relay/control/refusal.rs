@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::web::status::Status;
+use crate::wire::http::status::Status;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {

@@ -7,7 +7,7 @@ use transcript::Side;
 
 use super::refusal::Refusal;
 use crate::faults::{After, Delay, Faults, LiveFault, Shape, Slice};
-use crate::web::status::Status;
+use crate::wire::http::status::Status;
 
 /// Bytes a second in a `KB/s`.
 const KILOBYTE: u64 = 1000;

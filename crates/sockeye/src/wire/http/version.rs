@@ -2,7 +2,7 @@
 
 /// The version of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Version {
+pub(crate) enum Version {
     /// HTTP/1.0, whose connections end after one exchange unless both agree to keep them.
     Http10,
     /// HTTP/1.1

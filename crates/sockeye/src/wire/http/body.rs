@@ -8,7 +8,7 @@ use crate::limits::{CHUNK_LINE, CHUNK_WASTE, TRAILERS};
 
 /// How the content of a request is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
+pub(crate) enum Framing {
     /// There is none.
     None,
     /// That many bytes.
@@ -55,18 +55,18 @@ fn number(text: &[u8]) -> Result<u64, Status> {
 
 /// What came of some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Piece<'b> {
+pub(crate) struct Piece<'b> {
     /// How many of them are done with. Zero, and no end: more have to come first.
-    pub used: usize,
+    pub(crate) used: usize,
     /// The content in them, perhaps none.
-    pub data: &'b [u8],
+    pub(crate) data: &'b [u8],
     /// Whether the content ends here; what follows is the next request.
-    pub is_last: bool,
+    pub(crate) is_last: bool,
 }
 
 /// Takes the content of one request out of a stream.
 #[derive(Debug, Clone)]
-pub struct Decoder {
+pub(crate) struct Decoder {
     state: State,
     /// Bytes of lines less bytes of content, where positive.
     waste: u64,
@@ -91,7 +91,7 @@ enum State {
 impl Decoder {
     /// Begins behind a head.
     #[must_use]
-    pub fn new(framing: Framing) -> Self {
+    pub(crate) fn new(framing: Framing) -> Self {
         let state = match framing {
             Framing::None => State::Ended,
             Framing::Length(length) => State::Length(length),
@@ -106,7 +106,7 @@ impl Decoder {
     ///
     /// # Errors
     /// The chunks are malformed or wasteful: there is no telling where the next request begins.
-    pub fn take<'b>(&mut self, bytes: &'b [u8]) -> Result<Piece<'b>, Status> {
+    pub(crate) fn take<'b>(&mut self, bytes: &'b [u8]) -> Result<Piece<'b>, Status> {
         let mut used = 0;
         loop {
             let rest = &bytes[used..];
@@ -130,7 +130,7 @@ impl Decoder {
     ///
     /// # Errors
     /// There was to be more.
-    pub fn end(&self) -> Result<(), Status> {
+    pub(crate) fn end(&self) -> Result<(), Status> {
         match self.state {
             State::Ended | State::Stream | State::Length(0) => Ok(()),
             _ => Err(Status::BAD_REQUEST),

@@ -4,77 +4,77 @@ use std::fmt;
 
 /// A status code with its words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Status(u16);
+pub(crate) struct Status(u16);
 
 impl Status {
     /// 200
-    pub const OK: Self = Self(200);
+    pub(crate) const OK: Self = Self(200);
     /// 201
-    pub const CREATED: Self = Self(201);
+    pub(crate) const CREATED: Self = Self(201);
     /// 204
-    pub const NO_CONTENT: Self = Self(204);
+    pub(crate) const NO_CONTENT: Self = Self(204);
     /// 206
-    pub const PARTIAL_CONTENT: Self = Self(206);
+    pub(crate) const PARTIAL_CONTENT: Self = Self(206);
     /// 301
-    pub const MOVED_PERMANENTLY: Self = Self(301);
+    pub(crate) const MOVED_PERMANENTLY: Self = Self(301);
     /// 303
-    pub const SEE_OTHER: Self = Self(303);
+    pub(crate) const SEE_OTHER: Self = Self(303);
     /// 304
-    pub const NOT_MODIFIED: Self = Self(304);
+    pub(crate) const NOT_MODIFIED: Self = Self(304);
     /// 308
-    pub const PERMANENT_REDIRECT: Self = Self(308);
+    pub(crate) const PERMANENT_REDIRECT: Self = Self(308);
     /// 400
-    pub const BAD_REQUEST: Self = Self(400);
+    pub(crate) const BAD_REQUEST: Self = Self(400);
     /// 401
-    pub const UNAUTHORIZED: Self = Self(401);
+    pub(crate) const UNAUTHORIZED: Self = Self(401);
     /// 403
-    pub const FORBIDDEN: Self = Self(403);
+    pub(crate) const FORBIDDEN: Self = Self(403);
     /// 404
-    pub const NOT_FOUND: Self = Self(404);
+    pub(crate) const NOT_FOUND: Self = Self(404);
     /// 405
-    pub const METHOD_NOT_ALLOWED: Self = Self(405);
+    pub(crate) const METHOD_NOT_ALLOWED: Self = Self(405);
     /// 408
-    pub const REQUEST_TIMEOUT: Self = Self(408);
+    pub(crate) const REQUEST_TIMEOUT: Self = Self(408);
     /// 409
-    pub const CONFLICT: Self = Self(409);
+    pub(crate) const CONFLICT: Self = Self(409);
     /// 412
-    pub const PRECONDITION_FAILED: Self = Self(412);
+    pub(crate) const PRECONDITION_FAILED: Self = Self(412);
     /// 413
-    pub const CONTENT_TOO_LARGE: Self = Self(413);
+    pub(crate) const CONTENT_TOO_LARGE: Self = Self(413);
     /// 414
-    pub const URI_TOO_LONG: Self = Self(414);
+    pub(crate) const URI_TOO_LONG: Self = Self(414);
     /// 415
-    pub const UNSUPPORTED_MEDIA_TYPE: Self = Self(415);
+    pub(crate) const UNSUPPORTED_MEDIA_TYPE: Self = Self(415);
     /// 416
-    pub const RANGE_NOT_SATISFIABLE: Self = Self(416);
+    pub(crate) const RANGE_NOT_SATISFIABLE: Self = Self(416);
     /// 417
-    pub const EXPECTATION_FAILED: Self = Self(417);
+    pub(crate) const EXPECTATION_FAILED: Self = Self(417);
     /// 421
-    pub const MISDIRECTED_REQUEST: Self = Self(421);
+    pub(crate) const MISDIRECTED_REQUEST: Self = Self(421);
     /// 426 (RFC 9110, section 15.5.22)
-    pub const UPGRADE_REQUIRED: Self = Self(426);
+    pub(crate) const UPGRADE_REQUIRED: Self = Self(426);
     /// 431
-    pub const FIELDS_TOO_LARGE: Self = Self(431);
+    pub(crate) const FIELDS_TOO_LARGE: Self = Self(431);
     /// 500
-    pub const INTERNAL_ERROR: Self = Self(500);
+    pub(crate) const INTERNAL_ERROR: Self = Self(500);
     /// 501
-    pub const NOT_IMPLEMENTED: Self = Self(501);
+    pub(crate) const NOT_IMPLEMENTED: Self = Self(501);
     /// 503
-    pub const UNAVAILABLE: Self = Self(503);
+    pub(crate) const UNAVAILABLE: Self = Self(503);
     /// 505
-    pub const VERSION_NOT_SUPPORTED: Self = Self(505);
+    pub(crate) const VERSION_NOT_SUPPORTED: Self = Self(505);
     /// 507 (RFC 4918, section 11.5)
-    pub const INSUFFICIENT_STORAGE: Self = Self(507);
+    pub(crate) const INSUFFICIENT_STORAGE: Self = Self(507);
 
     /// The number.
     #[must_use]
-    pub fn code(self) -> u16 {
+    pub(crate) fn code(self) -> u16 {
         self.0
     }
 
     /// The words behind the number, which no client reads.
     #[must_use]
-    pub fn reason(self) -> &'static str {
+    pub(crate) fn reason(self) -> &'static str {
         match self.0 {
             200 => "OK",
             201 => "Created",
@@ -110,7 +110,7 @@ impl Status {
 
     /// Whether content follows its head unless the request was HEAD (RFC 9110, section 6.4.1).
     #[must_use]
-    pub fn has_content(self) -> bool {
+    pub(crate) fn has_content(self) -> bool {
         self.0 != 204 && self.0 != 304
     }
 }

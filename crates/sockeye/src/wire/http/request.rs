@@ -7,10 +7,10 @@ use std::net::Ipv6Addr;
 
 use super::body::Framing;
 use super::fields::{Fields, members};
+use super::is_of_token;
 use super::status::Status;
-pub use super::version::Version;
+pub(crate) use super::version::Version;
 use crate::limits;
-use crate::wire::http::is_of_token;
 
 /// Longest name of a method that is waited for.
 const METHOD: usize = 32;
@@ -18,7 +18,7 @@ const METHOD: usize = 32;
 /// What stands in the bytes that have come.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant, reason = "it is made once and taken apart at once")]
-pub enum Parsed<'a> {
+pub(crate) enum Parsed<'a> {
     /// The beginning of a head; nothing speaks against it yet.
     Partial,
     /// A head in the first `length` bytes. Its content, if it has any, follows.
@@ -34,7 +34,7 @@ pub enum Parsed<'a> {
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub(crate) enum Method {
     /// Send the file.
     Get,
     /// Send the head alone.
@@ -53,25 +53,25 @@ pub enum Method {
 
 /// A whole head.
 #[derive(Debug, Clone)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// What is to be done.
-    pub method: Method,
+    pub(crate) method: Method,
     /// The method as it was written.
-    pub method_text: &'a str,
+    pub(crate) method_text: &'a str,
     /// The target as it was written, for logs.
-    pub target: &'a str,
+    pub(crate) target: &'a str,
     /// The target's path, still percent-encoded; `*` where OPTIONS asks about the whole server.
-    pub path: &'a str,
+    pub(crate) path: &'a str,
     /// What stands behind the question mark.
-    pub query: Option<&'a str>,
+    pub(crate) query: Option<&'a str>,
     /// For whom it is: host and port, from the target or else from Host.
-    pub authority: Option<&'a str>,
+    pub(crate) authority: Option<&'a str>,
     /// The version.
-    pub version: Version,
+    pub(crate) version: Version,
     /// The fields that mean something here.
-    pub fields: Fields<'a>,
+    pub(crate) fields: Fields<'a>,
     /// How its content is delimited.
-    pub framing: Framing,
+    pub(crate) framing: Framing,
 }
 
 impl Method {
@@ -146,7 +146,7 @@ fn is_same_host(one: &str, other: &str) -> bool {
 impl Request<'_> {
     /// Whether the client lets the connection stay open (RFC 9112, section 9.3).
     #[must_use]
-    pub fn is_persistent(&self) -> bool {
+    pub(crate) fn is_persistent(&self) -> bool {
         let has = |option: &[u8]| members(&self.fields.connection).any(|member| member.eq_ignore_ascii_case(option));
         match self.version {
             Version::Http11 | Version::Http2 => !has(b"close"),
@@ -156,7 +156,7 @@ impl Request<'_> {
 
     /// The authority's host without port, brackets and a last dot; empty where there is none.
     #[must_use]
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         let authority = self.authority.unwrap_or_default();
         let host = match authority.strip_prefix('[') {
             Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -168,7 +168,7 @@ impl Request<'_> {
 
 /// Looks for a whole head at the beginning of `bytes`.
 #[must_use]
-pub fn parse(bytes: &[u8]) -> Parsed<'_> {
+pub(crate) fn parse(bytes: &[u8]) -> Parsed<'_> {
     // Some clients send an empty line behind the content of their last request (RFC 9112, section 2.2).
     let mut rest = bytes;
     while let Some(behind) = rest.strip_prefix(b"\r\n") {

@@ -6,38 +6,38 @@ use super::status::Status;
 
 /// A field's value. One that was sent in several lines stands here joined by commas, as RFC 9110, section 5.3 has it: a
 /// list stays a list, and what is no list becomes something that its reader finds malformed and ignores.
-pub type Value<'a> = Option<Cow<'a, [u8]>>;
+pub(crate) type Value<'a> = Option<Cow<'a, [u8]>>;
 
 /// What was sent, by field.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "each is named as the field it holds")]
-pub struct Fields<'a> {
-    pub accept: Value<'a>,
-    pub accept_encoding: Value<'a>,
-    pub access_control_request_method: Value<'a>,
-    pub authorization: Value<'a>,
-    pub connection: Value<'a>,
-    pub content_encoding: Value<'a>,
-    pub content_length: Value<'a>,
-    pub content_range: Value<'a>,
-    pub content_type: Value<'a>,
-    pub expect: Value<'a>,
-    pub host: Value<'a>,
-    pub if_match: Value<'a>,
-    pub if_modified_since: Value<'a>,
-    pub if_none_match: Value<'a>,
-    pub if_range: Value<'a>,
-    pub if_unmodified_since: Value<'a>,
-    pub origin: Value<'a>,
-    pub range: Value<'a>,
-    pub referer: Value<'a>,
-    pub sec_fetch_site: Value<'a>,
-    pub sec_websocket_key: Value<'a>,
-    pub sec_websocket_protocol: Value<'a>,
-    pub sec_websocket_version: Value<'a>,
-    pub transfer_encoding: Value<'a>,
-    pub upgrade: Value<'a>,
-    pub user_agent: Value<'a>,
+pub(crate) struct Fields<'a> {
+    pub(crate) accept: Value<'a>,
+    pub(crate) accept_encoding: Value<'a>,
+    pub(crate) access_control_request_method: Value<'a>,
+    pub(crate) authorization: Value<'a>,
+    pub(crate) connection: Value<'a>,
+    pub(crate) content_encoding: Value<'a>,
+    pub(crate) content_length: Value<'a>,
+    pub(crate) content_range: Value<'a>,
+    pub(crate) content_type: Value<'a>,
+    pub(crate) expect: Value<'a>,
+    pub(crate) host: Value<'a>,
+    pub(crate) if_match: Value<'a>,
+    pub(crate) if_modified_since: Value<'a>,
+    pub(crate) if_none_match: Value<'a>,
+    pub(crate) if_range: Value<'a>,
+    pub(crate) if_unmodified_since: Value<'a>,
+    pub(crate) origin: Value<'a>,
+    pub(crate) range: Value<'a>,
+    pub(crate) referer: Value<'a>,
+    pub(crate) sec_fetch_site: Value<'a>,
+    pub(crate) sec_websocket_key: Value<'a>,
+    pub(crate) sec_websocket_protocol: Value<'a>,
+    pub(crate) sec_websocket_version: Value<'a>,
+    pub(crate) transfer_encoding: Value<'a>,
+    pub(crate) upgrade: Value<'a>,
+    pub(crate) user_agent: Value<'a>,
 }
 
 impl<'a> Fields<'a> {
