@@ -33,6 +33,7 @@ fn main() -> ExitCode {
     if let Some(nc) = commands::nc::invocation() {
         return nc.run(streams);
     }
+    sys::outlive_file_limits();
     sockeye::limits::raise_open_files();
     run(streams)
 }

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use sockeye::address::{Address, Target};
 use sockeye::event::{Event, Observer};
 pub(crate) use sockeye::sink::write_all;
 use sockeye::sink::write_until;
@@ -133,6 +134,16 @@ impl Console {
     /// Whether standard output was closed when we began.
     pub(crate) fn stdout_is_missing(&self) -> bool {
         self.streams.stdout_is_missing()
+    }
+
+    /// What is said through `stdio` goes to standard output, so that has to be there.
+    pub(crate) fn check_stdio(&self, addresses: &[Address]) -> Result<(), Exit> {
+        if self.stdout_is_missing() && addresses.iter().any(|address| address.target == Target::Standard) {
+            return Err(
+                self.fail(Exit::CannotWrite, "cannot write what is said through stdio: standard output is closed")
+            );
+        }
+        Ok(())
     }
 
     /// Writes text to standard output; it is what was asked for, so failing to write it is a failure.

@@ -41,6 +41,13 @@ impl StandardStreams {
     }
 }
 
+/// A file that may not grow further is an error of write(2), and not the end of this process with all that are inside (SIGXFSZ,
+/// setrlimit(2)).
+pub(crate) fn outlive_file_limits() {
+    // SAFETY: to ignore a signal runs no code of ours.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 static CLOSED: AtomicU8 = AtomicU8::new(0);
 
 extern "C" fn look_at_standard_streams() {

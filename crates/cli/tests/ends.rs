@@ -594,3 +594,54 @@ fn a_kernel_that_gives_no_random_numbers_is_an_error_in_words() {
     assert_code(&output, 0);
     assert_eq!(text(&output.stdout), "hello\n");
 }
+
+#[test]
+fn an_output_that_was_closed_is_no_end_to_speak_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = write(folder.path(), "server.talk", "S: hi\nC: yo\nS: bye\n");
+    let client = write(folder.path(), "client.talk", "S: hi\nC: yo\n");
+    let named = write(folder.path(), "named.talk", "at stdio\nS: hi\nC: yo\n");
+    for arguments in [
+        &["relay", "stdio", "exec:cat"][..],
+        &["relay", "exec:cat", "stdio"],
+        &["serve", "stdio", "--play", &server],
+        &["serve", "--play", &named],
+        &["talk", "stdio", "--play", &client],
+        &["talk", "--play", &named],
+    ] {
+        let output = run_command(command(&["sh", "-c", "exec \"$0\" \"$@\" >&-"]).args(arguments), b"yo\n");
+        assert_code(&output, 23);
+        assert!(text(&output.stderr).contains("standard output is closed"), "{arguments:?}");
+    }
+}
+
+#[test]
+fn no_file_says_which_program_is_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = folder.path().join("made");
+    for at in
+        [format!("sh:touch {}", made.display()), format!("exec:touch {}", made.display()), "exec+pty:id".to_owned()]
+    {
+        let file = write(folder.path(), "at.talk", &format!("at {at}\nS: b\n"));
+        let including = write(folder.path(), "including.talk", "include at.talk\n");
+        for arguments in [["talk", "--play"], ["serve", "--play"], ["check", ""], ["load", "--play"]] {
+            for file in [&file, &including] {
+                let words: Vec<&str> =
+                    arguments.into_iter().chain([file.as_str()]).filter(|word| !word.is_empty()).collect();
+                let output = run(&words, b"");
+                assert_code(&output, 2);
+                let said = text(&output.stderr) + &text(&output.stdout);
+                assert!(said.contains("a transcript runs no program"), "{words:?}: {said}");
+            }
+        }
+    }
+    assert!(!made.exists());
+}
+
+#[test]
+fn a_play_over_an_end_that_its_file_names_is_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "at.talk", "at stdio\nC: a\nS: b\n");
+    assert_code(&run(&["serve", "--play", &file], b"zzz\n"), 1);
+    assert_code(&run(&["serve", "--play", &file], b"a\n"), 0);
+}

@@ -777,7 +777,8 @@ fn socat_is_a_server_of_datagrams_and_of_packets() {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        until("the socket of socat", || path.exists());
+        // One for datagrams takes them as soon as it is there.
+        until("the socket of socat", || if listens.contains("LISTEN") { listens_at(&path) } else { path.exists() });
         let relay = Server::relay(&["udp://127.0.0.1:0", &format!("{scheme}:{}{ending}", path.display())], &[]);
         let client = relay.datagrams();
         let mut buffer = [0; 64];

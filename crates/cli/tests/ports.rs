@@ -4,9 +4,11 @@
 mod support;
 
 use std::io::Read;
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
+use rustix::net::{AddressFamily, SocketType};
 use serde_json::Value;
 use support::*;
 
@@ -249,14 +251,29 @@ fn one_family_is_shown_where_that_is_asked_for() {
     assert_code(&run(&["addrs", "-4", "-6"], b""), 2);
 }
 
+/// A listener, and what keeps its port of the other family free: no other test has a socket there, nor one that is still waiting
+/// for its time to be over.
+fn listener_of_one_family(own: IpAddr, other: IpAddr) -> (TcpListener, OwnedFd) {
+    loop {
+        let listener = TcpListener::bind((own, 0)).unwrap();
+        let family = if other.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let held = rustix::net::socket(family, SocketType::STREAM, None).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if rustix::net::bind(&held, &SocketAddr::new(other, port)).is_ok() {
+            return (listener, held);
+        }
+    }
+}
+
 #[test]
 fn sockets_of_one_family_are_shown_where_that_is_asked_for() {
-    let four = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let Ok(six) = std::net::TcpListener::bind("[::1]:0") else { panic!("this machine has no IPv6 loopback") };
+    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let (four, _held) = listener_of_one_family(loopback[0], loopback[1]);
+    let (six, _held_too) = listener_of_one_family(loopback[1], loopback[0]);
     let ports = [&four, &six].map(|listener| listener.local_addr().unwrap().port().to_string());
     for (flag, shown, other) in [("-4", &ports[0], &ports[1]), ("-6", &ports[1], &ports[0])] {
         assert_code(&run(&["ports", flag, shown], b""), 0);
-        assert_code(&run(&["ports", flag, other], b""), 1);
+        assert_code(&run(&["ports", "--listening", flag, other], b""), 1);
         let both = text(&run(&["ports", "--listening", flag, shown, other], b"").stdout);
         assert!(both.contains(&format!(":{shown} ")) && !both.contains(&format!(":{other} ")), "{both}");
         // Unix sockets are of neither.

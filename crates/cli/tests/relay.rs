@@ -801,7 +801,7 @@ fn nc_and_socat_talk_through_it() {
         .spawn()
         .unwrap();
     let mut socat = Ended(socat);
-    until("socat listens", || path.exists());
+    until("socat listens", || listens_at(&path));
     let relay = relay_to(&format!("unix:{}", path.display()));
     need("nc");
     let mut nc = Command::new("nc");

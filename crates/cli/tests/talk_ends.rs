@@ -595,3 +595,71 @@ fn a_handshake_that_is_cut_or_not_done_in_time_is_told() {
         assert!(said.contains(says) && !(scheme == "ws" && said.contains("TLS")), "{answer}: {said}");
     }
 }
+
+/// The system stops a read in front of an urgent byte (tcp(7)); what stands behind it is to be read all the same.
+#[test]
+fn behind_an_urgent_byte_a_stream_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let rest = "d".repeat(400_000);
+    for (more, to_file) in [(&[][..], false), (&[], true), (&["--recv-only"], false), (&["--recv-only"], true)] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let path = folder.path().join("out");
+        let (mut output, into) = std::io::pipe().unwrap();
+        let stdout = if to_file { File::create(&path).unwrap().into() } else { Stdio::from(into) };
+        let address = listener.local_addr().unwrap().to_string();
+        let mut talk =
+            command(&[]).args(["talk", &address]).args(more).stdin(Stdio::null()).stdout(stdout).spawn().unwrap();
+        let mut peer = accept(&listener);
+        peer.write_all(b"abc").unwrap();
+        rustix::net::send(&peer, b"X", rustix::net::SendFlags::OOB).unwrap();
+        let sent = rest.clone();
+        let sending = std::thread::spawn(move || {
+            peer.write_all(sent.as_bytes()).unwrap();
+            peer.shutdown(Shutdown::Write).unwrap();
+            peer
+        });
+        let came = if to_file { Vec::new() } else { to_end(&mut output) };
+        assert_eq!(wait(&mut talk), 0, "{more:?} {to_file}");
+        drop(sending.join().unwrap());
+        let came = if to_file { std::fs::read(&path).unwrap() } else { came };
+        assert!(came == format!("abc{rest}").as_bytes(), "{more:?} {to_file}: {} bytes", came.len());
+    }
+}
+
+/// A file that may not grow further (setrlimit(2), RLIMIT_FSIZE) is one that cannot be written, and ends nobody by a signal.
+#[test]
+fn a_file_that_may_not_grow_is_one_that_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, server) = serve_one(|mut client| {
+        // Whoever cannot write what comes goes away.
+        let _ = client.write_all(&[b'x'; 300_000]);
+    });
+    let file = File::create(folder.path().join("out")).unwrap();
+    let output = command(&["prlimit", "--fsize=65536"])
+        .args(["talk", &address])
+        .stdin(Stdio::null())
+        .stdout(file)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output()
+        .unwrap();
+    assert_code(&output, 23);
+    assert!(text(&output.stderr).contains("File too large"), "{}", text(&output.stderr));
+    server.join().unwrap();
+    let site = folder.path().to_str().unwrap();
+    let server =
+        Server::start_with(&["prlimit", "--fsize=65536"], &["http://127.0.0.1:0"], &["--files", site, "--upload"]);
+    let ask = |request: String| {
+        let mut client = server.connect();
+        client.write_all(request.as_bytes()).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        text(&receive(&mut client))
+    };
+    let body = "x".repeat(300_000);
+    let said = ask(format!("PUT /big HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000\r\n\r\n{body}"));
+    assert!(said.starts_with("HTTP/1.1 5"), "{said}");
+    let said = ask("PUT /small HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nok".to_owned());
+    assert!(said.starts_with("HTTP/1.1 201 "), "{said}");
+    assert!(!folder.path().join("big").exists());
+}

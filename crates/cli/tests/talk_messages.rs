@@ -245,7 +245,7 @@ fn socat_is_spoken_to_over_packets_and_speaks_to_a_listener() {
         .args([&format!("UNIX-LISTEN:{},type=5", path.display()), "EXEC:tr a-z A-Z"])
         .spawn()
         .unwrap();
-    until("socat to listen", || path.exists());
+    until("socat to listen", || listens_at(&path));
     let output = run(&["talk", &format!("unix-seqpacket:{}", path.display()), "--eol", "lf"], b"hello\n");
     assert_code(&output, 0);
     assert_eq!(text(&output.stdout), "HELLO\n");
@@ -259,7 +259,7 @@ fn socat_is_spoken_to_over_packets_and_speaks_to_a_listener() {
         .spawn()
         .unwrap();
     writeln!(talk.stdin.take().unwrap(), "from us").unwrap();
-    until("it to listen", || folder.path().join("ours").exists());
+    until("it to listen", || listens_at(&folder.path().join("ours")));
     let to = format!("UNIX-CONNECT:{},type=5", folder.path().join("ours").display());
     let socat = run_command(Command::new("socat").args(["-t", "30", "-", &to]), b"from socat");
     assert_eq!(text(&socat.stdout), "from us");

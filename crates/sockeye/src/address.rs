@@ -287,17 +287,21 @@ impl AddressError {
 /// It is no address that sockeye can use; the place is the transcript's.
 pub fn named_by(transcript: &Transcript) -> Result<Option<Address>, Refused> {
     let Some(at) = &transcript.settings().at else { return Ok(None) };
-    // The words of a command are its own.
-    if let Ok(address) = Address::parse(at.address.trim())
-        && address.is_local()
-    {
-        return Ok(Some(address));
-    }
-    let words: Vec<&str> = at.address.split_whitespace().collect();
     let refuse = |message: String, help: &str| Refused {
         source: Arc::clone(transcript.source()),
         findings: vec![Diagnostic::error(at.place, message).help(help)],
     };
+    // The words of a command are its own, and no file may run it: whoever plays a transcript has not read it, perhaps.
+    if let Ok(address) = Address::parse(at.address.trim())
+        && address.is_local()
+    {
+        let help = "name the program on the command line: sockeye talk exec:COMMAND --play FILE";
+        return match address.target {
+            Target::Command(..) => Err(refuse("a transcript runs no program".to_owned(), help)),
+            _ => Ok(Some(address)),
+        };
+    }
+    let words: Vec<&str> = at.address.split_whitespace().collect();
     match Address::parse_words(&words) {
         Ok(mut addresses) if addresses.len() == 1 => Ok(addresses.pop()),
         Ok(_) => Err(refuse("`at` names one address".to_owned(), "give each address a transcript of its own")),

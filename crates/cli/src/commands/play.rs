@@ -152,6 +152,7 @@ fn targets(flags: &Talk, given: Option<&Address>, rows: &[Row], console: &Consol
             let why = format!("where to? {} names no address with `at`, and none is given", path.display());
             return Err(console.conclude(Exit::Usage, why));
         };
+        console.check_stdio(std::slice::from_ref(&address))?;
         let protocol = protocol_of(&address).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
         targets.push(Target { loaded, address, protocol });
     }

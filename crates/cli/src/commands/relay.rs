@@ -112,7 +112,9 @@ fn check_flags(flags: &Relay, from: &Address, datagrams: Option<&Address>) -> Re
 
 fn options(flags: &Relay, console: &Console) -> Result<RelayOptions, Exit> {
     let usage = |why: &str| console.fail(Exit::Usage, why);
-    let mut addresses = Address::parse_words(&flags.addresses).map_err(|error| usage(&error.to_string()))?.into_iter();
+    let addresses = Address::parse_words(&flags.addresses).map_err(|error| usage(&error.to_string()))?;
+    console.check_stdio(&addresses)?;
+    let mut addresses = addresses.into_iter();
     let from = match addresses.next() {
         Some(from) => from,
         // Its proxies say where each listens.

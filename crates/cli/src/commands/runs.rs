@@ -46,7 +46,7 @@ fn report(flags: &flags::Report, console: &Console) -> Result<Exit, Exit> {
         base.all_warnings().for_each(|warning| console.warn(&format!("in the base: {warning}")));
     }
     let Some(compared) = compared else { return Ok(Exit::Done) };
-    let compared = compared.map_err(|why| console.fail(Exit::Differs, &why))?;
+    let compared = compared.map_err(|why| console.fail(Exit::Differs, &why.to_string()))?;
     compared.warnings.iter().for_each(|warning| console.warn(warning));
     if console.json {
         console.tell(&told(&compared));

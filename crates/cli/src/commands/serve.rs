@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use sockeye::address::{Address, Scheme};
+use sockeye::address::{self, Address, Scheme};
 use sockeye::child::{Program, ProgramError};
 use sockeye::event::{Event, Observer};
 use sockeye::file::read_secret;
@@ -127,8 +127,11 @@ fn options(flags: &Serve, console: &Console) -> Result<serve::ServeOptions, Exit
         console.fail(Exit::Usage, &format!("{error}{hint}"))
     })?;
     let role = role(flags, console)?;
+    let of_files = named_by_files(&addresses, &role);
+    let all = if addresses.is_empty() { &of_files } else { &addresses };
+    console.check_stdio(all)?;
+    let wanted = wanted(flags, all);
     let identity = identity(flags, &role, &addresses, console)?;
-    let wanted = wanted(flags, &addresses);
     let is_judged = is_judged(wanted, flags);
     Ok(serve::ServeOptions {
         addresses,
@@ -359,6 +362,17 @@ fn conclude(summary: Summary, wanted: Option<u64>, flags: &Serve, console: &Cons
         return Exit::Differs;
     }
     if at_once { Exit::Interrupted } else { Exit::Done }
+}
+
+/// Where transcripts say that they are played, if nothing else was said.
+fn named_by_files(addresses: &[Address], role: &Role) -> Vec<Address> {
+    match role {
+        // One that is refused is refused where it is used.
+        Role::Transcripts(loaded) if addresses.is_empty() => {
+            loaded.iter().filter_map(|one| address::named_by(&one.transcript).ok().flatten()).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// How many conversations there are to be.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sockeye::net::connect::Source;
-use sockeye::net::datagrams::Group;
+use sockeye::net::datagrams::{Group, GroupError};
 use sockeye::net::proxy::Proxy;
 use sockeye::net::tls::Trust;
 use sockeye::verb::serve::Budget;
@@ -147,7 +147,7 @@ pub(super) fn interface(text: &str) -> Result<String, String> {
     }
 }
 
-pub(super) fn group(text: &str) -> Result<Group, String> {
+pub(super) fn group(text: &str) -> Result<Group, GroupError> {
     text.parse()
 }
 

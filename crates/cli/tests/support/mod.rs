@@ -442,6 +442,13 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Whether a program takes connections at a Unix socket: its file is there before it does (proc(5), `SO_ACCEPTCON`).
+pub fn listens_at(path: &Path) -> bool {
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
+    let ending = format!(" {}", path.display());
+    sockets.lines().any(|line| line.ends_with(&ending) && line.split_whitespace().nth(3) == Some("00010000"))
+}
+
 /// Nothing has come, and no end: whoever calls this knows that it would have.
 #[track_caller]
 pub fn assert_silent(stream: &TcpStream) {

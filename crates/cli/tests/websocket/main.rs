@@ -396,3 +396,33 @@ fn a_browser_opens_one_and_hears_the_greeting() {
     assert_eq!(heard[..2], ["Welcome!", "Hello, Michael!"], "{heard:?}");
     assert_eq!(heard[heard.len() - 2..], [serde_json::json!(1000), serde_json::json!(true)], "{heard:?}");
 }
+
+/// Behind its answer to a close an end says nothing more (RFC 6455, section 5.5.1): what there is to say then was not sent.
+#[test]
+fn what_is_said_behind_a_close_was_not_sent() {
+    let (mut talk, port, log) = listening("ws://127.0.0.1:0", Stdio::piped(), &[]);
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.write_all(ASKS.as_bytes()).unwrap();
+    head(&mut client);
+    let mut stdin = talk.stdin.take().unwrap();
+    stdin.write_all(b"one\n").unwrap();
+    assert_eq!(hear(&mut client).1, b"one");
+    client.write_all(&frame(0x88, &1000_u16.to_be_bytes())).unwrap();
+    assert_eq!(hear(&mut client).0, 0x88);
+    stdin.write_all(b"two\n").unwrap();
+    drop(stdin);
+    assert_eq!(wait(&mut talk), 56);
+    log.wait_for("4 bytes of standard input were not sent");
+
+    let (mut relay, server) = from_websocket(&["--once"]);
+    let mut client = open(&relay);
+    client.write_all(&frame(0x81, b"one")).unwrap();
+    let mut server = accept(&server);
+    assert_eq!(line(&mut server), "one\n");
+    client.write_all(&frame(0x88, &1000_u16.to_be_bytes())).unwrap();
+    assert_eq!(to_end(&mut server), b"");
+    server.write_all(b"two\n").unwrap();
+    drop(server);
+    relay.log.wait_for("4 bytes did not arrive");
+    assert_ne!(relay.wait(), 0);
+}

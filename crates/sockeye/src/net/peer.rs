@@ -11,14 +11,14 @@ use std::sync::{Mutex, PoisonError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    RecvFlags, SendFlags, Shutdown, SocketAddrUnix, bind, connect, connect_unspec, getsockname, recvfrom, send, sendto,
-    shutdown, sockopt,
+    RecvFlags, SendFlags, Shutdown, SocketAddrUnix, bind, connect, getsockname, recvfrom, send, sendto, shutdown,
+    sockopt,
 };
 
 use super::message::{self, Received};
 use crate::endpoint::{Name, Protocol};
 use crate::sys::datagrams::{self, Inbox};
-use crate::sys::queue;
+use crate::sys::{option, queue};
 
 /// A datagram socket and its peer. Threads may send and receive at the same time.
 #[derive(Debug)]
@@ -90,12 +90,12 @@ impl<F: AsFd> Peer<F> {
         let Name::Inet(address) = *asked else { return Err(Errno::AFNOSUPPORT) };
         if address.ip().is_multicast() || sockopt::socket_broadcast(&socket)? {
             // The kernel lets everybody through that sends to the port; one that was chosen stays.
-            connect_unspec(&socket)?;
+            option::disconnect(&socket)?;
             return Ok(Self::at(socket, State::Many(address)));
         }
         let local = getsockname(&socket)?;
         // While it is connected the kernel lets nothing through but what comes from the port that was asked.
-        let open = connect_unspec(&socket).and_then(|()| bind(&socket, &local));
+        let open = option::disconnect(&socket).and_then(|()| bind(&socket, &local));
         let state = match open.and_then(|()| datagrams::report_errors(&socket, address.is_ipv6(), true)) {
             Ok(()) => State::Asked(address),
             Err(_) => {

@@ -161,12 +161,15 @@ impl Secured {
     /// Encrypts the front of these bytes, and sends what the socket takes.
     ///
     /// # Errors
-    /// `EAGAIN` if what was encrypted before is still to be sent; as send(2).
+    /// `EAGAIN` if what was encrypted before is still to be sent; `EPIPE` behind the end of a WebSocket; as send(2).
     pub(crate) fn send(&self, socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
         let mut inner = self.inner();
         inner.flush(socket)?;
         let piece = &bytes[..bytes.len().min(WRITE)];
         let Inner { session, wire, .. } = &mut *inner;
+        if !piece.is_empty() && !session.is_heard() {
+            return Err(Errno::PIPE);
+        }
         session.send(piece, wire);
         match inner.flush(socket) {
             Ok(()) | Err(Errno::AGAIN | Errno::INTR) => Ok(piece.len()),

@@ -209,6 +209,11 @@ impl Session {
         }
     }
 
+    /// Whether what is said now goes to the peer, as far as the session knows.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.websocket.as_ref().is_none_or(|websocket| websocket.is_heard())
+    }
+
     /// Why the peer said that, where it said why.
     pub(crate) fn close(&self) -> Option<&Close> {
         self.websocket.as_ref()?.close()

@@ -188,6 +188,11 @@ impl WebSocket {
         self.close.is_some()
     }
 
+    /// Whether what is said now is heard: behind the answer to a close nothing is (RFC 6455, section 5.5.1).
+    pub(crate) fn is_heard(&self) -> bool {
+        !self.has_said_end && (self.close.is_none() || !self.answer.is_empty())
+    }
+
     pub(crate) fn close(&self) -> Option<&Close> {
         self.close.as_ref()
     }

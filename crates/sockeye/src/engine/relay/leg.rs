@@ -409,6 +409,9 @@ impl Leg {
             }
             let piece = &bytes[taken..bytes.len().min(taken + ENCRYPTED)];
             if let Some(session) = &mut self.session {
+                if !session.is_heard() {
+                    return Err(Errno::PIPE);
+                }
                 session.send(piece, &mut self.wire);
             }
             taken += piece.len();
@@ -437,6 +440,9 @@ impl Leg {
         }
         let piece = &left[..left.len().min(ENCRYPTED)];
         if let Some(session) = &mut self.session {
+            if !session.is_heard() {
+                return Err(Errno::PIPE);
+            }
             session.send_part(piece, kind, is_all && piece.len() == left.len(), &mut self.wire);
         }
         Ok(Some(piece.len()))

@@ -185,8 +185,8 @@ fn close_from(first: libc::c_int) {
     }
 }
 
-/// Signals that this process handles, and SIGPIPE, which Rust's runtime has ignored: a program would inherit that and then
-/// never notice that nobody reads. What else is ignored stays so, as nohup(1) wants it. Handlers are there before a server
+/// Signals that this process handles, SIGPIPE, which Rust's runtime has ignored, and SIGXFSZ, which we do: a program would inherit
+/// that and then never notice that nobody reads. What else is ignored stays so, as nohup(1) wants it. Handlers are there before a server
 /// starts its first program, so that one look is enough.
 fn handled() -> &'static [libc::c_int] {
     static HANDLED: OnceLock<Vec<libc::c_int>> = OnceLock::new();
@@ -198,7 +198,9 @@ fn handled() -> &'static [libc::c_int] {
             let asked = unsafe { libc::sigaction(*signal, null(), &raw mut current) };
             asked == 0 && !matches!(current.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN)
         };
-        (1..=libc::SIGRTMAX()).filter(|signal| *signal == libc::SIGPIPE || is_handled(signal)).collect()
+        (1..=libc::SIGRTMAX())
+            .filter(|signal| matches!(*signal, libc::SIGPIPE | libc::SIGXFSZ) || is_handled(signal))
+            .collect()
     })
 }
 

@@ -169,16 +169,21 @@ impl Moving<'_> {
         let _ = fcntl_setpipe_size(&to, PIPE);
         // Such an output waits for whoever reads it, and we do not wait for ever.
         let is_pipe = rustix::fs::fstat(self.file).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_fifo());
+        let mut has_waited = false;
         while received < self.length {
             self.deadlines.check(received)?;
             let most = self.rate_limit.most(usize::try_from(self.length - received).unwrap_or(PIPE).min(PIPE));
             let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
             let before = received;
             let mut inside = match splice(&self.stream, None, &to, None, most, flags) {
-                Ok(0) => return Err(self.cut(received)),
+                // An end, or an urgent byte that stands next (tcp(7)): reading tells which.
+                Ok(0) => return Ok(received),
+                // There is something, and it cannot be moved: the same.
+                Err(Errno::AGAIN) if has_waited => return Ok(received),
                 Ok(length) => length,
                 Err(Errno::AGAIN) => {
                     self.wait(received)?;
+                    has_waited = true;
                     continue;
                 }
                 Err(Errno::INTR) => continue,
@@ -186,6 +191,7 @@ impl Moving<'_> {
                 Err(Errno::INVAL) => return Ok(received),
                 Err(error) => return Err(FetchError::Reset { why: error.into(), received }),
             };
+            has_waited = false;
             while inside > 0 {
                 match splice(&from, None, self.file, None, inside, flags) {
                     Ok(length) => {

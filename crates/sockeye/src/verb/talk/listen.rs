@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SocketFlags, acceptfrom_with, bind, connect, connect_unspec, getsockname, recvfrom};
+use rustix::net::{RecvFlags, SocketFlags, acceptfrom_with, bind, connect, getsockname, recvfrom};
 
 use super::datagram::Speech;
 use super::{Direction, Ending, FirstEnd, Outcome, Sink, TalkOptions, datagram, stream};
@@ -23,7 +23,7 @@ use crate::net::peer::{Peer, Sender};
 use crate::net::secured::{SecureError, Secured};
 use crate::net::tls::TlsError;
 use crate::net::words;
-use crate::sys::datagrams;
+use crate::sys::{datagrams, option};
 
 /// What came of listening.
 #[derive(Debug)]
@@ -370,7 +370,7 @@ fn keep_out(socket: &Socket, client: SocketAddr, observer: &mut dyn Observer) {
 
 /// A client was the only one to be heard. Where the system chose the port it is asked for again.
 fn hear_anybody(socket: &Socket) {
-    if let (Ok(()), Name::Inet(own)) = (connect_unspec(&socket.fd), &socket.endpoint.name) {
+    if let (Ok(()), Name::Inet(own)) = (option::disconnect(&socket.fd), &socket.endpoint.name) {
         let _ = bind(&socket.fd, own);
     }
 }

@@ -5,8 +5,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat, sendfile};
 use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
 use super::Progress;
@@ -16,6 +18,8 @@ use crate::sink::Sink;
 
 /// Bytes moved at once, and what a pipe should hold: the system's usual bound.
 const MOST: usize = 1 << 20;
+/// Bytes that are read at once where they cannot be moved.
+const READ: usize = 1 << 16;
 
 /// Why nothing was received.
 #[derive(Debug)]
@@ -71,6 +75,7 @@ impl<'a> Receiver<'a> {
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         let to = self.between.as_ref().map_or(self.output, |(_, to)| to.as_fd());
         match splice(self.socket, None, to, None, MOST, flags) {
+            Ok(0) | Err(Errno::AGAIN) => Some(self.read_on(progress)),
             Ok(length) => {
                 progress.received_more(length);
                 Some(self.pass_on(length).map(|()| length))
@@ -80,6 +85,24 @@ impl<'a> Receiver<'a> {
             Err(Errno::PIPE) if self.between.is_none() => None,
             Err(error) => Some(Err(Failed::Socket(error))),
         }
+    }
+
+    /// Nothing could be moved: there is nothing, the stream has ended, the output has no room, or an urgent byte stands next, which
+    /// only reading goes past (tcp(7)).
+    fn read_on(&self, progress: &Progress) -> Result<usize, Failed> {
+        let peeked =
+            recv(self.socket, &mut [0; 1][..], RecvFlags::PEEK | RecvFlags::DONTWAIT).map_err(Failed::Socket)?.1;
+        if peeked == 0 {
+            return Ok(0);
+        }
+        if self.between.is_none() && !has_room(self.output) {
+            return Err(Failed::Socket(Errno::AGAIN));
+        }
+        let mut piece = vec![0; READ];
+        let length = recv(self.socket, &mut piece[..], RecvFlags::DONTWAIT).map_err(Failed::Socket)?.1;
+        progress.received_more(length);
+        Sink::Descriptor(self.output).write_all(&piece[..length]).map_err(Failed::Output)?;
+        Ok(length)
     }
 
     /// Waits until an output that is a pipe has room, or until this time.
@@ -144,6 +167,12 @@ impl<'a> Sender<'a> {
         }
         sendfile(socket, self.input, None, MOST)
     }
+}
+
+/// Whether an output takes something now.
+fn has_room(output: BorrowedFd<'_>) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(&output, PollFlags::OUT)], Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 /// What sort of file it is.
