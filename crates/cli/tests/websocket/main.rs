@@ -10,6 +10,7 @@ mod ends;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use support::browser::Browser;
 use support::*;
@@ -64,6 +65,15 @@ fn hear(client: &mut TcpStream) -> (u8, Vec<u8>) {
     (begun[0], read(client, usize::try_from(length).unwrap()))
 }
 
+/// A frame of a client: the same, taken out of its mask.
+fn hear_client(server: &mut TcpStream) -> (u8, Vec<u8>) {
+    let begun = read(server, 2);
+    assert!((0x80..0xfe).contains(&begun[1]), "{begun:?}: it is short, and under a mask");
+    let mask = read(server, 4);
+    let payload = read(server, usize::from(begun[1] & 0x7f));
+    (begun[0], payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect())
+}
+
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
@@ -112,7 +122,7 @@ fn an_end_is_a_close_and_a_reset_is_one_on_both_sides() {
     assert_eq!(accepted.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     let mut client = open(&relay);
     let accepted = accept(&server);
-    rustix::net::sockopt::set_socket_linger(&accepted, Some(std::time::Duration::ZERO)).unwrap();
+    rustix::net::sockopt::set_socket_linger(&accepted, Some(Duration::ZERO)).unwrap();
     drop(accepted);
     assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
@@ -349,6 +359,44 @@ fn an_answer_that_is_thought_about_arrives_behind_the_end_of_its_client() {
     }
     let output = run(&["relay", "stdio", &to], b"question");
     assert_eq!(text(&output.stdout), "late", "{}", text(&output.stderr));
+}
+
+/// Whoever is told an end says no more: a server is told its client's once it has been quiet for a second behind that, however
+/// long it was quiet before.
+#[test]
+fn a_server_has_time_for_an_answer_before_it_is_told_the_end_of_its_client() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = Server::relay(&[ANY, &format!("ws://{}", server.local_addr().unwrap())], &[]);
+    let mut client = relay.connect();
+    let mut served = accept(&server);
+    let asked = head(&mut served);
+    served.write_all(ends::opens(&asked).as_bytes()).unwrap();
+    client.write_all(b"question").unwrap();
+    assert_eq!(hear_client(&mut served), (BINARY, b"question".to_vec()));
+    served.write_all(b"\x82\x06answer").unwrap();
+    assert_eq!(read(&mut client, 6), b"answer");
+    // A client that thinks for longer than a server is waited for.
+    std::thread::sleep(Duration::from_millis(1200));
+    let ended = Instant::now();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(hear_client(&mut served).0, CLOSE);
+    // A busy machine may be late, and never early.
+    assert!(ended.elapsed() >= Duration::from_secs(1), "{:?}", ended.elapsed());
+}
+
+/// What came together with a client's handshake is for a server, and waits until that has opened its own.
+#[test]
+fn a_message_behind_a_handshake_is_passed_on_behind_another_one() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = Server::relay(&["ws://127.0.0.1:0", &format!("ws://{}", server.local_addr().unwrap())], &[]);
+    let mut client = relay.connect();
+    client.write_all(&[ASKS.as_bytes(), &frame(TEXT, b"hello")].concat()).unwrap();
+    let mut served = accept(&server);
+    let asked = head(&mut served);
+    wait_until_idle(relay.child.id());
+    assert_silent(&served);
+    served.write_all(ends::opens(&asked).as_bytes()).unwrap();
+    assert_eq!(hear_client(&mut served), (TEXT, b"hello".to_vec()));
 }
 
 /// The client of `websockets`, over TLS and without.
