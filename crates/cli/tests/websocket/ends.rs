@@ -167,7 +167,7 @@ fn accept_of(key: &str) -> String {
 }
 
 /// How a server by hand opens one for whoever asked so.
-pub fn opens(asked: &str) -> String {
+pub(super) fn opens(asked: &str) -> String {
     let key = asked.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap().trim();
     let accept = accept_of(key);
     format!("HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n")
