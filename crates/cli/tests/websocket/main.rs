@@ -68,9 +68,12 @@ fn hear(client: &mut TcpStream) -> (u8, Vec<u8>) {
 /// A frame of a client: the same, taken out of its mask.
 fn hear_client(server: &mut TcpStream) -> (u8, Vec<u8>) {
     let begun = read(server, 2);
-    assert!((0x80..0xfe).contains(&begun[1]), "{begun:?}: it is short, and under a mask");
+    let length = match begun[1] & 0x7f {
+        126 => usize::from(u16::from_be_bytes(read(server, 2).try_into().unwrap())),
+        length => usize::from(length),
+    };
     let mask = read(server, 4);
-    let payload = read(server, usize::from(begun[1] & 0x7f));
+    let payload = read(server, length);
     (begun[0], payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect())
 }
 
@@ -382,6 +385,52 @@ fn a_server_has_time_for_an_answer_before_it_is_told_the_end_of_its_client() {
     assert_eq!(hear_client(&mut served).0, CLOSE);
     // A busy machine may be late, and never early.
     assert!(ended.elapsed() >= Duration::from_secs(1), "{:?}", ended.elapsed());
+}
+
+/// Bytes that stand in the two ends of a connection on this host and were not read: proc(5) has what was not acknowledged of the
+/// one, and what was not read of the other.
+fn on_its_way(from: u16, to: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let rows: Vec<Vec<&str>> = table.lines().map(|row| row.split_whitespace().collect()).collect();
+    let queues = |own: u16, other: u16| {
+        let (own, other) = (format!(":{own:04X}"), format!(":{other:04X}"));
+        let row = rows.iter().find(|row| row[1].ends_with(&own) && row[2].ends_with(&other)).unwrap();
+        let (sent, came) = row[4].split_once(':').unwrap();
+        [sent, came].map(|count| usize::from_str_radix(count, 16).unwrap())
+    };
+    queues(from, to)[0] + queues(to, from)[1]
+}
+
+/// The same for one that is slow to hear: its time begins once all that was said is on its way to it.
+#[test]
+fn a_server_that_reads_late_has_the_same_time_for_its_answer() {
+    const SAID: usize = 30_000;
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&server, 4096).unwrap();
+    let to = server.local_addr().unwrap();
+    let relay = Server::relay(&[ANY, &format!("ws://{to}?sndbuf=4096")], &[]);
+    let mut client = relay.connect();
+    let mut served = accept(&server);
+    let asked = head(&mut served);
+    served.write_all(ends::opens(&asked).as_bytes()).unwrap();
+    client.write_all(&[7; SAID]).unwrap();
+    let far = served.peer_addr().unwrap().port();
+    until("all that finds room", || on_its_way(far, to.port()) > 0);
+    wait_until_idle(relay.child.id());
+    let room = on_its_way(far, to.port());
+    assert!(room < SAID, "{room}: nothing waits in the relay");
+    // It says something, and hears nothing meanwhile.
+    served.write_all(b"\x82\x04wait").unwrap();
+    assert_eq!(read(&mut client, 4), b"wait");
+    client.shutdown(Shutdown::Write).unwrap();
+    std::thread::sleep(Duration::from_millis(1200));
+    let began = Instant::now();
+    let mut heard = 0;
+    while heard < SAID {
+        heard += hear_client(&mut served).1.len();
+    }
+    assert_eq!(hear_client(&mut served).0, CLOSE);
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
 }
 
 /// What came together with a client's handshake is for a server, and waits until that has opened its own.
