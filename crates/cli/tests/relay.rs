@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::net::sockopt;
+use support::calls::WakeUps;
 use support::peers::Peer;
 use support::*;
 
@@ -297,6 +298,96 @@ fn a_reset_is_passed_on_through_tls_and_websocket() {
     }
 }
 
+/// Row 21 of the list of faults, behind an end: nobody reads that side any more, and that it is gone is noticed all the same.
+#[test]
+fn whoever_is_gone_behind_its_end_is_a_reset_for_a_peer_that_says_nothing() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = Server::relay(&[ANY, &server.local_addr().unwrap().to_string()], &[]);
+    for (number, by_client) in [(1, true), (2, false)] {
+        let (client, served) = (relay.connect(), accept(&server));
+        let (mut one, mut other) = if by_client { (client, served) } else { (served, client) };
+        one.write_all(b"last").unwrap();
+        one.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(to_end(&mut other), b"last");
+        sockopt::set_socket_linger(&one, Some(Duration::ZERO)).unwrap();
+        drop(one);
+        // Behind an end a reset is no more than an error of the socket.
+        until("the reset", || other.take_error().unwrap().is_some());
+        let closed = relay.log.wait_for(&format!("closed #{number}"));
+        let who = if by_client { "client" } else { "server" };
+        assert!(closed.contains(&format!(": the {who} reset the connection")), "{closed}");
+    }
+}
+
+/// A client with room for little, behind its own end.
+fn ended_with_little_room(relay: &Server) -> TcpStream {
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+    sockopt::set_socket_recv_buffer_size(&socket, 4096).unwrap();
+    rustix::net::connect(&socket, &std::net::SocketAddr::from(([127, 0, 0, 1], relay.port()))).unwrap();
+    let client = TcpStream::from(socket);
+    client.set_read_timeout(Some(LONG)).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    client
+}
+
+/// Both have said all, and what one of them said is still on its way: that is no end yet, and may not arrive after all.
+#[test]
+fn a_connection_is_over_once_the_last_that_was_said_is_taken() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = Server::relay(&[ANY, &server.local_addr().unwrap().to_string()], &[]);
+    let said = bytes(4, 300_000);
+    for (number, reads) in [(1, true), (3, false)] {
+        let mut client = ended_with_little_room(&relay);
+        let mut served = accept(&server);
+        assert_eq!(to_end(&mut served), b"");
+        served.write_all(&said).unwrap();
+        drop(served);
+        wait_until_idle(relay.child.id());
+        // One behind it is over before.
+        drop((relay.connect(), accept(&server)));
+        relay.log.wait_for(&format!("closed #{}", number + 1));
+        let closed = format!("closed #{number}");
+        let lines = relay.log.all();
+        assert!(lines.iter().all(|line| !line.starts_with(&closed)), "{lines:#?}");
+        if reads {
+            assert!(to_end(&mut client) == said);
+            let closed = relay.log.wait_for(&closed);
+            assert!(
+                closed.contains(", 300000 from the server, ") && !closed.contains(" bytes did not arrive"),
+                "{closed}"
+            );
+            assert!(!closed.contains(" bytes were not taken"), "{closed}");
+        } else {
+            sockopt::set_socket_linger(&client, Some(Duration::ZERO)).unwrap();
+            drop(client);
+            let closed = relay.log.wait_for(&closed);
+            assert!(closed.contains(": the client reset the connection; "), "{closed}");
+            assert!(closed.ends_with(" bytes did not arrive"), "{closed}");
+        }
+    }
+}
+
+/// What stands in the queue of a Unix socket has arrived: it is read whenever its owner likes, whoever has closed since.
+#[test]
+fn a_unix_peer_that_reads_late_keeps_no_connection_open() {
+    for (near, far) in [("unix", "tcp"), ("tcp", "unix")] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Listening::new(far, folder.path());
+        let path = folder.path().join("relay");
+        let from = if near == "tcp" { ANY.to_owned() } else { format!("unix:{}", path.display()) };
+        let relay = Server::relay(&[&from, &server.address()], &[]);
+        let (client, served) = (client(&relay, near, &path), server.accept());
+        let (mut late, mut other) = if near == "unix" { (client, served) } else { (served, client) };
+        late.stop_sending();
+        assert_eq!(to_end(&mut other), b"");
+        other.write_all(b"last").unwrap();
+        drop(other);
+        let closed = relay.log.wait_for("closed #1");
+        assert!(!closed.contains("not taken"), "{closed}");
+        assert_eq!(to_end(&mut late), b"last");
+    }
+}
+
 /// Whether the kernel will ask after the peer of the socket at this port: a keepalive timer stands in proc(5)'s table.
 fn is_probed(port: u16) -> bool {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
@@ -427,6 +518,29 @@ fn much_goes_through_whole_both_ways_and_a_slow_sink_costs_no_memory() {
     });
 }
 
+/// The kernel moves what is much, through a pipe that the next pair gets: one that rests has its two sockets.
+#[test]
+fn whoever_said_much_and_rests_keeps_no_more_open_than_others() {
+    const MUCH: usize = 8 << 20;
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = Server::relay(&[ANY, &server.local_addr().unwrap().to_string()], &["--threads", "1"]);
+    let mut pairs: Vec<_> = (0..8).map(|_| (relay.connect(), accept(&server))).collect();
+    relay.log.wait_for_count("opened #", pairs.len());
+    wait_until_idle(relay.child.id());
+    let before = files_of(relay.child.id());
+    for (client, served) in &mut pairs {
+        std::thread::scope(|scope| {
+            scope.spawn(|| served.write_all(&vec![7; MUCH]).unwrap());
+            // Nothing is read until there is much to be read at once.
+            wait_until_idle(relay.child.id());
+            read(client, MUCH);
+        });
+    }
+    wait_until_idle(relay.child.id());
+    let kept = files_of(relay.child.id()) - before;
+    assert!((2..=4).contains(&kept), "{kept} more than before, of {} pairs", pairs.len());
+}
+
 #[test]
 fn datagrams_find_their_way_and_the_answers_theirs() {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -473,6 +587,35 @@ fn a_flow_that_is_silent_is_forgotten_and_a_port_that_is_closed_is_said() {
     let relay = Server::relay(&["udp://127.0.0.1:0", &to], &["--idle-timeout", "100ms"]);
     relay.datagrams().send(b"x").unwrap();
     relay.log.wait_for("by timeout, 1 bytes from the client, 0 from the server");
+}
+
+/// Many flows that have made room for others leave their times behind, which are forgotten together: not those of whoever is
+/// still there.
+#[test]
+fn a_flow_is_forgotten_in_its_time_though_thousands_came_and_went() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = format!("udp://{}", server.local_addr().unwrap());
+    // Room for few: no lot of those below drives out whoever speaks in each.
+    let relay = Server::start_verb(
+        "relay",
+        &["prlimit", "--nofile=104:104"],
+        &["udp://127.0.0.1:0", &to],
+        &["--idle-timeout", "2s", "--threads", "1"],
+    );
+    let stays = relay.datagrams();
+    for _ in 0..450 {
+        // It has said something since each of the others did, and is never the one that was silent for longest.
+        stays.send(b"x").unwrap();
+        for _ in 0..10 {
+            relay.datagrams().send(b"x").unwrap();
+        }
+        wait_until_idle(relay.child.id());
+    }
+    let from = format!("<- {}, ", stays.local_addr().unwrap());
+    let lines = relay.log.all();
+    let opened = lines.iter().rfind(|line| line.starts_with("opened #") && line.contains(&from)).unwrap();
+    let number = opened.split(' ').nth(1).unwrap();
+    relay.log.wait_for(&format!("closed {number} "));
 }
 
 /// What the relay counts as open would keep it from ending, here for as long as the grace is.
@@ -653,6 +796,44 @@ fn out_of_files_those_inside_live_and_the_others_wait() {
     pairs.pop();
     waiting.write_all(b"me").unwrap();
     assert_eq!(read(&mut server.accept().unwrap().0, 2), b"me");
+}
+
+#[test]
+fn a_relay_whose_clients_wait_for_room_rests() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = server.local_addr().unwrap().to_string();
+    let few = ["prlimit", "--nofile=164:164"];
+    let (relay, mut wake_ups) = WakeUps::of_verb("relay", &few, &[ANY, &to], &["--threads", "1"]);
+    let mut pairs: Vec<_> = (0..50).map(|_| (relay.connect(), accept(&server))).collect();
+    let mut waiting = relay.connect();
+    relay.log.wait_for("50 connections are open");
+    let (rounds, some) = (5, 5);
+    wake_ups.begin();
+    for _ in 0..rounds {
+        for (client, served) in pairs.iter_mut().take(some) {
+            client.write_all(b"alive").unwrap();
+            assert_eq!(read(served, 5), b"alive");
+        }
+        // It looks whether there is room, and then it rests again.
+        wake_ups.wait_for_one();
+    }
+    wake_ups.assert_few(rounds * some);
+    pairs.pop();
+    waiting.write_all(b"me").unwrap();
+    assert_eq!(read(&mut accept(&server), 2), b"me");
+}
+
+#[test]
+fn whoever_leaves_in_a_handshake_is_told_with_what_it_was_of() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = server.local_addr().unwrap().to_string();
+    for (scheme, layer) in [("tls", "TLS"), ("ws", "WebSocket")] {
+        let relay = Server::relay(&[&format!("{scheme}://127.0.0.1:0"), &to], &[]);
+        drop(relay.connect());
+        let closed = relay.log.wait_for("closed #1");
+        let why = format!(": the client closed the connection in the handshake of {layer}");
+        assert!(closed.ends_with(&why), "{closed}");
+    }
 }
 
 #[test]

@@ -337,6 +337,28 @@ fn a_name_that_leads_nowhere_yet_is_a_proxy_all_the_same() {
 }
 
 #[test]
+fn what_went_wrong_is_counted_over_all_proxies_those_that_are_gone_included() {
+    let control = control(&[]);
+    let closed = Closed::tcp();
+    let upstream = closed.address.to_string();
+    for (name, count) in [("gone", 1), ("there", 2)] {
+        let wanted = json!({"name": name, "listen": "127.0.0.1:0", "upstream": upstream});
+        let (status, told) = ask(control.port(), "POST", "/proxies", &wanted.to_string());
+        assert_eq!(status, 201, "{told}");
+        for _ in 0..count {
+            let mut client = TcpStream::connect(told["listen"].as_str().unwrap()).unwrap();
+            client.set_read_timeout(Some(LONG)).unwrap();
+            assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        }
+    }
+    control.log.wait_for_count("closed #", 3);
+    assert_eq!(ask(control.port(), "DELETE", "/proxies/gone", "").0, 204);
+    let (_, lines) = control.stop();
+    let last = lines.last().unwrap();
+    assert!(last.starts_with("3 connections, 3 ended by themselves") && last.ends_with(", 3 with an error"), "{last}");
+}
+
+#[test]
 fn a_proxy_whose_loop_breaks_is_said_by_the_exit_code_too() {
     need("strace");
     let inject = "inject=epoll_pwait:error=EBADF:when=5";

@@ -6,7 +6,7 @@ mod support;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use support::*;
 
@@ -357,6 +357,8 @@ fn a_capture_of_streams_is_what_an_analyser_expects() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tcp.pcapng");
     let relay = Server::relay(&[ANY, &echo.address()], &["--pcap", path.to_str().unwrap()]);
+    let epoch = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let began = epoch();
     let mut client = relay.connect();
     let own = client.local_addr().unwrap().port();
     let said = bytes(150_000);
@@ -380,6 +382,10 @@ fn a_capture_of_streams_is_what_an_analyser_expects() {
     assert_eq!(ports[3], format!("servers\t{}", echo.port()));
     let lengths = tshark(&path, &["-T", "fields", "-e", "tcp.len", "-Y", &format!("tcp.dstport=={}", echo.port())]);
     assert_eq!(lengths.lines().map(|line| line.parse::<usize>().unwrap()).sum::<usize>(), said.len());
+    // Each packet has its time, by the clock that logs elsewhere go by.
+    let (times, ended) = (tshark(&path, &["-T", "fields", "-e", "frame.time_epoch"]), epoch());
+    let mut times = times.lines().map(|line| line.parse::<f64>().unwrap());
+    assert!(times.all(|time| (began - 0.001..=ended).contains(&time)), "{began} to {ended}");
 }
 
 #[test]

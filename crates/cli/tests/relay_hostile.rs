@@ -8,7 +8,12 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use support::peers::Authority;
 use support::*;
 
 const ANY: &str = "tcp://127.0.0.1:0";
@@ -256,6 +261,54 @@ fn what_fails_on_our_side_of_a_connection_is_no_end_for_either_peer() {
         let closed = relay.log.wait_for("closed #1");
         assert!(closed.contains("is gone: "), "{inject}: {closed}");
     }
+}
+
+/// The end of TLS is the last thing that is said, and finds no room just when all the rest is done.
+#[test]
+fn an_end_of_tls_that_finds_no_room_goes_as_soon_as_there_is_some() {
+    need("strace");
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    authority.sign(folder.path(), "server", &["localhost"], (2020, 2100));
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let from = format!("tls://127.0.0.1:0?cert={}&key={}", at("server.pem"), at("server.key"));
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let calls = at("calls");
+    // Two trials of what the system can, the handshake, its tickets, the answer, and then the end.
+    let inject = "inject=sendto:error=EAGAIN:when=6";
+    let strace = ["strace", "-D", "-f", "-qq", "-o", &calls, "-e", "signal=none", "-e", "trace=sendto", "-e", inject];
+    let to = server.local_addr().unwrap().to_string();
+    let relay = Server::start_verb("relay", &strace, &[&from, &to], &["--threads", "1"]);
+    let mut trusted = RootCertStore::empty();
+    trusted.add(CertificateDer::from_pem_file(at("ca.pem")).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_root_certificates(trusted).with_no_client_auth());
+    let session = ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap();
+    let mut client = StreamOwned::new(session, relay.connect());
+    client.conn.complete_io(&mut client.sock).unwrap();
+    let mut served = accept(&server);
+    // It says its end, and leaves its socket as it is.
+    client.conn.send_close_notify();
+    client.conn.write_tls(&mut client.sock).unwrap();
+    assert_eq!(to_end(&mut served), b"");
+    served.write_all(b"answer").unwrap();
+    drop(served);
+    assert_eq!(read(&mut client, 6), b"answer");
+    let mut refused = String::new();
+    until("what finds no room", || {
+        let calls = std::fs::read_to_string(&calls).unwrap();
+        refused = calls.lines().find(|line| line.contains("EAGAIN")).unwrap_or_default().to_owned();
+        !refused.is_empty()
+    });
+    // Two bytes, encrypted (RFC 8446, sections 5.2 and 6.1).
+    assert!(refused.contains(", 24, MSG_NOSIGNAL"), "that was no end: {refused}");
+    wait_until_idle(relay.child.id());
+    // Whatever comes now has the relay look again.
+    client.sock.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(to_end(&mut client), b"");
+    let closed = relay.log.wait_for("closed #1");
+    assert!(closed.contains("6 from the server") && !closed.contains("did not"), "{closed}");
 }
 
 #[test]

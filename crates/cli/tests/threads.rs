@@ -1,4 +1,4 @@
-//! `serve --threads`: whatever their number, each conversation is served once and counted once.
+//! `--threads` of `serve` and `relay`: whatever their number, each conversation is served once and counted once.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -44,6 +44,23 @@ fn long_connections_are_spread_evenly() {
         clients.truncate(500);
         clients.extend((0..500).map(|_| server.welcomed()));
         clients.iter_mut().for_each(|client| greet(client, "Ann"));
+    }
+}
+
+#[test]
+fn pairs_of_a_relay_are_spread_evenly() {
+    let echo = Server::start_at(&TCP, &["--echo"]);
+    for threads in [1, 2, 4] {
+        let relay = Server::relay(&[TCP[0], &echo.address()], &["--threads", &threads.to_string()]);
+        let mut clients: Vec<_> = (0..200).map(|_| relay.connect()).collect();
+        for client in &mut clients {
+            client.write_all(b"x").unwrap();
+            assert_eq!(read(client, 1), b"x");
+        }
+        let shares = shares(relay.child.id());
+        assert_eq!(shares.len(), threads);
+        // Two sockets for each pair.
+        assert!(shares.iter().all(|&share| share * threads * 4 <= 400 * 5 + 40 * threads), "{threads}: {shares:?}");
     }
 }
 

@@ -17,13 +17,18 @@ pub struct WakeUps {
 impl WakeUps {
     /// Starts a server whose wake-ups are counted, behind what else is to stand before its name.
     pub fn of_server(wrapper: &[&str], addresses: &[&str], arguments: &[&str]) -> (Server, Self) {
+        Self::of_verb("serve", wrapper, addresses, arguments)
+    }
+
+    /// The same of another verb that serves.
+    pub fn of_verb(verb: &str, wrapper: &[&str], addresses: &[&str], arguments: &[&str]) -> (Server, Self) {
         need("strace");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("calls").display().to_string();
         // The tracer is the grandchild (`-D`), so that the child's id is the server's.
         let waits = "trace=?epoll_wait,?epoll_pwait,?epoll_pwait2";
         let strace = ["strace", "-D", "-f", "-qq", "-o", &file, "-e", "signal=none", "-e", waits];
-        let server = Server::start_with(&[wrapper, &strace].concat(), addresses, arguments);
+        let server = Server::start_verb(verb, &[wrapper, &strace].concat(), addresses, arguments);
         (server, Self { folder, since: (Instant::now(), 0) })
     }
 

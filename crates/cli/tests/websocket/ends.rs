@@ -166,6 +166,13 @@ fn accept_of(key: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(digest)
 }
 
+/// How a server by hand opens one for whoever asked so.
+pub(super) fn opens(asked: &str) -> String {
+    let key = asked.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap().trim();
+    let accept = accept_of(key);
+    format!("HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n")
+}
+
 /// A server by hand that does what it is told once it is asked.
 fn by_hand(answers: Vec<Vec<u8>>) -> (u16, std::thread::JoinHandle<()>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -173,13 +180,7 @@ fn by_hand(answers: Vec<Vec<u8>>) -> (u16, std::thread::JoinHandle<()>) {
     let serving = std::thread::spawn(move || {
         for answer in answers {
             let mut client = accept(&listener);
-            let asked = head(&mut client);
-            let key =
-                asked.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap().trim().to_owned();
-            let accept = accept_of(&key);
-            let head = format!(
-                "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
-            );
+            let head = opens(&head(&mut client));
             client.write_all(&[head.as_bytes(), &answer].concat()).unwrap();
             let _ = client.shutdown(std::net::Shutdown::Write);
             let _ = client.read_to_end(&mut Vec::new());

@@ -10,6 +10,7 @@ mod ends;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use support::browser::Browser;
 use support::*;
@@ -64,6 +65,18 @@ fn hear(client: &mut TcpStream) -> (u8, Vec<u8>) {
     (begun[0], read(client, usize::try_from(length).unwrap()))
 }
 
+/// A frame of a client: the same, taken out of its mask.
+fn hear_client(server: &mut TcpStream) -> (u8, Vec<u8>) {
+    let begun = read(server, 2);
+    let length = match begun[1] & 0x7f {
+        126 => usize::from(u16::from_be_bytes(read(server, 2).try_into().unwrap())),
+        length => usize::from(length),
+    };
+    let mask = read(server, 4);
+    let payload = read(server, length);
+    (begun[0], payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect())
+}
+
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
@@ -112,7 +125,7 @@ fn an_end_is_a_close_and_a_reset_is_one_on_both_sides() {
     assert_eq!(accepted.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     let mut client = open(&relay);
     let accepted = accept(&server);
-    rustix::net::sockopt::set_socket_linger(&accepted, Some(std::time::Duration::ZERO)).unwrap();
+    rustix::net::sockopt::set_socket_linger(&accepted, Some(Duration::ZERO)).unwrap();
     drop(accepted);
     assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
@@ -349,6 +362,90 @@ fn an_answer_that_is_thought_about_arrives_behind_the_end_of_its_client() {
     }
     let output = run(&["relay", "stdio", &to], b"question");
     assert_eq!(text(&output.stdout), "late", "{}", text(&output.stderr));
+}
+
+/// Whoever is told an end says no more: a server is told its client's once it has been quiet for a second behind that, however
+/// long it was quiet before.
+#[test]
+fn a_server_has_time_for_an_answer_before_it_is_told_the_end_of_its_client() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = Server::relay(&[ANY, &format!("ws://{}", server.local_addr().unwrap())], &[]);
+    let mut client = relay.connect();
+    let mut served = accept(&server);
+    let asked = head(&mut served);
+    served.write_all(ends::opens(&asked).as_bytes()).unwrap();
+    client.write_all(b"question").unwrap();
+    assert_eq!(hear_client(&mut served), (BINARY, b"question".to_vec()));
+    served.write_all(b"\x82\x06answer").unwrap();
+    assert_eq!(read(&mut client, 6), b"answer");
+    // A client that thinks for longer than a server is waited for.
+    std::thread::sleep(Duration::from_millis(1200));
+    let ended = Instant::now();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(hear_client(&mut served).0, CLOSE);
+    // A busy machine may be late, and never early.
+    assert!(ended.elapsed() >= Duration::from_secs(1), "{:?}", ended.elapsed());
+}
+
+/// Bytes that stand in the two ends of a connection on this host and were not read: proc(5) has what was not acknowledged of the
+/// one, and what was not read of the other.
+fn on_its_way(from: u16, to: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let rows: Vec<Vec<&str>> = table.lines().map(|row| row.split_whitespace().collect()).collect();
+    let queues = |own: u16, other: u16| {
+        let (own, other) = (format!(":{own:04X}"), format!(":{other:04X}"));
+        let row = rows.iter().find(|row| row[1].ends_with(&own) && row[2].ends_with(&other)).unwrap();
+        let (sent, came) = row[4].split_once(':').unwrap();
+        [sent, came].map(|count| usize::from_str_radix(count, 16).unwrap())
+    };
+    queues(from, to)[0] + queues(to, from)[1]
+}
+
+/// The same for one that is slow to hear: its time begins once all that was said is on its way to it.
+#[test]
+fn a_server_that_reads_late_has_the_same_time_for_its_answer() {
+    const SAID: usize = 30_000;
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&server, 4096).unwrap();
+    let to = server.local_addr().unwrap();
+    let relay = Server::relay(&[ANY, &format!("ws://{to}?sndbuf=4096")], &[]);
+    let mut client = relay.connect();
+    let mut served = accept(&server);
+    let asked = head(&mut served);
+    served.write_all(ends::opens(&asked).as_bytes()).unwrap();
+    client.write_all(&[7; SAID]).unwrap();
+    let far = served.peer_addr().unwrap().port();
+    until("all that finds room", || on_its_way(far, to.port()) > 0);
+    wait_until_idle(relay.child.id());
+    let room = on_its_way(far, to.port());
+    assert!(room < SAID, "{room}: nothing waits in the relay");
+    // It says something, and hears nothing meanwhile.
+    served.write_all(b"\x82\x04wait").unwrap();
+    assert_eq!(read(&mut client, 4), b"wait");
+    client.shutdown(Shutdown::Write).unwrap();
+    std::thread::sleep(Duration::from_millis(1200));
+    let began = Instant::now();
+    let mut heard = 0;
+    while heard < SAID {
+        heard += hear_client(&mut served).1.len();
+    }
+    assert_eq!(hear_client(&mut served).0, CLOSE);
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+/// What came together with a client's handshake is for a server, and waits until that has opened its own.
+#[test]
+fn a_message_behind_a_handshake_is_passed_on_behind_another_one() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = Server::relay(&["ws://127.0.0.1:0", &format!("ws://{}", server.local_addr().unwrap())], &[]);
+    let mut client = relay.connect();
+    client.write_all(&[ASKS.as_bytes(), &frame(TEXT, b"hello")].concat()).unwrap();
+    let mut served = accept(&server);
+    let asked = head(&mut served);
+    wait_until_idle(relay.child.id());
+    assert_silent(&served);
+    served.write_all(ends::opens(&asked).as_bytes()).unwrap();
+    assert_eq!(hear_client(&mut served), (TEXT, b"hello".to_vec()));
 }
 
 /// The client of `websockets`, over TLS and without.
