@@ -251,7 +251,7 @@ fn heads_of_uploads_that_do_not_end_are_bounded_too() {
     let server = Server::start_with(&["prlimit", "--nofile=8192:8192"], &["http://127.0.0.1:0"], &arguments);
     let fields: String = (0..60).map(|number| format!("x-{number}: {}\r\n", "v".repeat(1000))).collect();
     let head = format!("PUT /new HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n{fields}\r\n");
-    let clients = unfinished(&server, 150, [head.as_bytes(), b"half"].concat().as_slice());
+    let clients = unfinished(&server, 150, &[head.as_bytes(), b"half"].concat());
     server.log.wait_for(WHY);
     // The last one is still there.
     let mut last = &clients[149];

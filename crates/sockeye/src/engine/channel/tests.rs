@@ -3,7 +3,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use transcript::{Output, Scratch};
+use transcript::{Carrier, Output, PlayOptions, Scratch, Script, Side, Transcript};
 
 use super::super::access::Lines;
 use super::super::turn::Turn;
@@ -264,6 +264,25 @@ fn a_turn_is_bounded_in_bytes_and_in_answers_whatever_is_asked_at_once() {
     let none = turns("nothing", times);
     let length = none.iter().sum::<u64>() / times as u64;
     assert!(none.iter().all(|&sent| sent <= length * super::super::turn::ANSWERS), "{none:?}");
+}
+
+/// What a play keeps of what its client said counts as the connection's, long after it was read.
+#[test]
+fn what_a_play_remembers_is_memory_of_its_connection() {
+    let mut world = World::new();
+    let transcript = Transcript::parse("asks", b"C: {x}\nS: ok\nC: {y}\nS: {x}{y}\n", &[]).unwrap();
+    let script = Script::prepare(&transcript, &PlayOptions::new(Side::Server, Carrier::Stream)).unwrap();
+    let behaviour = Behaviour::Play(Arc::new(script));
+    world.origin = origin(behaviour.clone());
+    let (server, client) = UnixStream::pair().unwrap();
+    server.set_nonblocking(true).unwrap();
+    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
+    let mut channel = Channel::new(Line::Socket(server.into()), identity, Agent::new(&behaviour), world.now);
+    let before = channel.memory();
+    std::io::Write::write_all(&mut &client, &[&[b'x'; 30_000][..], b"\n"].concat()).unwrap();
+    assert_eq!(world.lend(|context| channel.ready(false, context)), ChannelStatus::Open);
+    assert_eq!((channel.inbox.len(), channel.sent), (0, 3));
+    assert!(channel.memory() >= before + 30_000, "{before} and then {}", channel.memory());
 }
 
 /// What waits for one client to read is bounded, however much it asks for at once.
