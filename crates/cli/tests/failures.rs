@@ -218,6 +218,20 @@ fn a_port_that_nobody_can_have_is_wrong_usage() {
     assert_has(&failed(&text_of(&output)), &json!({ "kind": "unusable_address", "exit": 2 }));
 }
 
+/// The server does not even take the request, of which more than the kernel holds is left.
+#[test]
+fn a_request_that_nobody_takes_has_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let content = folder.path().join("large");
+    std::fs::File::create(&content).unwrap().set_len(32 << 20).unwrap();
+    let (data, listener) = (format!("@{}", content.display()), TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let output = run(&["load", &url, "--data", &data, "--plays", "1", "--connections", "1", "--timeout", "500ms"], b"");
+    let said = text(&output.stderr) + &text(&output.stdout);
+    assert_eq!(code(&output), 28, "{said}");
+    assert!(said.contains("1 failed at POST /: nothing_came"), "{said}");
+}
+
 #[test]
 fn a_report_as_json_has_the_same_fields() {
     let (folder, path) = transcript_of("S: hello\n");

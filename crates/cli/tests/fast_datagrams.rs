@@ -97,6 +97,18 @@ fn datagrams_that_the_kernel_dropped_are_told_with_its_count() {
 }
 
 /// Datagrams that were sent as one (udp(7), `UDP_SEGMENT`) are answered one by one, and are a line each in `talk`.
+/// Nothing is waited for between its plays, and its time goes on all the same.
+#[test]
+fn a_flood_of_plays_ends_with_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "flood.talk", "C: x\n");
+    let sink = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = format!("udp://{}", sink.local_addr().unwrap());
+    let output = run(&["load", &address, "--play", &path, "--connections", "1", "--duration", "100ms"], b"");
+    assert_code(&output, 0);
+    drop(sink);
+}
+
 #[test]
 fn datagrams_sent_as_one_are_answered_one_by_one() {
     need("python3");

@@ -258,3 +258,49 @@ fn connections_between_two_requests_make_way_for_clients_that_wait() {
         assert_eq!(support::read(&mut busy, 32 << 20).len(), 32 << 20);
     }
 }
+
+/// A client over HTTP/2 that has its answer.
+fn asked_over_http2(server: &Server) -> TcpStream {
+    let settings = support::http2::frame(4, 0, 0, &[]);
+    let asks = support::http2::frame(1, 5, 1, b"\x82\x86\x04\x05/file\x41\x09localhost");
+    let mut client = server.connect();
+    client.write_all(&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings, &asks].concat()).unwrap();
+    let mut said = Vec::new();
+    while !said.ends_with(b"inside") {
+        said.extend(support::read(&mut client, 1));
+    }
+    client
+}
+
+/// Over HTTP/2 too; and one that has yet to ask is none that has rested.
+#[test]
+fn connections_that_have_not_asked_yet_make_way_for_nobody() {
+    const WHY: &str = ": between two requests, for clients that wait";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "inside").unwrap();
+    let arguments = ["--files", folder.path().to_str().unwrap(), "-v", "--max-conns", "4", "--threads", "1"];
+    let server = Server::start_at(&["http://127.0.0.1:0"], &arguments);
+    let resting: Vec<TcpStream> = (0..4).map(|_| asked_over_http2(&server)).collect();
+    // By then the others have rested.
+    drop(asked_over_http2(&server));
+    server.log.wait_for(WHY);
+    server.log.wait_for("closed #5 ");
+    let mut fresh = server.connect();
+    server.log.wait_for("opened #6 ");
+    let next = asked_over_http2(&server);
+    server.log.wait_for_count(WHY, 2);
+    fresh.write_all(b"GET /file HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    assert!(support::head(&mut fresh).starts_with("HTTP/1.1 200 "));
+    drop((resting, next));
+}
+
+/// Whoever is greeted last knows that nobody else will be, whatever it had to say first.
+#[test]
+fn nobody_listens_any_more_when_the_last_client_is_greeted() {
+    let server = Server::start_at(&["tcp://127.0.0.1:0?accept-proxy"], &["--once"]);
+    let mut last = server.connect();
+    last.write_all(b"PROXY UNKNOWN\r\n").unwrap();
+    assert_eq!(line(&mut last), "Welcome!\n");
+    let refused = TcpStream::connect(server.address()).map_err(|error| error.kind());
+    assert_eq!(refused.err(), Some(std::io::ErrorKind::ConnectionRefused));
+}

@@ -5,6 +5,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -58,6 +59,35 @@ fn many_unfinished_lines_are_bounded_and_the_longest_waiting_goes_first() {
     let mut first = Vec::new();
     let _ = clients[0].read_to_end(&mut first);
     assert!(first.len() <= 9);
+}
+
+/// A client that goes on begins to wait anew, even if it leaves something unfinished again.
+#[test]
+fn a_client_that_went_on_is_not_the_one_that_waited_longest() {
+    const HALF: &[u8] = &[b'y'; 10_000];
+    let folder = tempfile::tempdir().unwrap();
+    let long = text(&HALF.repeat(2));
+    let path = file(folder.path(), &format!("S: Welcome!\nrepeat\n  C: {long}\n  S: ok\nend\n"));
+    let arguments = ["--play", &path, "--max-memory", "4MiB"];
+    let server = Server::start_with(&["prlimit", "--nofile=8192:8192"], &["tcp://127.0.0.1:0"], &arguments);
+    let waits = || {
+        let mut client = server.welcomed();
+        let _ = client.write_all(long.as_bytes());
+        wait_until_idle(server.child.id());
+        client
+    };
+    let mut first = waits();
+    // They are many more than have to go.
+    let others: Vec<TcpStream> = (0..100).map(|_| waits()).collect();
+    first.write_all(&[b"\n", HALF].concat()).unwrap();
+    assert_eq!(line(&mut first), "ok\n");
+    let mut more = Vec::new();
+    while !server.log.all().iter().any(|line| line.contains(WHY)) {
+        more.push(waits());
+    }
+    first.write_all(&[HALF, b"\n"].concat()).unwrap();
+    assert_eq!(line(&mut first), "ok\n");
+    drop((others, more));
 }
 
 /// Under a limit of the system's the bound is a part of what that leaves; nothing aborts.
@@ -213,6 +243,22 @@ fn what_clients_of_http2_leave_half_said_is_bounded_too() {
     }
 }
 
+/// The head of an upload is kept until all of its content is there.
+#[test]
+fn heads_of_uploads_that_do_not_end_are_bounded_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--files", folder.path().to_str().unwrap(), "--upload", "--max-memory", "4MiB"];
+    let server = Server::start_with(&["prlimit", "--nofile=8192:8192"], &["http://127.0.0.1:0"], &arguments);
+    let fields: String = (0..60).map(|number| format!("x-{number}: {}\r\n", "v".repeat(1000))).collect();
+    let head = format!("PUT /new HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n{fields}\r\n");
+    let clients = unfinished(&server, 150, &[head.as_bytes(), b"half"].concat());
+    server.log.wait_for(WHY);
+    // The last one is still there.
+    let mut last = &clients[149];
+    last.write_all(b" a file").unwrap();
+    assert!(support::head(&mut last).starts_with("HTTP/1.1 201 "));
+}
+
 #[test]
 fn open_plays_over_datagrams_with_what_they_captured_are_bounded_too() {
     let folder = tempfile::tempdir().unwrap();
@@ -360,6 +406,27 @@ fn what_came_before_a_reset_is_heard_and_then_the_reset() {
     client.write_all(b"c\n").unwrap();
     reset(client);
     assert_eq!(server.wait(), 0, "{:#?}", server.log.all());
+}
+
+/// A Unix socket holds more than is read of it in one turn.
+#[test]
+fn all_that_came_before_a_reset_is_heard_however_much_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "S: hi\nC raw: {x:300000 bytes}\nC resets\n");
+    let socket = folder.path().join("socket");
+    let mut server = Server::start_at(&[&format!("unix:{}", socket.display())], &["--play", &path, "--once"]);
+    let mut client = UnixStream::connect(&socket).unwrap();
+    rustix::net::sockopt::set_socket_send_buffer_size(&client, 1 << 20).unwrap();
+    until("the greeting", || rustix::io::ioctl_fionread(&client).is_ok_and(|unread| unread == 3));
+    server.signal("STOP");
+    for _ in 0..10 {
+        client.write_all(&[b'x'; 30_000]).unwrap();
+    }
+    // What it has not read makes its end a reset.
+    drop(client);
+    server.signal("CONT");
+    assert_eq!(server.wait(), 0, "{:#?}", server.log.all());
+    server.log.wait_for(" by reset, 300000 bytes from the client");
 }
 
 /// An answer that a reset kept from arriving was not given.

@@ -188,6 +188,26 @@ fn an_answer_for_which_there_is_room_a_moment_later_arrives() {
     }
 }
 
+/// Its play is not over, and the answer is owed all the same.
+#[test]
+fn a_server_that_is_stopped_sends_the_answer_for_which_there_is_room_a_moment_later() {
+    let file = transcript_file(TWICE);
+    let inject = "inject=sendmmsg:error=ENOBUFS:when=1..10";
+    // The server itself is the child, to be signalled.
+    let wrapper = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=sendmmsg", "-e", inject];
+    let arguments = ["--play", file.path().to_str().unwrap(), "--grace", "60s"];
+    let mut server = Server::start_with(&wrapper, &["udp://127.0.0.1:0"], &arguments);
+    let client = server.datagrams();
+    // It finds both when it goes on.
+    server.signal("STOP");
+    client.send(b"ping").unwrap();
+    server.signal("TERM");
+    server.signal("CONT");
+    assert_eq!(client.recv(&mut [0; 9]).unwrap(), 4);
+    server.wait();
+    server.log.wait_for("4 bytes from the client, 4 from the server");
+}
+
 #[test]
 fn an_echo_that_cannot_be_sent_is_a_failure_too_and_others_are_served_on() {
     let wrapper = with_faults("sendmmsg", "EPERM", "1");

@@ -8,7 +8,7 @@ use std::net::{Shutdown, TcpListener};
 use std::process::Output;
 use std::time::Duration;
 
-use support::{BINARY, Server, assert_code, code, need, run_command, text, to_end};
+use support::{BINARY, Server, assert_code, code, need, run_command, text, to_end, write};
 
 /// `strace` that makes one call fail; -D leaves the program our child, so that signals reach it.
 fn failing(injection: &str) -> Vec<String> {
@@ -112,6 +112,24 @@ fn a_judged_conversation_that_breaks_is_not_done() {
         to_end(&mut client);
         assert_eq!(server.wait(), 0, "{role}");
     }
+}
+
+/// What this machine cannot do is not told as something that the client did.
+#[test]
+fn a_play_that_the_kernel_has_no_room_for_is_told_as_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "two.talk", "C: a\nS: b\nC: c\nS: d\nS closes\n");
+    // The first two are a look at the pipes of its signals.
+    let words = failing("sendto:error=ENOBUFS:when=3+");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut server = Server::start_with(&words, &["tcp://127.0.0.1:0"], &["--play", &path, "--once"]);
+    let mut client = server.connect();
+    client.write_all(b"a\nc\n").unwrap();
+    assert_eq!(to_end(&mut client), b"");
+    assert_eq!(server.wait(), 1, "{:#?}", server.log.all());
+    let log = server.log.to_end();
+    assert!(log.iter().any(|line| line.contains("No buffer space available")), "{log:#?}");
+    assert!(!log.iter().any(|line| line.contains("reset")), "{log:#?}");
 }
 
 #[test]

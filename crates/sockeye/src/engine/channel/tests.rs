@@ -3,7 +3,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use transcript::{Output, Scratch};
+use transcript::{Carrier, Output, PlayOptions, Scratch, Script, Side, Transcript};
 
 use super::super::access::Lines;
 use super::super::turn::Turn;
@@ -141,31 +141,34 @@ fn a_client_that_reads_a_little_now_and_then_is_waited_for() {
 
 /// A site with a file of 32 MiB and one of 40 KiB, and a client that has not asked for anything.
 fn site(world: &mut World) -> (Channel, TcpStream, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("large"), vec![b'x'; LARGE]).unwrap();
-    std::fs::write(folder.path().join("some"), vec![b'x'; SOME]).unwrap();
-    let site = Site::new(Root::open(folder.path()).unwrap(), SiteOptions::default());
-    let website = HttpService {
-        site: Arc::new(site),
-        is_secure: false,
-        log: AccessLog::None,
-        https: None,
-        more_files: Arc::default(),
-    };
     // A Unix socket would not take as much at once.
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (server, _) = listener.accept().unwrap();
     server.set_nonblocking(true).unwrap();
-    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
-    let mut channel =
-        Channel::new(Line::Socket(server.into()), identity, Agent::new(&Behaviour::Site(website.into())), world.now);
-    assert_eq!(world.lend(|context| channel.open(context)), ChannelStatus::Open);
+    let (channel, folder) = site_over(Line::Socket(server.into()), false, world);
     (channel, client, folder)
+}
+
+/// The same over a line that is there, with a file of 10 KiB too.
+fn site_over(line: Line, is_secure: bool, world: &mut World) -> (Channel, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("large"), vec![b'x'; LARGE]).unwrap();
+    std::fs::write(folder.path().join("some"), vec![b'x'; SOME]).unwrap();
+    std::fs::write(folder.path().join("small"), vec![b'x'; SMALL]).unwrap();
+    let site = Site::new(Root::open(folder.path()).unwrap(), SiteOptions::default());
+    let website =
+        HttpService { site: Arc::new(site), is_secure, log: AccessLog::None, https: None, more_files: Arc::default() };
+    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
+    let mut channel = Channel::new(line, identity, Agent::new(&Behaviour::Site(website.into())), world.now);
+    assert_eq!(world.lend(|context| channel.open(context)), ChannelStatus::Open);
+    (channel, folder)
 }
 
 const LARGE: usize = 32 << 20;
 const SOME: usize = 40 * 1024;
+/// It goes out with its head.
+const SMALL: usize = 10 * 1024;
 
 fn ask(client: &TcpStream, path: &str, times: usize) {
     let request = format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(times);
@@ -261,4 +264,68 @@ fn a_turn_is_bounded_in_bytes_and_in_answers_whatever_is_asked_at_once() {
     let none = turns("nothing", times);
     let length = none.iter().sum::<u64>() / times as u64;
     assert!(none.iter().all(|&sent| sent <= length * super::super::turn::ANSWERS), "{none:?}");
+}
+
+/// What a play keeps of what its client said counts as the connection's, long after it was read.
+#[test]
+fn what_a_play_remembers_is_memory_of_its_connection() {
+    let mut world = World::new();
+    let transcript = Transcript::parse("asks", b"C: {x}\nS: ok\nC: {y}\nS: {x}{y}\n", &[]).unwrap();
+    let script = Script::prepare(&transcript, &PlayOptions::new(Side::Server, Carrier::Stream)).unwrap();
+    let behaviour = Behaviour::Play(Arc::new(script));
+    world.origin = origin(behaviour.clone());
+    let (server, client) = UnixStream::pair().unwrap();
+    server.set_nonblocking(true).unwrap();
+    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
+    let mut channel = Channel::new(Line::Socket(server.into()), identity, Agent::new(&behaviour), world.now);
+    let before = channel.memory();
+    std::io::Write::write_all(&mut &client, &[&[b'x'; 30_000][..], b"\n"].concat()).unwrap();
+    assert_eq!(world.lend(|context| channel.ready(false, context)), ChannelStatus::Open);
+    assert_eq!((channel.inbox.len(), channel.sent), (0, 3));
+    assert!(channel.memory() >= before + 30_000, "{before} and then {}", channel.memory());
+}
+
+/// What waits for one client to read is bounded, however much it asks for at once.
+#[test]
+fn answers_are_made_only_when_those_before_them_were_taken() {
+    let mut world = World::new();
+    let (server, client) = UnixStream::pair().unwrap();
+    server.set_nonblocking(true).unwrap();
+    // The kernel takes next to nothing of it.
+    rustix::net::sockopt::set_socket_send_buffer_size(&server, 4096).unwrap();
+    let (mut channel, _folder) = site_over(Line::Socket(server.into()), false, &mut world);
+    std::io::Write::write_all(&mut &client, &b"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000)).unwrap();
+    // It takes no more than at first, whatever is ready.
+    for _ in 0..8 {
+        assert_eq!(world.lend(|context| channel.ready(false, context)), ChannelStatus::Open);
+    }
+    let waiting = channel.outbox.len();
+    assert!((1..=64 * 1024 + SMALL + 1024).contains(&waiting), "{waiting}");
+    // It has so long to read the first of it.
+    assert_eq!(channel.wakes(), Some(Moment::default().after(limits::WRITE_WAIT)));
+}
+
+/// The first bytes of a connection tell plain HTTP from TLS, and no later ones.
+#[test]
+fn bytes_inside_a_handshake_are_no_method_whatever_they_begin_with() {
+    let identity = tls::Identity::throw_away();
+    let trust = identity.fingerprint().and_then(|pin| tls::Trust::pinned(&pin)).unwrap();
+    let mut hello = Vec::new();
+    Session::client(&trust, "localhost", &[]).unwrap().send(b"", &mut hello);
+    // Much of it comes by chance, so that there is one somewhere.
+    let at = 5 + hello[5..].iter().position(u8::is_ascii_uppercase).unwrap();
+    for (pieces, answer) in [([&b"GET / HTTP"[..], b"/1.1\r\n\r\n"], b'H'), ([&hello[..at], &hello[at..]], 22)] {
+        let mut world = World::new();
+        world.identity = identity.clone();
+        let (server, mut client) = UnixStream::pair().unwrap();
+        server.set_nonblocking(true).unwrap();
+        let (mut channel, _folder) = site_over(Line::Socket(server.into()), true, &mut world);
+        for piece in pieces {
+            std::io::Write::write_all(&mut &client, piece).unwrap();
+            world.lend(|context| channel.ready(false, context));
+        }
+        let mut first = [0];
+        std::io::Read::read_exact(&mut client, &mut first).unwrap();
+        assert_eq!(first, [answer]);
+    }
 }

@@ -255,6 +255,33 @@ fn a_folder_of_very_many_hidden_names_is_packed_in_turns() {
     }
 }
 
+/// Two that make nothing of a piece go on beside each other as each does alone: neither waits for a word of the client.
+#[test]
+fn two_folders_of_very_many_hidden_names_are_packed_beside_each_other() {
+    let mut line = Line::open_to(1 << 20, SiteOptions { archives: Archives::Sent, ..SiteOptions::default() });
+    fs::write(line.folder.path().join("large"), "not so large").unwrap();
+    for name in 0..20_000 {
+        fs::File::create(line.folder.path().join(format!(".{name}"))).unwrap();
+    }
+    line.say(0, &[request(GET, "/?tar", 1, true), request(GET, "/?tar", 3, true)].concat());
+    while line.went == Some(ConnectionProgress::More) {
+        line.say(0, b"");
+    }
+    assert!(line.http2.is_idle(), "they wait for something that nobody says");
+}
+
+/// An archive holds its folder open however little of it is in memory.
+#[test]
+fn archives_that_nobody_takes_count_as_open_files() {
+    let mut line = Line::open_to(10, SiteOptions { archives: Archives::Sent, ..SiteOptions::default() });
+    let most = limits::STREAM_FILES as u32;
+    let asked: Vec<u8> = (0..most + 3).flat_map(|at| request(GET, "/?tar", 2 * at + 1, true)).collect();
+    let first: Vec<u32> = (0..most).map(|at| 2 * at + 1).collect();
+    assert_eq!(answers(&line.say(0, &asked)), first);
+    // Whoever is taken back makes room for one more.
+    assert_eq!(answers(&line.say(1, &frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]))), [2 * most + 1]);
+}
+
 /// Row 6 of the faults, the slow head.
 #[test]
 fn a_connection_without_a_request_ends_whatever_else_the_client_says() {
