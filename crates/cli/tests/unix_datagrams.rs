@@ -278,6 +278,27 @@ fn answers_that_waited_for_a_client_that_dies_are_lost_and_those_before_them_are
     assert!(log.last().unwrap().ends_with(&format!(", {lost} failed")), "{log:#?}");
 }
 
+/// They are little, and what is remembered of each conversation until its answer has left is more.
+#[test]
+fn conversations_whose_answers_wait_count_among_the_buffers() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::path(folder.path());
+    let file = write(folder.path(), "two.talk", "C: {one}\nC: {two}\nS: ok\n");
+    let server = place.serve(&["--play", &file, "--max-memory", "128KiB", "-v"]);
+    let waits = place.client("waits");
+    waits.say("in the middle of its play");
+    let mut deaf_until_the_end = Vec::new();
+    for number in 0..3 {
+        let deaf = UnixDatagram::bind(folder.path().join(format!("deaf{number}"))).unwrap();
+        for _ in 0..1200 {
+            deaf.send_to_addr(b"x", &place.to).unwrap();
+        }
+        deaf_until_the_end.push(deaf);
+    }
+    let closed = server.log.wait_for("closed #1 ");
+    assert!(closed.contains("all buffers together reached their bound of 128 KiB (--max-memory)"), "{closed}");
+}
+
 /// There is no firewall between the two: it is the client's file that may not be written to.
 #[test]
 fn an_answer_to_a_client_whose_file_may_not_be_written_to_says_so() {
