@@ -424,6 +424,18 @@ fn a_client_that_resets_takes_its_program_with_it() {
     }
 }
 
+/// It has the grace for what it does then, as with any other end of its connection.
+#[test]
+fn a_program_whose_client_resets_may_end_by_itself() {
+    let server = serve(&["--grace", "1000s", "--shell", "echo ready; cat; exit 7"]);
+    let mut client = server.connect();
+    assert_eq!(line(&mut client), "ready\n");
+    rustix::net::sockopt::set_socket_linger(&client, Some(std::time::Duration::ZERO)).unwrap();
+    drop(client);
+    let closed = server.log.wait_for("closed #1");
+    assert!(closed.contains(" by reset, ") && closed.contains(", its program exited with 7"), "{closed}");
+}
+
 #[test]
 fn a_silent_connection_is_ended_where_that_is_asked_for() {
     let server = serve(&["--timeout", "200ms", "--exec", "cat"]);

@@ -143,6 +143,36 @@ fn beyond_max_children_peers_wait_and_all_are_served() {
     assert!(log.last().unwrap().starts_with("30 conversations, "), "{log:#?}");
 }
 
+/// Nothing else happens that would have the server look again: its program says nothing before it has heard all three.
+#[test]
+fn all_that_a_peer_said_while_it_waited_comes_to_its_program_at_once_and_in_order() {
+    let all_three = "read -r a; read -r b; read -r c; echo \"$a $b $c\"";
+    let server = serve(&["--max-children", "1", "--shell", all_three]);
+    let (first, second) = (peer(&server), peer(&server));
+    for (peer, word) in [(&first, "1\n"), (&first, "2\n"), (&second, "a\n"), (&second, "b\n"), (&second, "c\n")] {
+        peer.send(word.as_bytes()).unwrap();
+    }
+    server.log.wait_for("new clients wait");
+    first.send(b"3\n").unwrap();
+    assert_eq!([hear(&first), hear(&second)], [&b"1 2 3\n"[..], b"a b c\n"]);
+}
+
+/// Whoever comes beside the only peer that there is to be has no program, though that one's still runs.
+#[test]
+fn with_once_nobody_but_the_first_peer_has_a_program() {
+    let until_end = "while read -r word && [ \"$word\" != end ]; do echo \"$word\"; done";
+    let mut server = serve(&["--once", "--shell", until_end]);
+    let (first, late) = (peer(&server), peer(&server));
+    assert_eq!(ask(&first, b"one\n"), b"one\n");
+    late.send(b"late\n").unwrap();
+    // What came behind it is answered, so that it was looked at.
+    assert_eq!(ask(&first, b"two\n"), b"two\n");
+    first.send(b"end\n").unwrap();
+    assert_eq!(server.wait(), 0);
+    let log = server.log.to_end();
+    assert_eq!(log.iter().filter(|line| line.starts_with("opened #")).count(), 1, "{log:#?}");
+}
+
 #[test]
 fn a_program_that_ends_at_once_says_all_and_leaves_nothing() {
     let server = serve(&["-v", "--exec", "echo goodbye"]);
@@ -247,4 +277,6 @@ print(got)
         told.contains("dropped 4: udp://10.9.0.1:24100: off the loopback at most 3 bytes go out for each byte in"),
         "{told}"
     );
+    // Where nothing is judged that is no failure of the conversation.
+    assert!(!told.contains("held back"), "{told}");
 }

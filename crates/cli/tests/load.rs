@@ -130,6 +130,73 @@ fn a_play_has_a_connection_of_its_own_where_its_transcript_is_about_one() {
     assert_eq!(server.stop().1.iter().filter(|line| line.contains("opened")).count(), 50);
 }
 
+/// It is part of the play: over one that stood before, the greeting would come when nothing is played.
+#[test]
+fn an_open_loop_opens_the_connection_of_a_play_when_it_is_due() {
+    let folder = Folder::new();
+    let greeting = folder.file("greeting.talk", "S: Welcome!\nC: {name=Ann}\nS: Hello, {name}!\nC: exit\nS closes\n");
+    let server = Server::start_at(&["tcp://127.0.0.1:0"], &[]);
+    let arguments = ["--play", &greeting, "--plays", "5", "--connections", "5", "--rate", "10"];
+    let (output, figures) = folder.load(&[&[server.address().as_str()][..], &arguments].concat());
+    assert_code(&output, 0);
+    assert_eq!(["plays", "failures"].map(|name| count(&figures, name)), [5, 0], "{}", both(&output));
+}
+
+#[test]
+fn what_stands_behind_the_end_of_a_play_over_its_own_connection_fails_nothing() {
+    let folder = Folder::new();
+    let client = folder.file("ping.talk", ECHO);
+    let (address, _) = serve_each(|stream, _| answer_lines(&stream, |line| Some(pong(line)? + "and more\n")));
+    let (output, figures) =
+        folder.load(&[&address, "--play", &client, "--plays", "8", "--connections", "2", "--reconnect"]);
+    assert_code(&output, 0);
+    assert_eq!(["plays", "failures"].map(|name| count(&figures, name)), [8, 0], "{}", both(&output));
+}
+
+/// The next play begins when all is sent, though no answer comes that would say so.
+#[test]
+fn a_play_that_ends_with_more_than_the_network_takes_at_once_is_followed_by_the_next() {
+    let folder = Folder::new();
+    let client = folder.file("long.talk", &format!("C: ping 1\nS: pong 1\nC: {}\n", "x".repeat(60_000)));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 2048).unwrap();
+    let address = format!("{}?sndbuf=4096", listener.local_addr().unwrap());
+    let served = std::thread::spawn(move || {
+        let mut long = 0;
+        answer_lines(&accept(&listener), |line| {
+            long += usize::from(line.len() == 60_000);
+            if line.starts_with("ping") { pong(line) } else { Some(String::new()) }
+        });
+        long
+    });
+    let (output, figures) = folder.load(&[&address, "--play", &client, "--plays", "3", "--connections", "1"]);
+    assert_code(&output, 0);
+    assert_eq!(["plays", "failures"].map(|name| count(&figures, name)), [3, 0], "{}", both(&output));
+    assert_eq!(served.join().unwrap(), 3);
+}
+
+/// Between two plays, and while an answer is waited for, it looks at nothing but its clock.
+#[test]
+fn a_load_that_waits_sleeps() {
+    need("strace");
+    let folder = Folder::new();
+    let client = folder.file("ping.talk", ECHO);
+    let (address, _) = serve_each(|stream, _| answer_lines(&stream, pong));
+    let calls = folder.path("calls");
+    let waits = "trace=?epoll_wait,?epoll_pwait,?epoll_pwait2";
+    let strace = ["strace", "-f", "-qq", "-o", calls.to_str().unwrap(), "-e", "signal=none", "-e", waits];
+    for paced in [["--think", "400ms"], ["--rate", "2.5"]] {
+        let began = Instant::now();
+        let mut load = command(&strace);
+        load.args(["load", &address, "--play", &client, "--plays", "3", "--connections", "1", "--threads", "1"]);
+        let output = run_command(load.args(paced), b"");
+        assert_code(&output, 0);
+        let count = std::fs::read_to_string(&calls).unwrap().lines().count();
+        let most = 50 + (10.0 * began.elapsed().as_secs_f64()) as usize;
+        assert!(count <= most, "{paced:?}: {count} wake-ups, and {most} at most");
+    }
+}
+
 #[test]
 fn bytes_of_all_plays_of_a_connection_are_counted_once() {
     let folder = Folder::new();

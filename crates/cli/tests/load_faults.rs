@@ -6,7 +6,9 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -73,6 +75,64 @@ fn a_server_that_dies_in_the_middle_is_reported_as_it_was() {
     assert_code(&output, 1);
     assert!(count(&figures, "exchanges") >= 20 && count(&figures, "failures") > 0);
     assert!(both(&output).contains("failed: refused"), "{}", both(&output));
+}
+
+/// While a connection rests no answer is due: what comes then is the server's fault, and not an answer to the next play.
+#[test]
+fn what_a_server_says_between_two_plays_is_a_failure_at_once() {
+    let folder = Folder::new();
+    let client = folder.file("ping.talk", ECHO);
+    let (address, accepted) = serve_each(|stream, number| {
+        answer_lines(&stream, |line| {
+            if number == 0 {
+                (&stream).write_all(pong(line)?.as_bytes()).ok()?;
+                // The play is over by then; on a busy machine this may stand right behind its end, which is the same.
+                std::thread::sleep(Duration::from_millis(200));
+                return Some("unasked\n".to_owned());
+            }
+            pong(line)
+        });
+    });
+    // The next play would begin in an hour: one over a new connection begins at once.
+    let (output, figures) =
+        folder.load(&[&address, "--play", &client, "--plays", "2", "--connections", "1", "--think", "1h"]);
+    assert_code(&output, 1);
+    let said = both(&output);
+    assert!(said.contains("the server said something behind the end of the play"), "{said}");
+    assert_eq!(count(&figures, "failures"), 1, "{said}");
+    assert_eq!(accepted.load(Ordering::SeqCst), 2);
+}
+
+/// That is no fault of the server, and it is told apart.
+#[test]
+fn plays_that_begin_late_because_the_generator_stood_still_say_how_late() {
+    let folder = Folder::new();
+    let client = folder.file("ping.talk", ECHO);
+    with_enough_time(|times| {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let (address, _) = serve_each(move |stream, _| {
+            answer_lines(&stream, |line| {
+                counted.fetch_add(1, Ordering::SeqCst);
+                pong(line)
+            });
+        });
+        let (path, plays) = (folder.path("late.json"), (100 * times).to_string());
+        let mut command = command(&[]);
+        command.args(["load", &address, "--play", &client, "--plays", &plays, "--rate", "100"]);
+        command.args(["--connections", "16", "--threads", "1", "--save"]).arg(&path);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        until("a question", || asked.load(Ordering::SeqCst) > 0);
+        signal(child.id(), "STOP");
+        // It stands still for so long, and plays are due meanwhile.
+        let still = Duration::from_millis(300) * times;
+        std::thread::sleep(still);
+        signal(child.id(), "CONT");
+        assert_eq!(wait(&mut child), 0);
+        let figures: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let latest = figures["late"]["max"].as_f64().unwrap();
+        if latest > still.as_secs_f64() / 2.0 { Ok(()) } else { Err(format!("{latest} s of {still:?}: {figures}")) }
+    });
 }
 
 #[test]

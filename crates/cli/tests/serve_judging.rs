@@ -186,6 +186,21 @@ fn a_stop_in_the_middle_of_a_play_that_is_judged_is_a_play_not_finished() {
     server.log.wait_for("cut at line 5: the server was stopped");
 }
 
+/// The grace is for exchanges that are under way: where a play may end it is not waited for.
+#[test]
+fn an_exchange_that_a_stop_finds_under_way_is_finished_and_the_next_one_is_not_waited_for() {
+    let (mut server, _folder) =
+        serve("repeat\n  C: name?\n  S: who asks?\n  C: {name}\n  S: hello, {name}\nend\n", &["--grace", "1h"]);
+    let mut client = server.connect();
+    client.write_all(b"name?\n").unwrap();
+    assert_eq!(line(&mut client), "who asks?\n");
+    server.begin_to_stop("TERM");
+    client.write_all(b"Ann\n").unwrap();
+    assert_eq!(text(&to_end(&mut client)), "hello, Ann\n");
+    drop(client);
+    assert_eq!(server.wait(), 0);
+}
+
 #[test]
 fn over_datagrams_a_loop_that_statements_follow_is_played_to_its_end_too() {
     let (mut server, _folder) = serve_at("udp://127.0.0.1:0", ASK, &["--once"]);

@@ -243,6 +243,27 @@ echo none $code";
     assert!(stderr.contains("broadcast address"), "{stderr}");
 }
 
+/// Its socket would say at once that it takes more: it is tried again a little later, and the failure names the queue.
+#[test]
+fn a_datagram_of_a_play_that_finds_no_room_is_tried_again_each_millisecond() {
+    need("strace");
+    let folder = tempfile::tempdir().unwrap();
+    let play = write(folder.path(), "ping.talk", "C: ping\nS: pong\n");
+    let calls = folder.path().join("calls");
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = format!("udp://{}", server.local_addr().unwrap());
+    let full = ["-e", "trace=sendto", "-e", "inject=sendto:error=ENOBUFS:when=1+"];
+    let strace = [&["strace", "-f", "-qq", "-o", calls.to_str().unwrap(), "-e", "signal=none"][..], &full].concat();
+    let began = std::time::Instant::now();
+    let output = run_command(command(&strace).args(["talk", &address, "--play", &play, "--timeout", "300ms"]), b"");
+    let most = 10 + began.elapsed().as_millis() as usize;
+    assert_code(&output, 28);
+    let said = text(&output.stderr);
+    assert!(said.contains("the interface's queue took no datagram for 0.3 s"), "{said}");
+    let tried = std::fs::read_to_string(&calls).unwrap().lines().count();
+    assert!(tried <= most, "{tried} times, and {most} at most");
+}
+
 #[test]
 fn a_unix_socket_of_another_kind_is_told_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();

@@ -120,6 +120,53 @@ fn a_play_goes_on_with_what_came_while_it_paused_and_differs_where_it_differs() 
     assert!(server.log.all().join("\n").contains("expected  one"), "{:#?}", server.log.all());
 }
 
+/// An empty message waits as any other. What a play leaves is for the next one, which counts it.
+#[test]
+fn what_came_while_a_play_paused_is_heard_even_if_it_is_empty_and_the_rest_begins_the_next_play() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::path(folder.path());
+    let file = write(folder.path(), "p.talk", "C: one\nS waits 200ms\nC: {word}\nS: got {word}\n");
+    let server = place.serve(&["--play", &file]);
+    let client = place.client("a");
+    for word in ["one", "", "one", "four"] {
+        client.say(word);
+    }
+    assert_eq!([text(&client.hear()), text(&client.hear())], ["got ", "got four"]);
+    let second = server.log.wait_for("closed #2");
+    assert!(second.contains(" 7 bytes from the client, 8 from the server"), "{second}");
+}
+
+#[test]
+fn more_than_may_wait_for_a_play_that_pauses_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::path(folder.path());
+    let file = write(folder.path(), "p.talk", "C: one\nS waits 3600s\nC: {word}\n");
+    let server = place.serve(&["--play", &file]);
+    let client = place.client("a");
+    client.say("one");
+    // 128 KiB wait, and 64 messages: these are few.
+    for _ in 0..5 {
+        client.say([b'x'; 60_000]);
+    }
+    server.log.wait_for("datagrams that came while their plays could not hear them: ");
+}
+
+#[test]
+fn a_message_that_is_too_large_is_told_and_those_behind_it_are_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::path(folder.path());
+    let server = place.serve(&["--echo"]);
+    let client = place.client("a");
+    sockopt::set_socket_send_buffer_size(&client.0, 300_000).unwrap();
+    assert_eq!(client.asks([b'x'; 200_000]).len(), 200_000);
+    client.say([b'x'; 270_000]);
+    assert_eq!(client.asks("next"), "next");
+    let told = server.log.wait_for("messages larger than ");
+    assert!(told.starts_with("dropped 1: ") && told.ends_with(" are not taken"), "{told}");
+    let (code, log) = server.stop();
+    assert_eq!((code, log.last().unwrap().as_str()), (0, "2 conversations, 2 ended by themselves, 200004 bytes came"));
+}
+
 #[test]
 fn echo_keeps_bounds_and_sizes_whatever_a_message_holds() {
     let folder = tempfile::tempdir().unwrap();
@@ -204,6 +251,68 @@ fn answers_to_who_has_no_name_or_is_gone_are_told_and_fail_where_it_is_judged() 
     drop(client);
     nameless();
     assert_eq!(server.wait(), 1, "{:#?}", server.log.all());
+}
+
+/// What waits for a client that does not read is on its way until it is gone with it: until then it is no answer.
+#[test]
+fn answers_that_waited_for_a_client_that_dies_are_lost_and_those_before_them_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::path(folder.path());
+    let room = std::fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen").unwrap();
+    let count = room.trim().parse::<usize>().unwrap() + 20;
+    let mut server = place.serve(&["--echo", "--times", &(count + 1).to_string()]);
+    let deaf = UnixDatagram::bind(folder.path().join("deaf")).unwrap();
+    for _ in 0..count {
+        deaf.send_to_addr(b"x", &place.to).unwrap();
+    }
+    // All of them were looked at, and as many answered as its queue holds.
+    assert_eq!(place.client("other").asks("behind them"), "behind them");
+    drop(deaf);
+    assert_eq!(server.wait(), 1, "{:#?}", server.log.all());
+    let log = server.log.to_end();
+    let lines = |words: &str| log.iter().filter(|line| line.contains(words)).count();
+    let (lost, arrived) =
+        (lines(" 1 bytes from the client, 0 from the server"), lines(" 1 bytes from the client, 1 from the server"));
+    assert!(lost > 0 && arrived > 0 && lost + arrived == count, "{lost} {arrived} {log:#?}");
+    assert!(lines("error: 1 answer of 1 bytes could not be sent: their client is gone") > 0, "{log:#?}");
+    assert!(log.last().unwrap().ends_with(&format!(", {lost} failed")), "{log:#?}");
+}
+
+/// They are little, and what is remembered of each conversation until its answer has left is more.
+#[test]
+fn conversations_whose_answers_wait_count_among_the_buffers() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::path(folder.path());
+    let file = write(folder.path(), "two.talk", "C: {one}\nC: {two}\nS: ok\n");
+    let server = place.serve(&["--play", &file, "--max-memory", "128KiB", "-v"]);
+    let waits = place.client("waits");
+    waits.say("in the middle of its play");
+    let mut deaf_until_the_end = Vec::new();
+    for number in 0..3 {
+        let deaf = UnixDatagram::bind(folder.path().join(format!("deaf{number}"))).unwrap();
+        for _ in 0..1200 {
+            deaf.send_to_addr(b"x", &place.to).unwrap();
+        }
+        deaf_until_the_end.push(deaf);
+    }
+    let closed = server.log.wait_for("closed #1 ");
+    assert!(closed.contains("all buffers together reached their bound of 128 KiB (--max-memory)"), "{closed}");
+}
+
+/// There is no firewall between the two: it is the client's file that may not be written to.
+#[test]
+fn an_answer_to_a_client_whose_file_may_not_be_written_to_says_so() {
+    need("strace");
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::path(folder.path());
+    // As it is without the rights of root.
+    let denied = "inject=sendto:error=EACCES:when=1+";
+    let strace = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=sendto", "-e", denied];
+    let mut server = Server::start_with(&strace, &[&place.address], &["--echo", "--once"]);
+    place.client("a").say("x");
+    assert_eq!(server.wait(), 1);
+    let told = server.log.wait_for("error: 1 answer of 1 bytes could not be sent: ");
+    assert!(told.contains("Permission denied"), "{told}");
 }
 
 #[test]
