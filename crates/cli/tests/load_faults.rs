@@ -135,6 +135,21 @@ fn plays_that_begin_late_because_the_generator_stood_still_say_how_late() {
     });
 }
 
+/// A reset that is written is the end of the play, and no play that was cut.
+#[test]
+fn plays_that_end_with_a_reset_as_written_are_counted() {
+    let folder = Folder::new();
+    for end in ["S resets", "C resets"] {
+        let file = folder.file("reset.talk", &format!("C: ping\nS: pong\n{end}\n"));
+        let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &file]);
+        let (output, figures) =
+            folder.load(&[&server.address(), "--play", &file, "--plays", "6", "--connections", "2"]);
+        assert_code(&output, 0);
+        let counted = ["plays", "exchanges", "failures"].map(|name| count(&figures, name));
+        assert_eq!(counted, [6, 6, 0], "{end}: {}", both(&output));
+    }
+}
+
 #[test]
 fn an_interrupted_load_reports_what_was_reached() {
     let folder = Folder::new();

@@ -636,7 +636,7 @@ fn a_file_that_may_not_grow_is_one_that_cannot_be_written() {
     });
     let file = File::create(folder.path().join("out")).unwrap();
     let output = command(&["prlimit", "--fsize=65536"])
-        .args(["talk", &address])
+        .args(["talk", &address.to_string()])
         .stdin(Stdio::null())
         .stdout(file)
         .stderr(Stdio::piped())

@@ -219,8 +219,7 @@ impl DatagramServer {
         if let Some(programs) = &mut self.programs {
             return programs.take(pair, payload);
         }
-        let full = context.plays.is_some_and(|plays| context.tally.opened >= plays);
-        if full && !self.peers.contains_key(&pair) {
+        if self.all_opened(context) && !self.peers.contains_key(&pair) {
             return;
         }
         let script = match &self.origin.behaviour {

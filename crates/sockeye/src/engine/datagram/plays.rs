@@ -124,15 +124,24 @@ impl DatagramServer {
             }
             _ => (Closer::Us, None),
         };
-        self.close(pair.0, pair.1, peer.tally, by, reason, context);
+        let mut tally = peer.tally;
+        if !self.all_opened(context) {
+            // It counts for the next one.
+            tally.from_client -= bytes_of(&peer.waiting) as u64;
+        }
+        self.close(pair.0, pair.1, tally, by, reason, context);
         self.begin_again(pair, peer.waiting, context);
+    }
+
+    /// Whether no further play is to begin.
+    pub(super) fn all_opened(&self, context: &Context<'_>) -> bool {
+        context.plays.is_some_and(|plays| context.tally.opened >= plays)
     }
 
     /// What came before a play ended, and was not for it, begins the next one.
     pub(super) fn begin_again(&mut self, pair: Pair, waiting: VecDeque<Box<[u8]>>, context: &mut Context<'_>) {
-        let full = context.plays.is_some_and(|plays| context.tally.opened >= plays);
         let Behaviour::Play(script) = &self.origin.behaviour else { return };
-        if waiting.is_empty() || full {
+        if waiting.is_empty() || self.all_opened(context) {
             self.waiting -= bytes_of(&waiting);
             return;
         }

@@ -275,7 +275,15 @@ impl Channel {
             self.hand_over(None, context);
             return self.gone(context);
         }
-        if matches!(ending, Ending::Done) { self.gone(context) } else { self.over(ending, context) }
+        if !matches!(ending, Ending::Done) {
+            return self.over(ending, context);
+        }
+        if let Some(load) = &mut context.load {
+            load.now = context.now;
+            // The end of the connection is that of the play: what becomes of it is known.
+            let _ = load.passed(self.number as usize, false, 0, true);
+        }
+        self.gone(context)
     }
 
     /// The end of TLS that the transcript asks for was not to be had.
