@@ -1,5 +1,6 @@
 //! Each layout as an RFC has it, in sessions of our own words.
 
+mod around;
 mod directions;
 
 use proptest::prelude::*;
