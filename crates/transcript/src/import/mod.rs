@@ -13,10 +13,12 @@ mod flow;
 mod label;
 mod line;
 mod pair;
+mod signs;
 mod volatile;
 mod writer;
 
 use pair::Pair;
+use signs::Signs;
 pub use volatile::with_holes;
 use writer::Writer;
 
@@ -169,6 +171,13 @@ impl Sessions {
             if !sessions.is_empty() {
                 return Self { sessions, note: None };
             }
+            if let Some(signs) = Signs::find(lines) {
+                let mut pointed = Reader { signs: Some(signs), ..Reader::default() };
+                pointed.read(lines);
+                if !pointed.found.is_empty() {
+                    return Self { sessions: pointed.found, note: Some(signs.guess()) };
+                }
+            }
         }
         let note = match Pair::find(lines, client) {
             pair::Found::Pair(pair) => {
@@ -203,6 +212,8 @@ struct Reader {
     parties: Parties,
     /// Whose labels mark what is said, where none of the usual marks do.
     pair: Option<Pair>,
+    /// The arrows that mark what is said, where nothing else does. What has none is said by the program that printed the page.
+    signs: Option<Signs>,
     /// The last marker, and the column in which it stands.
     last: Option<(usize, Marker)>,
     /// The last item that stands behind a marker.
@@ -271,13 +282,15 @@ impl Reader {
         // Under an arrow `Server:` is a field of HTTP.
         let is_field = self.block.as_ref().is_some_and(|block| block.blanks == 0 && block.says)
             && (body.starts_with("Server:") || body.starts_with("Client:"));
-        let marked = match &self.pair {
-            Some(pair) => pair.marked(body),
-            None => marked(body, &mut self.parties).filter(|_| !is_field),
+        let marked = match (&self.pair, self.signs) {
+            (Some(pair), _) => pair.marked(body),
+            (None, Some(signs)) => signs.marked(body),
+            (None, None) => marked(body, &mut self.parties).filter(|_| !is_field),
         };
         if let Some((marker, said)) = marked {
             self.behind_marker(line, indent, marker, said);
         } else if self.pair.is_none()
+            && self.signs.is_none()
             && self.block.is_none()
             && let Some((marker, said)) = marked_behind_prefix(body)
         {
@@ -292,6 +305,7 @@ impl Reader {
     /// What stands behind a marker.
     fn behind_marker(&mut self, line: usize, indent: usize, marker: Marker, said: &str) {
         self.end_block();
+        self.shorten_remarks();
         self.items.append(&mut self.remarks);
         let says = !said.trim().is_empty();
         if says || !marker.is_arrow() {
@@ -312,7 +326,9 @@ impl Reader {
             }
             return;
         };
-        if self.is_in_block(indent, column, broke) {
+        if self.signs.is_some() {
+            self.remarks.push(Item { line, kind: Kind::Remark(body.to_owned()) });
+        } else if self.is_in_block(indent, column, broke) {
             self.under_arrow(line, indent, body);
         } else if self.block.is_none()
             && !blank
@@ -421,11 +437,14 @@ impl Reader {
 
     fn end_session(&mut self) {
         self.end_block();
+        self.shorten_remarks();
         let mut items = std::mem::take(&mut self.items);
         // `(server closes)` right below the last line, and none of the page's own text.
         let remarks = std::mem::take(&mut self.remarks);
+        let has_signs = self.signs.is_some();
         items.extend(remarks.into_iter().take_while(|item| {
-            matches!(&item.kind, Kind::Remark(remark)
+            has_signs
+                || matches!(&item.kind, Kind::Remark(remark)
                 if is_direction(remark) && is_an_end(remark) || has_mark_inside(remark))
         }));
         (self.last, self.last_said) = (None, None);
@@ -435,6 +454,15 @@ impl Reader {
             (true, true) => self.found.push(session(items)),
             (false, false) => {}
             _ => self.one_sided.push(session(items)),
+        }
+    }
+
+    /// Of many lines without an arrow, as a body that curl prints is, the first are named and the others counted.
+    fn shorten_remarks(&mut self) {
+        if self.signs.is_some() && self.remarks.len() > REMARKS {
+            let rest = self.remarks.split_off(REMARKS);
+            let text = format!("{} further lines without an arrow", rest.len());
+            self.remarks.push(Item { line: rest[0].line, kind: Kind::Remark(text) });
         }
     }
 
