@@ -16,7 +16,7 @@ mod loopback;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use transcript::rehearse::{Ahead, Rehearsal, rehearse};
+use transcript::rehearse::{Ahead, Rehearsal, left_of, rehearse};
 use transcript::{Carrier, Diagnostic, Ending, Fresh, PlayOptions, Refused, Script, Side};
 
 use crate::event::Conversation;
@@ -149,12 +149,12 @@ impl Ends<'_> {
         report.elsewhere.extend(found.differences.into_iter().map(|difference| (carrier, difference)));
     }
 
-    fn prepare(&self, side: Side, branch: Option<usize>) -> Result<Script, Refused> {
+    fn prepare(&self, side: Side, branches: &[usize]) -> Result<Script, Refused> {
         let mut options = PlayOptions::new(side, self.carrier);
         options.values.clone_from(&self.options.values);
         options.fresh = self.options.fresh;
         options.keep_said = true;
-        options.branch = branch;
+        options.branches = branches.to_vec();
         options.files.clone_from(&self.loaded.files);
         Script::prepare(&self.loaded.transcript, &options)
     }
@@ -216,7 +216,7 @@ pub fn check(loaded: &LoadedTranscript, options: &CheckOptions) -> Report {
     let mut played_on_streams = false;
     for carrier in [stream, Carrier::Datagram] {
         let ends = Ends { loaded, options, carrier };
-        let (client, server) = (ends.prepare(Side::Client, None), ends.prepare(Side::Server, None));
+        let (client, server) = (ends.prepare(Side::Client, &[]), ends.prepare(Side::Server, &[]));
         for script in [&client, &server].into_iter().flatten() {
             report.warnings.extend_from_slice(script.warnings());
         }
@@ -241,8 +241,8 @@ pub fn check(loaded: &LoadedTranscript, options: &CheckOptions) -> Report {
     }
     if named == Some(Carrier::Packet) {
         let ends = Ends { loaded, options, carrier: Carrier::Packet };
-        report.client = report.client.and(ends.prepare(Side::Client, None).map(drop));
-        report.server = report.server.and(ends.prepare(Side::Server, None).map(drop));
+        report.client = report.client.and(ends.prepare(Side::Client, &[]).map(drop));
+        report.server = report.server.and(ends.prepare(Side::Server, &[]).map(drop));
     }
     let mut seen = std::collections::HashSet::new();
     report.differences.retain(|difference| seen.insert(difference.render()));
@@ -277,12 +277,12 @@ impl Ends<'_> {
         differences: &mut Vec<Difference>,
         unplayed: &mut Vec<(usize, Option<String>)>,
     ) {
-        for &line in lines {
-            if !self.options.all_branches {
-                unplayed.push((line, None));
-                continue;
-            }
-            match (self.prepare(Side::Client, Some(line)), self.prepare(Side::Server, Some(line))) {
+        if !self.options.all_branches {
+            unplayed.extend(lines.iter().map(|&line| (line, None)));
+            return;
+        }
+        for line in left_of(lines, &mut |lines| self.together(lines)) {
+            match (self.prepare(Side::Client, &[line]), self.prepare(Side::Server, &[line])) {
                 (Ok(client), Ok(server)) => {
                     let found = self.rehearse(&client, &server);
                     differences.extend(found.differences);
@@ -296,6 +296,13 @@ impl Ends<'_> {
                 }
             }
         }
+    }
+
+    /// Plays as many of these branches as one play can; which branches it did not come to, if both ends agree.
+    fn together(&self, lines: &[usize]) -> Option<Vec<usize>> {
+        let (client, server) = (self.prepare(Side::Client, lines).ok()?, self.prepare(Side::Server, lines).ok()?);
+        let found = self.rehearse(&client, &server);
+        (found.differences.is_empty() && !found.too_long).then_some(found.unplayed)
     }
 }
 

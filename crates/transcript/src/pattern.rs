@@ -1,9 +1,11 @@
 //! What a hole accepts.
 
+mod expressions;
 mod regex;
 
 use std::sync::Arc;
 
+pub(crate) use expressions::Expressions;
 pub(crate) use regex::Regex;
 
 use crate::number::Number;

@@ -13,8 +13,12 @@
 //! # Ok::<(), transcript::Refused>(())
 //! ```
 
+mod many;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
+
+pub use many::left_of;
 
 use crate::moment::Moment;
 use crate::play::{Ending, Input, Next, Output, Play, Watch};

@@ -56,8 +56,9 @@ pub struct PlayOptions {
     pub keep_said: bool,
     /// Where the files of `file:` lines come from; without it no such line can be played.
     pub files: Option<Arc<dyn Files>>,
-    /// Take the branch that begins with this line, where a choice of ours would take another one.
-    pub branch: Option<usize>,
+    /// Take the branches that begin with these lines, where choices of ours would take others. Of those that exclude each other it is the
+    /// first.
+    pub branches: Vec<usize>,
     /// Values that no account of a failure shows: their names stand for them.
     pub secrets: Vec<Secret>,
     /// Where values come from that are new in each play.
@@ -80,7 +81,7 @@ impl PlayOptions {
             may_leave: server,
             keep_said: !server,
             files: None,
-            branch: None,
+            branches: vec![],
             secrets: vec![],
             fresh: Fresh::default(),
         }
@@ -124,8 +125,8 @@ impl Script {
         let outside = Outside { values: &options.values, columns: &options.columns };
         let (mut program, mut findings) =
             program::compile(&transcript.body, &transcript.settings, &transcript.source, options.side, outside);
-        if let Some(line) = options.branch {
-            program.force(line);
+        if !options.branches.is_empty() {
+            program.force(&options.branches);
         }
         // Its warnings were given when the text was read.
         findings.retain(|finding| finding.severity == Severity::Error);

@@ -193,7 +193,7 @@ fn branches_that_were_not_played_are_named_and_can_be_played() {
     let play = |branch: Option<usize>| {
         let script = |side| {
             let mut options = PlayOptions::new(side, Carrier::Stream);
-            options.branch = branch;
+            options.branches = branch.into_iter().collect();
             Script::prepare(&transcript, &options)
         };
         Ok::<_, transcript::Refused>(rehearse(&script(Side::Client)?, &script(Side::Server)?, |all| all))

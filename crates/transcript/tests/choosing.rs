@@ -140,7 +140,7 @@ fn a_way_that_no_value_leads_to_is_told_and_can_be_played() {
     assert_eq!(rehearse(&client, &server, |all| all).unplayed, [5]);
     let [client, server] = [Side::Client, Side::Server].map(|side| {
         let mut options = PlayOptions::new(side, Carrier::Stream);
-        options.branch = Some(5);
+        options.branches = vec![5];
         Script::prepare(&parse(text), &options).unwrap()
     });
     let rehearsal = rehearse(&client, &server, |all| all);

@@ -133,7 +133,7 @@ fn prepare(transcript: &Transcript, carrier: Carrier, branch: Option<usize>) -> 
     let script = |side| {
         let mut options = PlayOptions::new(side, carrier);
         options.files = Some(Arc::new(Folder));
-        options.branch = branch;
+        options.branches = branch.into_iter().collect();
         Script::prepare(transcript, &options)
     };
     let (client, server) = (script(Side::Client), script(Side::Server));

@@ -324,6 +324,49 @@ fn a_file_of_nothing_but_tiny_parts_is_refused_in_words() {
     }
 }
 
+/// A transcript of 1 MiB in which each line has the same regex compiled it 26,000 times, and took 1.2 GB.
+#[test]
+fn the_same_regex_in_each_line_is_compiled_once() {
+    let mut taken = Taken::begin();
+    for line in [
+        "C: {_:/[a-z]{1,50}/=a}\nS: ok\n",
+        "C: ok\nS: {_:/[a-z]{1,50}/=a} {_:/[0-9]{1,50}/=1}\n",
+        "C raw: {_:/[a-z]{1,50}/=a}.\nS: ok\n",
+        "C hex: {_:/[a-z]{1,50}/=61}2e\nS: ok\n",
+        "not S: {_:/[b-z]{1,50}/=b}\nS: a\nC: ok\n",
+    ] {
+        let text = line.repeat((MIB / 4).div_ceil(line.len()));
+        taken.again();
+        let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
+        let scripts = [Side::Client, Side::Server]
+            .map(|side| Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Stream)).unwrap());
+        let most = taken.most();
+        assert!(most < 60 * MIB, "{line}: {most} bytes");
+        drop(scripts);
+    }
+}
+
+/// Regexes that differ are compiled each for itself, up to a bound.
+#[test]
+fn many_different_regexes_are_refused_at_the_line_that_goes_beyond() {
+    let mut taken = Taken::begin();
+    for (before, regex, behind) in [
+        ("C: {_:/", "[a-z]{1,200}", "/=a}\nS: ok\n"),
+        ("C hex: 2e {_:/", "(?:aa|bb){0,200}", "/=}2e\nS: ok\n"),
+        ("S: ok\nC: {_:/x?", "[a-z]{1,200}", "/=a} {_:int=1}\n"),
+    ] {
+        let text: String = (0..20_000).map(|n| format!("{before}{regex}(?:{n})?{behind}")).collect();
+        taken.again();
+        let refused = Transcript::parse("t.talk", text.as_bytes(), &[]).expect_err("it is refused");
+        let most = taken.most();
+        assert!(most < 256 * MIB, "{regex}: {most} bytes");
+        let [finding] = &refused.findings[..] else { panic!("one finding: {refused}") };
+        assert!(finding.message.contains("grow larger than 64 MiB together"), "{refused}");
+        let line = text.lines().nth(finding.line - 1).unwrap();
+        assert!(line.contains(regex), "{line}");
+    }
+}
+
 /// Text in a million pieces is heard byte by byte in the time that its bytes take.
 #[test]
 fn text_of_many_small_pieces_is_one_when_it_is_heard() {

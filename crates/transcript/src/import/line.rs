@@ -1,5 +1,6 @@
 //! Single lines of a printed page: who they are marked as said by, and which are the page's own.
 
+use super::clean::{behind_prefix, has_mark_inside, without_bom, without_colours};
 use super::label::is_letter;
 use crate::side::Side;
 
@@ -182,6 +183,13 @@ pub(super) fn marked<'a>(body: &'a str, parties: &mut Parties) -> Option<(Marker
     arrow(body, parties).or_else(|| request(body)).or_else(|| flow(body, parties))
 }
 
+/// The same of a line whose mark stands behind a time, a bullet or a sign of quoting; those have no arrows.
+pub(super) fn marked_behind_prefix(body: &str) -> Option<(Marker, &str)> {
+    let behind = behind_prefix(body)?;
+    let (marker, said) = MARKERS.iter().find_map(|(text, marker)| Some((*marker, behind.strip_prefix(text)?)))?;
+    (said.is_empty() || said.starts_with(' ')).then_some((marker, said))
+}
+
 /// `C1:`, `S2:`: one of several clients or servers.
 pub(super) fn is_numbered(body: &str) -> bool {
     let number = body.strip_prefix(['C', 'S']).and_then(|rest| rest.split_once(':')).map(|(number, _)| number);
@@ -285,9 +293,18 @@ pub(super) fn without_pages(page: &str) -> Vec<(usize, String)> {
     let mut lines: Vec<(usize, String)> = Vec::new();
     let mut breaking = false;
     let (mut heads, mut head_is_over) = (0, false);
-    for (at, line) in page.lines().enumerate() {
+    // A form feed stands on a line of its own, before a line or behind it; one inside a line is said.
+    let parts = without_bom(page).lines().enumerate().flat_map(|(at, line)| {
+        let whole = without_colours(line);
+        let line = whole.trim_matches('\u{c}');
+        let breaks = [whole.starts_with('\u{c}'), whole.len() > line.len() && whole.ends_with('\u{c}')];
         let line = line.trim_end().replace('\t', "        ");
-        if is_foot(&line) || line.contains('\u{c}') {
+        let line = if line.is_empty() && breaks[0] { None } else { Some(line) };
+        let feed = |is_there: bool| is_there.then(|| BREAK.to_owned());
+        [feed(breaks[0]), line, feed(breaks[1])].into_iter().flatten().map(move |line| (at, line))
+    });
+    for (at, line) in parts {
+        if is_foot(&line) || line == BREAK {
             if !breaking {
                 while lines.last().is_some_and(|(_, line)| line.is_empty()) {
                     lines.pop();
@@ -322,6 +339,8 @@ fn is_head(line: &str) -> bool {
     !line.is_empty()
         && !line.starts_with(' ')
         && marked(line, &mut Parties::default()).is_none()
+        && marked_behind_prefix(line).is_none()
+        && !has_mark_inside(line)
         && !is_letter(line)
         && !super::is_heading(line)
 }

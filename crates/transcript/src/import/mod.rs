@@ -8,18 +8,22 @@
 //! assert!(imported.text.contains("C: QUIT\nS: 221 bye\n"));
 //! ```
 
+mod clean;
 mod flow;
 mod label;
 mod line;
 mod pair;
+mod signs;
 mod volatile;
 mod writer;
 
 use pair::Pair;
+use signs::Signs;
 pub use volatile::with_holes;
 use writer::Writer;
 
-use line::{BREAK, Marker, Parties, Party, Scheme, is_numbered, marked, without_pages};
+use clean::{behind_prefix, has_mark_inside, without_bom, without_colours};
+use line::{BREAK, Marker, Parties, Party, Scheme, is_numbered, marked, marked_behind_prefix, without_pages};
 
 use crate::side::Side;
 
@@ -73,7 +77,7 @@ pub fn why_none(page: &str, client: Option<&str>) -> String {
     if let Some(client) = client.filter(|_| !page.trim().is_empty()) {
         return format!("no line is marked as said by `{client}`, who would talk with another one (--client)");
     }
-    let head = page.trim_start_matches('\u{feff}').trim_start();
+    let head = without_bom(page).trim_start();
     let begins = |tag: &str| head.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
     let mut parties = Parties::default();
     let is_marked = page.lines().any(|line| marked(line.trim(), &mut parties).is_some());
@@ -99,6 +103,10 @@ pub fn import(page: &str, options: Import<'_>) -> Option<Imported> {
     let Sessions { sessions, note } = Sessions::find(&lines, options.client);
     let session = sessions.get(options.session.checked_sub(1)?)?;
     let mut writer = Writer::new(session, options.starttls, note);
+    if let Some(at) = without_bom(page).lines().position(|line| without_colours(line) != line) {
+        writer.guess(at + 1, "colours are left out where a line begins with one".to_owned());
+    }
+    writer.settings();
     let is_said = |item: &Item| match &item.kind {
         Kind::Said(_, said) | Kind::Under(_, said) => !is_direction(said.trim()),
         Kind::Folded(_) | Kind::EndOfHead(_) => true,
@@ -140,6 +148,8 @@ struct Session {
     scheme: Scheme,
     /// Spaces between the markers of the client, and of the server, and what is said.
     padding: [usize; 2],
+    /// What stood before a mark and is left out, the first of it, with its line.
+    left_out: Option<(usize, String)>,
 }
 
 /// The sessions of a page.
@@ -160,6 +170,13 @@ impl Sessions {
             let sessions = flow::sessions(lines);
             if !sessions.is_empty() {
                 return Self { sessions, note: None };
+            }
+            if let Some(signs) = Signs::find(lines) {
+                let mut pointed = Reader { signs: Some(signs), ..Reader::default() };
+                pointed.read(lines);
+                if !pointed.found.is_empty() {
+                    return Self { sessions: pointed.found, note: Some(signs.guess()) };
+                }
             }
         }
         let note = match Pair::find(lines, client) {
@@ -195,6 +212,8 @@ struct Reader {
     parties: Parties,
     /// Whose labels mark what is said, where none of the usual marks do.
     pair: Option<Pair>,
+    /// The arrows that mark what is said, where nothing else does. What has none is said by the program that printed the page.
+    signs: Option<Signs>,
     /// The last marker, and the column in which it stands.
     last: Option<(usize, Marker)>,
     /// The last item that stands behind a marker.
@@ -206,6 +225,8 @@ struct Reader {
     blank: bool,
     /// The page ended above this line: whether an empty line stood there cannot be known.
     broke: bool,
+    /// What stood before a mark of this session and is left out, the first of it.
+    left_out: Option<(usize, String)>,
 }
 
 /// Lines under an arrow.
@@ -241,6 +262,7 @@ impl Reader {
         }
         if body.is_empty() {
             self.blank = true;
+            self.forget_above();
             if let Some(block) = &mut self.block {
                 block.blanks += 1;
             }
@@ -260,11 +282,20 @@ impl Reader {
         // Under an arrow `Server:` is a field of HTTP.
         let is_field = self.block.as_ref().is_some_and(|block| block.blanks == 0 && block.says)
             && (body.starts_with("Server:") || body.starts_with("Client:"));
-        let marked = match &self.pair {
-            Some(pair) => pair.marked(body),
-            None => marked(body, &mut self.parties).filter(|_| !is_field),
+        let marked = match (&self.pair, self.signs) {
+            (Some(pair), _) => pair.marked(body),
+            (None, Some(signs)) => signs.marked(body),
+            (None, None) => marked(body, &mut self.parties).filter(|_| !is_field),
         };
         if let Some((marker, said)) = marked {
+            self.behind_marker(line, indent, marker, said);
+        } else if self.pair.is_none()
+            && self.signs.is_none()
+            && self.block.is_none()
+            && let Some((marker, said)) = marked_behind_prefix(body)
+        {
+            let prefix = &body[..body.len() - behind_prefix(body).map_or(0, str::len)];
+            self.left_out.get_or_insert_with(|| (line, prefix.trim_end().to_owned()));
             self.behind_marker(line, indent, marker, said);
         } else {
             self.without_marker(line, text, (indent, body), blank, broke);
@@ -274,6 +305,7 @@ impl Reader {
     /// What stands behind a marker.
     fn behind_marker(&mut self, line: usize, indent: usize, marker: Marker, said: &str) {
         self.end_block();
+        self.shorten_remarks();
         self.items.append(&mut self.remarks);
         let says = !said.trim().is_empty();
         if says || !marker.is_arrow() {
@@ -286,8 +318,17 @@ impl Reader {
 
     /// A line without a marker: it belongs to the one above it, or is a remark.
     fn without_marker(&mut self, line: usize, text: &str, (indent, body): (usize, &str), blank: bool, broke: bool) {
-        let Some((column, marker)) = self.last else { return };
-        if self.is_in_block(indent, column, broke) {
+        let Some((column, marker)) = self.last else {
+            // Right above the first mark it is a line of the session that cannot be read; elsewhere it is the page's.
+            self.forget_above();
+            if has_mark_inside(body) {
+                self.remarks.push(Item { line, kind: Kind::Remark(body.to_owned()) });
+            }
+            return;
+        };
+        if self.signs.is_some() {
+            self.remarks.push(Item { line, kind: Kind::Remark(body.to_owned()) });
+        } else if self.is_in_block(indent, column, broke) {
             self.under_arrow(line, indent, body);
         } else if self.block.is_none()
             && !blank
@@ -295,6 +336,7 @@ impl Reader {
             && indent >= column + if broke { MARK } else { 0 }
             && !is_direction(body)
             && !is_numbered(body)
+            && !(indent == column && has_mark_inside(body))
         {
             // A listing goes on with its code; anything else is the rest of the line above.
             if self.goes_on(body) {
@@ -395,17 +437,39 @@ impl Reader {
 
     fn end_session(&mut self) {
         self.end_block();
+        self.shorten_remarks();
         let mut items = std::mem::take(&mut self.items);
         // `(server closes)` right below the last line, and none of the page's own text.
         let remarks = std::mem::take(&mut self.remarks);
-        items.extend(remarks.into_iter().take_while(
-            |item| matches!(&item.kind, Kind::Remark(remark) if is_direction(remark) && is_an_end(remark)),
-        ));
+        let has_signs = self.signs.is_some();
+        items.extend(remarks.into_iter().take_while(|item| {
+            has_signs
+                || matches!(&item.kind, Kind::Remark(remark)
+                if is_direction(remark) && is_an_end(remark) || has_mark_inside(remark))
+        }));
         (self.last, self.last_said) = (None, None);
+        let left_out = self.left_out.take();
+        let session = |items| Session { left_out, ..Session::of(items) };
         match speakers(&items) {
-            (true, true) => self.found.push(Session::of(items)),
+            (true, true) => self.found.push(session(items)),
             (false, false) => {}
-            _ => self.one_sided.push(Session::of(items)),
+            _ => self.one_sided.push(session(items)),
+        }
+    }
+
+    /// Of many lines without an arrow, as a body that curl prints is, the first are named and the others counted.
+    fn shorten_remarks(&mut self) {
+        if self.signs.is_some() && self.remarks.len() > REMARKS {
+            let rest = self.remarks.split_off(REMARKS);
+            let text = format!("{} further lines without an arrow", rest.len());
+            self.remarks.push(Item { line: rest[0].line, kind: Kind::Remark(text) });
+        }
+    }
+
+    /// What stood above the first mark, and not right above it, is no part of the session.
+    fn forget_above(&mut self) {
+        if self.last.is_none() {
+            self.remarks.clear();
         }
     }
 }
@@ -526,7 +590,7 @@ impl Session {
         let scheme =
             Scheme::of(with_marks(&items).filter(|said| !is_done(said)).chain(with_marks(&items).filter(is_done)));
         let padding = Self::padding(&items, scheme);
-        Self { items, scheme, padding }
+        Self { items, scheme, padding, left_out: None }
     }
 
     /// Takes one of those with arrows between them for the client, if it says something.

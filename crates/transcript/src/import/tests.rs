@@ -1,5 +1,7 @@
 //! Each layout as an RFC has it, in sessions of our own words.
 
+mod around;
+mod arrows;
 mod directions;
 
 use proptest::prelude::*;

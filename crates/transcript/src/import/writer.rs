@@ -1,5 +1,6 @@
 //! A session as a transcript: each line under its side, directions as statements, and what had to be guessed in a comment.
 
+use super::clean::has_mark_inside;
 use super::line::{Marker, Scheme};
 use super::{Item, Kind, Session, is_an_end, is_direction, speakers, who};
 use crate::notation::show;
@@ -68,11 +69,18 @@ impl Writer {
             (false, true) => writer.guess(first, "only the server speaks".to_owned()),
             _ => {}
         }
-        writer.body.push_str("eol crlf\n");
+        if let Some((line, what)) = &session.left_out {
+            writer.guess(*line, format!("what stands before a mark is left out, as `{what}`"));
+        }
         writer
     }
 
-    fn guess(&mut self, line: usize, what: String) {
+    /// What stands above all that is said, below what was guessed of the whole.
+    pub(super) fn settings(&mut self) {
+        self.body.push_str("eol crlf\n");
+    }
+
+    pub(super) fn guess(&mut self, line: usize, what: String) {
         self.comment(&format!("guessed: {what}"));
         self.guesses.push((line, what));
     }
@@ -97,7 +105,13 @@ impl Writer {
             },
             Kind::Remark(remark) => {
                 self.close_line();
-                self.direction(Marker::Both, remark, item.line, is_last);
+                if has_mark_inside(remark) {
+                    self.comment(remark);
+                    let why = "a mark stands in it, and not at its beginning";
+                    self.guesses.push((item.line, format!("`{}` is a comment: {why}", show(remark.as_bytes()))));
+                } else {
+                    self.direction(Marker::Both, remark, item.line, is_last);
+                }
             }
             Kind::EndOfHead(marker) => {
                 self.close_line();

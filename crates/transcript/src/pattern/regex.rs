@@ -3,12 +3,16 @@
 
 use std::sync::OnceLock;
 
-use regex::bytes::{Regex as Matcher, RegexBuilder};
+use regex_automata::meta::{BuildError, Config, Regex as Matcher};
+use regex_automata::util::syntax;
 
 /// Longest expression, in bytes.
 const LONGEST: usize = 10 * 1024;
 /// Most memory that an expression may become, in bytes: `(a{1000}){1000}` is a short text.
 const LARGEST: usize = 1024 * 1024;
+
+/// What one takes beside what its matcher counts: the value itself, and the places of its caches.
+const EACH: usize = 2 * 1024;
 
 /// An expression made ready.
 #[derive(Debug)]
@@ -44,11 +48,10 @@ impl Regex {
             _ => "the regex is not well formed".to_owned(),
         })?;
         let whole = format!(r"\A(?:{source})\z");
-        let matcher =
-            RegexBuilder::new(&whole).unicode(false).size_limit(LARGEST).build().map_err(|error| match error {
-                regex::Error::CompiledTooBig(_) => "the regex grows too large: its repetitions are too many".to_owned(),
-                _ => "the regex cannot match bytes".to_owned(),
-            })?;
+        let matcher = matcher(&whole).map_err(|error| match error.size_limit() {
+            Some(_) => "the regex grows too large: its repetitions are too many".to_owned(),
+            None => "the regex cannot match bytes".to_owned(),
+        })?;
         Ok(Self { source: source.to_owned(), matcher, beginning: OnceLock::new() })
     }
 
@@ -56,12 +59,14 @@ impl Regex {
         &self.source
     }
 
+    /// The memory that it takes, in bytes, without what a match needs.
+    pub(crate) fn size(&self) -> usize {
+        EACH + self.source.len() + self.matcher.memory_usage()
+    }
+
     /// How many of the first of these bytes it takes.
     pub(crate) fn taken_from(&self, bytes: &[u8]) -> Option<usize> {
-        let build = || {
-            let beginning = format!(r"\A(?:{})", self.source);
-            RegexBuilder::new(&beginning).unicode(false).size_limit(LARGEST).build().ok()
-        };
+        let build = || matcher(&format!(r"\A(?:{})", self.source)).ok();
         self.beginning.get_or_init(build).as_ref()?.find(bytes).map(|found| found.end())
     }
 
@@ -69,6 +74,15 @@ impl Regex {
     pub(crate) fn matches(&self, bytes: &[u8]) -> bool {
         self.matcher.is_match(bytes)
     }
+}
+
+/// The engine itself and not the `regex` around it, which does not tell how much memory an expression takes.
+fn matcher(source: &str) -> Result<Matcher, Box<BuildError>> {
+    Matcher::builder()
+        .configure(Config::new().nfa_size_limit(Some(LARGEST)).utf8_empty(false))
+        .syntax(syntax::Config::new().unicode(false).utf8(false))
+        .build(source)
+        .map_err(Box::new)
 }
 
 #[cfg(test)]

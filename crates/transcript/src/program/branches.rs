@@ -1,6 +1,6 @@
 //! The branches of choices of ours: which were not taken, and how to take one that would not be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Choice, Fork, Pc, PieceKind, Plan, Program, Table};
 
@@ -21,43 +21,91 @@ impl Program {
         lines.filter(|line| !taken.contains(line)).collect()
     }
 
-    /// Plans every choice of ours so that the branch is taken that begins with a line.
-    pub(crate) fn force(&mut self, line: usize) {
-        let starts = self.choices.iter().flat_map(|choice| match &choice.kind {
-            Fork::Either { branches, .. } => branches.as_slice(),
-            Fork::Loop { .. } => &[],
-        });
-        let starts = starts.chain(self.tables.iter().flat_map(Table::starts));
-        let Some(wanted) = starts.copied().find(|&start| self.places[start].line == line) else { return };
-        self.lead(wanted);
-        for choice in &mut self.choices {
-            let branch = branch_to(choice, wanted);
-            if let (Some(branch), Some(Plan::Turns { counter, turns })) = (branch, &mut choice.ours) {
+    /// Plans every choice of ours so that the branches are taken that begin with these lines. Of branches of which one play
+    /// takes only one, that is the first.
+    pub(crate) fn force(&mut self, lines: &[usize]) {
+        let wanted = self.starts_at(lines);
+        self.lead(&wanted);
+        for (choice, branch) in self.ways_to(&wanted) {
+            if let Some(Plan::Turns { counter, turns }) = &mut self.choices[choice].ours {
                 (*counter, *turns) = (None, vec![(branch, 1)]);
             }
         }
     }
 
+    /// Where the branches begin that begin with these lines, in their order.
+    fn starts_at(&self, lines: &[usize]) -> BTreeSet<Pc> {
+        let starts = self.choices.iter().flat_map(|choice| match &choice.kind {
+            Fork::Either { branches, .. } => branches.as_slice(),
+            Fork::Loop { .. } => &[],
+        });
+        let starts = starts.chain(self.tables.iter().flat_map(Table::starts));
+        let mut left: BTreeSet<usize> = lines.iter().copied().collect();
+        starts.copied().filter(|&start| left.remove(&self.places[start].line)).collect()
+    }
+
+    /// The branch of each choice that leads to one of these operations; those go first that stand first.
+    fn ways_to(&self, wanted: &BTreeSet<Pc>) -> BTreeMap<usize, Pc> {
+        let mut choices: Vec<(Pc, Pc, usize)> = Vec::new();
+        for (index, choice) in self.choices.iter().enumerate() {
+            if let Fork::Either { branches, after } = &choice.kind
+                && let Some(&first) = branches.first()
+            {
+                choices.push((first, *after, index));
+            }
+        }
+        choices.sort_unstable();
+        let mut choices = choices.into_iter().peekable();
+        // The choices that begin above an operation, and do not end there.
+        let mut around: Vec<(Pc, usize)> = Vec::new();
+        let mut ways = BTreeMap::new();
+        for &wanted in wanted {
+            while let Some((_, after, index)) = choices.next_if(|(first, ..)| *first <= wanted) {
+                around.push((after, index));
+            }
+            around.retain(|(after, _)| wanted < *after);
+            let to = around.iter().filter_map(|(_, index)| Some((*index, branch_to(&self.choices[*index], wanted)?)));
+            let to: Vec<(usize, Pc)> = to.collect();
+            if to.iter().all(|(index, branch)| ways.get(index).is_none_or(|other| other == branch)) {
+                ways.extend(to);
+            }
+        }
+        ways
+    }
+
     /// Has every `choose` around an operation take the branch that leads there: whoever gives its name a value gives it the right one.
-    fn lead(&mut self, wanted: Pc) {
+    fn lead(&mut self, wanted: &BTreeSet<Pc>) {
         let Self { tables, messages, .. } = self;
-        for table in tables.iter() {
-            let PieceKind::Value(slot) = table.key.kind else { continue };
-            let starts = table.cases.iter().map(|(value, &start)| (start, Some(value)));
-            let branch = starts.chain(table.otherwise.map(|start| (start, None))).filter(|(start, _)| *start <= wanted);
-            // A `choose` that ended before has cases that begin above it too: taking one of them does no harm.
-            let Some((_, value)) = branch.max_by_key(|(start, _)| *start) else { continue };
-            for piece in messages.iter_mut().flat_map(|message| &mut message.pieces) {
-                if let PieceKind::Capture { slot: Some(captured), defaults, pattern, .. } = &mut piece.kind
-                    && *captured == slot
-                {
-                    let other = |default: &Vec<u8>| !table.cases.contains_key(default.as_slice());
-                    match value {
-                        // What the hole does not take leads nowhere: then it stays as it is, and the branch is not played.
-                        Some(value) if pattern.accepts(value) => *defaults = vec![value.to_vec()],
-                        None if defaults.iter().any(other) => defaults.retain(other),
-                        _ => {}
-                    }
+        // By the slot of each name: who asks for a value, and for which.
+        let mut asked: BTreeMap<usize, (&Table, Option<&[u8]>)> = BTreeMap::new();
+        // A case that is wanted itself goes before one that only leads to another branch.
+        for is_itself in [true, false] {
+            for table in tables.iter() {
+                let PieceKind::Value(slot) = table.key.kind else { continue };
+                let cases = table.cases.iter().map(|(value, &start)| (start, Some(&**value)));
+                let cases = cases.chain(table.otherwise.map(|start| (start, None)));
+                let case = if is_itself {
+                    cases.filter(|(start, _)| wanted.contains(start)).min_by_key(|(start, _)| *start)
+                } else {
+                    // A `choose` that ended before has cases that begin above it too: taking one of them does no harm.
+                    let first = table.starts().min().and_then(|first| wanted.range(first..).next());
+                    cases.filter(|(start, _)| Some(start) <= first).max_by_key(|(start, _)| *start)
+                };
+                if let Some((_, value)) = case {
+                    asked.entry(slot).or_insert((table, value));
+                }
+            }
+        }
+        for piece in messages.iter_mut().flat_map(|message| &mut message.pieces) {
+            if let PieceKind::Capture { slot: Some(captured), defaults, pattern, .. } = &mut piece.kind
+                && let Some((table, value)) = asked.get(captured)
+            {
+                let other = |default: &Vec<u8>| !table.cases.contains_key(default.as_slice());
+                match value {
+                    // What the hole does not take leads nowhere: then it stays as it is, and the branch is not played.
+                    Some(value) if pattern.accepts(value) => *defaults = vec![value.to_vec()],
+                    None if defaults.iter().any(other) => defaults.retain(other),
+                    _ => {}
                 }
             }
         }
@@ -67,6 +115,6 @@ impl Program {
 /// The branch of a choice in which an operation stands.
 fn branch_to(choice: &Choice, wanted: Pc) -> Option<Pc> {
     let Fork::Either { branches, after } = &choice.kind else { return None };
-    let branch = branches.iter().copied().rfind(|&start| start <= wanted)?;
+    let branch = branches[..branches.partition_point(|&start| start <= wanted)].last().copied()?;
     (wanted < *after).then_some(branch)
 }

@@ -40,7 +40,7 @@ impl Parser<'_> {
     pub(super) fn choose(&mut self, line: Line<'_>, rest: &str) {
         let place = if rest.is_empty() { line.place } else { line.place_of(rest) };
         let at = At { line: place.line, column: place.column };
-        let name = template::text(rest, at, &mut self.findings);
+        let name = template::text(rest, at, &mut self.expressions, &mut self.findings);
         let is_name = match &name.parts[..] {
             [TemplatePart { kind: TemplatePartKind::Hole(hole), .. }] => {
                 hole.name != "_" && hole.pattern == Pattern::Any && hole.defaults.is_empty()
@@ -64,7 +64,7 @@ impl Parser<'_> {
     /// `is value`: the value is verbatim to the end of the line.
     pub(super) fn is(&mut self, line: Line<'_>, written: &str) {
         let at = At { line: line.place.line, column: line.place_of(written).column };
-        let template = template::text(written, at, &mut self.findings);
+        let template = template::text(written, at, &mut self.expressions, &mut self.findings);
         let mut value = Vec::new();
         for part in &template.parts {
             match &part.kind {

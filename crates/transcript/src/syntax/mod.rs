@@ -28,6 +28,7 @@ use crate::Side;
 use crate::diagnostic::{Diagnostic, Severity, Source, Span};
 use crate::function::Function;
 use crate::made::Made;
+use crate::pattern::Expressions;
 
 /// Whether a word is a duration as transcripts have it.
 pub(crate) fn is_duration(word: &str) -> bool {
@@ -36,10 +37,10 @@ pub(crate) fn is_duration(word: &str) -> bool {
 
 /// The parts of a payload, columns counted from its beginning; `None` if it is not well formed.
 pub(crate) fn payload_parts(payload: &str, form: Form) -> Option<Vec<TemplatePart>> {
-    let (at, mut findings) = (template::At { line: 1, column: 1 }, Vec::new());
+    let (at, mut expressions, mut findings) = (template::At { line: 1, column: 1 }, Expressions::default(), Vec::new());
     let template = match form {
-        Form::Hex => template::hex(payload, at, &mut findings),
-        Form::Text | Form::Raw => template::text(payload, at, &mut findings),
+        Form::Hex => template::hex(payload, at, &mut expressions, &mut findings),
+        Form::Text | Form::Raw => template::text(payload, at, &mut expressions, &mut findings),
     };
     findings.is_empty().then_some(template.parts)
 }

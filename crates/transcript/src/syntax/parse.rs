@@ -14,6 +14,7 @@ use super::{Act, FIRST, Form, MOST_CONNECTIONS, Refused, Settings, Statement, St
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::file::Files;
+use crate::pattern::Expressions;
 
 /// Largest transcript, in bytes.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -52,6 +53,7 @@ pub(crate) fn read(name: &str, text: &[u8], files: Option<&dyn Files>) -> Result
         connection: FIRST,
         is_full: false,
         size: Size::default(),
+        expressions: Expressions::default(),
         body: Vec::new(),
     };
     if let Err(wrong) = std::str::from_utf8(text) {
@@ -100,6 +102,8 @@ pub(super) struct Parser<'a> {
     /// No more is read.
     pub(super) is_full: bool,
     pub(super) size: Size,
+    /// Those of all files together: what one includes shares them.
+    pub(super) expressions: Expressions,
     pub(super) body: Vec<Statement>,
 }
 
@@ -151,8 +155,9 @@ impl Parser<'_> {
             if self.is_full {
                 return false;
             }
-            if let Some(finding) = self.size.full(number, self.findings.len()) {
-                self.findings.push(finding);
+            let finding = self.size.full(number, self.findings.len());
+            if finding.is_some() || self.expressions.is_full() {
+                self.findings.extend(finding);
                 // What is not read may have closed them.
                 self.open.clear();
                 self.is_full = true;
@@ -307,8 +312,8 @@ impl Parser<'_> {
         };
         let at = At { line: line.place.line, column: line.place_of(payload).column };
         let template = match form {
-            Form::Hex => template::hex(payload, at, &mut self.findings),
-            Form::Text | Form::Raw => template::text(payload, at, &mut self.findings),
+            Form::Hex => template::hex(payload, at, &mut self.expressions, &mut self.findings),
+            Form::Text | Form::Raw => template::text(payload, at, &mut self.expressions, &mut self.findings),
         };
         self.size.template(&template);
         if form != Form::Text && payload.trim().is_empty() {
@@ -382,7 +387,7 @@ impl Parser<'_> {
         let to: Option<Template> = match written {
             Some(written) => {
                 let at = At { line: line.place.line, column: line.place_of(written).column };
-                let template = template::text(written, at, &mut self.findings);
+                let template = template::text(written, at, &mut self.expressions, &mut self.findings);
                 let is_name = template.names().count() == 1 && template.parts.len() == 1;
                 if !is_name {
                     let help =

@@ -172,7 +172,7 @@ impl Parser<'_> {
             let place = line.place_of(written);
             let hole = format!("{{{written}}}");
             let at = Origin { line: place.line, column: place.column };
-            let mut template = template::text(&hole, at, &mut self.findings);
+            let mut template = template::text(&hole, at, &mut self.expressions, &mut self.findings);
             template.parts.iter_mut().for_each(|part| part.place = place);
             key = Some(template);
         }
@@ -277,7 +277,7 @@ impl Parser<'_> {
 
     fn value(&mut self, line: Line<'_>, value: &str) -> Template {
         let at = Origin { line: line.place.line, column: line.place_of(value).column };
-        let template = template::text(value, at, &mut self.findings);
+        let template = template::text(value, at, &mut self.expressions, &mut self.findings);
         self.size.template(&template);
         template
     }

@@ -48,10 +48,11 @@ impl Size {
 mod tests {
     use super::super::template::{self, At};
     use super::*;
+    use crate::pattern::Expressions;
 
     /// How many statements with this text fill a transcript.
     fn most(payload: &str) -> usize {
-        let template = template::text(payload, At { line: 1, column: 1 }, &mut Vec::new());
+        let template = template::text(payload, At { line: 1, column: 1 }, &mut Expressions::default(), &mut Vec::new());
         let mut size = Size::default();
         let mut count = 0;
         while size.full(1, 0).is_none() {

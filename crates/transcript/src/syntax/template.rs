@@ -3,8 +3,6 @@
 mod hex;
 mod pattern_meant;
 
-use std::sync::Arc;
-
 use hex::hex_bytes;
 use pattern_meant::pattern_meant;
 
@@ -12,7 +10,7 @@ use super::size::MOST;
 use super::{Hole, Pattern, Sample, Template, TemplatePart, TemplatePartKind};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::number::Number;
-use crate::pattern::{MOST_BYTES, Regex};
+use crate::pattern::{Expressions, MOST_BYTES};
 
 /// Where a payload stands: its line, and the column of its first character.
 #[derive(Debug, Clone, Copy)]
@@ -22,13 +20,13 @@ pub(super) struct At {
 }
 
 /// Reads a text payload. A `{` that does not begin a hole is just a `{`.
-pub(super) fn text(payload: &str, at: At, findings: &mut Vec<Diagnostic>) -> Template {
-    Reader::new(payload, at, findings, Notation::Text).template()
+pub(super) fn text(payload: &str, at: At, expressions: &mut Expressions, findings: &mut Vec<Diagnostic>) -> Template {
+    Reader::new(payload, at, expressions, findings, Notation::Text).template()
 }
 
 /// Reads a hex payload: pairs of digits, spaces wherever one likes, holes.
-pub(super) fn hex(payload: &str, at: At, findings: &mut Vec<Diagnostic>) -> Template {
-    Reader::new(payload, at, findings, Notation::Hex).template()
+pub(super) fn hex(payload: &str, at: At, expressions: &mut Expressions, findings: &mut Vec<Diagnostic>) -> Template {
+    Reader::new(payload, at, expressions, findings, Notation::Hex).template()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +39,7 @@ struct Reader<'a> {
     characters: Vec<char>,
     position: usize,
     at: At,
+    expressions: &'a mut Expressions,
     findings: &'a mut Vec<Diagnostic>,
     notation: Notation,
     parts: Vec<TemplatePart>,
@@ -59,11 +58,18 @@ fn broken(message: impl Into<String>, help: impl Into<String>) -> Broken {
 }
 
 impl<'a> Reader<'a> {
-    fn new(payload: &str, at: At, findings: &'a mut Vec<Diagnostic>, notation: Notation) -> Self {
+    fn new(
+        payload: &str,
+        at: At,
+        expressions: &'a mut Expressions,
+        findings: &'a mut Vec<Diagnostic>,
+        notation: Notation,
+    ) -> Self {
         Self {
             characters: payload.chars().collect(),
             position: 0,
             at,
+            expressions,
             findings,
             notation,
             parts: Vec::new(),
@@ -75,6 +81,7 @@ impl<'a> Reader<'a> {
         // Of a line that alone is too large no more is read: it is refused.
         while let Some(&next) = self.characters.get(self.position)
             && self.parts.len() <= MOST
+            && !self.expressions.is_full()
         {
             let start = self.position;
             if next == '{' && self.hole_begins() {
@@ -248,16 +255,16 @@ impl<'a> Reader<'a> {
         if !self.next_is('/') {
             return Err(broken("the regex is not finished", "end it with / and the hole with }"));
         }
-        let regex = Regex::new(&written);
+        let regex = self.expressions.compiled(&written);
         if !matches!(self.characters.get(self.position), Some('=' | '}')) {
             self.skip_hole();
             return Err(broken("behind its regex a hole has `=` or `}`", "a slash inside a regex is written \\x2f"));
         }
         match regex {
-            Ok(regex) => Ok(Pattern::Regex(Arc::new(regex))),
-            Err(message) => {
+            Ok(regex) => Ok(Pattern::Regex(regex)),
+            Err((message, help)) => {
                 self.skip_hole();
-                Err(broken(message, "it is of the linear-time kind: no look-around, no back references"))
+                Err(broken(message, help))
             }
         }
     }
@@ -367,7 +374,7 @@ mod tests {
 
     fn read(payload: &str) -> (Template, Vec<String>) {
         let mut findings = Vec::new();
-        let template = text(payload, At { line: 1, column: 4 }, &mut findings);
+        let template = text(payload, At { line: 1, column: 4 }, &mut Expressions::default(), &mut findings);
         (template, findings.into_iter().map(|finding| format!("{}: {}", finding.column, finding.message)).collect())
     }
 
@@ -435,7 +442,8 @@ mod tests {
     #[test]
     fn hex_lines_hold_pairs_and_holes() {
         let mut findings = Vec::new();
-        let template = hex("20 02 {flag:1 bytes=00} 0 0", At { line: 1, column: 8 }, &mut findings);
+        let template =
+            hex("20 02 {flag:1 bytes=00} 0 0", At { line: 1, column: 8 }, &mut Expressions::default(), &mut findings);
         assert_eq!(findings[0].message, "`0` is half a byte");
         for (text, help) in [
             ("{0d0a}", "write these bytes without braces: 0d 0a"),
@@ -445,7 +453,7 @@ mod tests {
             ("{}", "a hole begins with { and a name: {size:4 bytes}"),
         ] {
             let mut findings = Vec::new();
-            hex(text, At { line: 1, column: 8 }, &mut findings);
+            hex(text, At { line: 1, column: 8 }, &mut Expressions::default(), &mut findings);
             assert_eq!(findings[0].help.as_deref(), Some(help), "{text}");
         }
         let TemplatePartKind::Hole(flag) = &template.parts[1].kind else { panic!("a hole") };

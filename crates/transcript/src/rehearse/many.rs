@@ -1,0 +1,22 @@
+//! Many branches in few plays: a play that goes another way at each choice takes as long as one that does so at one of them.
+
+/// The branches that are left to be played one by one. `play` goes through as many of those that it is given as one play can, and
+/// says which branches of the transcript it did not come to; nothing if it failed, or cannot be played so.
+///
+/// Where one branch fails, the others are found by halves: that takes some more plays for each that fails.
+pub fn left_of(lines: &[usize], play: &mut dyn FnMut(&[usize]) -> Option<Vec<usize>>) -> Vec<usize> {
+    let mut left = lines.to_vec();
+    while left.len() > 1 {
+        let Some(mut unplayed) = play(&left) else {
+            let (one, other) = left.split_at(left.len() / 2);
+            return [left_of(one, play), left_of(other, play)].concat();
+        };
+        unplayed.sort_unstable();
+        let before = left.len();
+        left.retain(|line| unplayed.binary_search(line).is_ok());
+        if left.len() == before {
+            break;
+        }
+    }
+    left
+}
