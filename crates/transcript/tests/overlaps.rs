@@ -95,6 +95,12 @@ fn it_is_told_wherever_several_messages_may_come() {
             "at any time\n  C raw: p\n  S: p\nend\nat any time\n  C raw: p{x=1};\n  S: q\nend\nC raw: a\nS: x\n",
             "hidden",
         ),
+        // What follows the shorter one tells, as the sum behind a packet of gdb does.
+        (
+            "either\n  C raw: k#6b\n  S: one\nor\n  C raw: {x=g}#\n  let n = sum8 {x}\n  C raw: {n:2 hex}\n  S: x\nend\n",
+            "apart",
+        ),
+        ("either\n  C raw: k#6b\n  S: one\nor\n  C raw: {x=g}#\n  S: x\nend\n", "refused"),
         // Of what is not awaited at the same place nothing is told.
         ("C raw: a\nS: one\nC raw: a{x=1};\nS: x\n", "apart"),
     ] {

@@ -65,7 +65,7 @@ pub(crate) fn unclear_ends(
             }
             let (first, second) = (&program.messages[earlier], &program.messages[later]);
             let (above, below) = (source.mention(first.place.line), source.mention(second.place.line));
-            match pair(first, second, gap, &mut looks) {
+            match pair(first, second, gap, &mut looks, || goes_on(program, later)) {
                 Pair::Hidden if ordered && listening => {
                     let text = format!("this line is never reached: {above} takes what begins it");
                     let help = match gap {
@@ -206,19 +206,33 @@ fn begins(short: &Message, long: &Message) -> bool {
         && front.iter().zip(&long.pieces).all(same)
 }
 
-fn pair(first: &Message, second: &Message, gap: bool, looks: &mut usize) -> Pair {
+fn pair(first: &Message, second: &Message, gap: bool, looks: &mut usize, second_goes_on: impl Fn() -> bool) -> Pair {
     let known = pair_by_places(first, second);
     if known != Pair::Apart || !(first.has_holes() || second.has_holes()) || *looks == 0 {
         return known;
     }
     *looks -= 1;
-    match Overlap::of(first, second) {
+    let overlap = Overlap::of(first, second);
+    // The bytes behind the second tell, and they come without a word of the listener.
+    let is_told = (overlap.second_ends || overlap.first_waits) && second_goes_on();
+    match overlap {
+        Overlap { first_ends: false, .. } if is_told => Pair::Apart,
         // A pause ends the second; it does not help where the first is taken too early.
-        Overlap { second_ends: true, first_ends, .. } if !(gap && first_ends) => Pair::Unclear,
+        Overlap { second_ends: true, first_ends, .. } if !(is_told || gap && first_ends) => Pair::Unclear,
         Overlap { first_ends: true, .. } => Pair::Taken,
         Overlap { first_waits: true, .. } => Pair::Waits,
         _ => Pair::Apart,
     }
+}
+
+/// Whether the side that says a message goes on with another one.
+fn goes_on(program: &Program, message: usize) -> bool {
+    let is_it = |op: &Op| matches!(op, Op::Hear(other) | Op::Say(other) if *other == message);
+    let Some(pc) = program.ops.iter().position(is_it) else { return false };
+    let side = program.messages[message].side;
+    let next = super::may_begin(program, pc + 1);
+    let is_same = |first: &First| matches!(first, First::Line(other) if program.messages[*other].side == side);
+    !next.is_empty() && next.iter().all(is_same)
 }
 
 /// The same, as far as the places of bytes are known.
