@@ -86,6 +86,31 @@ impl Function {
         matches!(self, Self::Md5 | Self::Sha1 | Self::Sha256 | Self::HmacMd5 | Self::HmacSha1 | Self::HmacSha256)
     }
 
+    /// Whether what it is given can be told from what it gives.
+    pub(crate) fn can_be_told_back(self) -> bool {
+        match self {
+            Self::Base64
+            | Self::Unbase64
+            | Self::Unhex
+            | Self::Hex
+            | Self::Sum
+            | Self::Difference
+            | Self::Write(_)
+            | Self::Read(_) => true,
+            Self::Length
+            | Self::Md5
+            | Self::Sha1
+            | Self::Sha256
+            | Self::HmacMd5
+            | Self::HmacSha1
+            | Self::HmacSha256
+            | Self::Crc32
+            | Self::Crc16
+            | Self::Sum8
+            | Self::Xor8 => false,
+        }
+    }
+
     /// Whether the name of a key follows it.
     pub(crate) fn takes_key(self) -> bool {
         matches!(self, Self::HmacMd5 | Self::HmacSha1 | Self::HmacSha256)

@@ -68,6 +68,8 @@ pub struct Play {
     after_gap: bool,
     /// Inside `together`.
     together: bool,
+    /// How much was heard of the datagram that the block is.
+    part: Part,
     /// Over which connection it goes; 0 is the first.
     current: u8,
     /// The connections that are not as they were when the play began: a bit each.
@@ -88,6 +90,18 @@ impl Script {
     pub fn play_with(&self, row: &Row) -> Play {
         Play { row: Some(row.clone()), ..Play::new(self) }
     }
+}
+
+/// How much was heard of a datagram of several lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Part {
+    /// Nothing, or what is heard is none.
+    #[default]
+    Nothing,
+    /// Some of it: what follows is in the same datagram.
+    Some,
+    /// All of it: what follows is in another one.
+    All,
 }
 
 /// A line that we said, and its bytes.

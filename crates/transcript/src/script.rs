@@ -24,9 +24,10 @@ use crate::diagnostic::{Diagnostic, Severity, Source};
 use crate::file::{File, Files};
 use crate::made::Fresh;
 use crate::program::{self, First, Op, Outside, Program, matcher};
-use crate::secret::Secret;
+use crate::secret::{Secret, known_secrets, made_of_secrets};
 use crate::syntax::{Eol, Refused, Tls};
 use crate::transcript::Transcript;
+use crate::values::given_slot;
 
 /// How long a client waits for its server, unless told otherwise.
 pub const CLIENT_WAIT: Duration = Duration::from_secs(5);
@@ -111,6 +112,8 @@ pub struct Script {
     /// The files of the program, in its order.
     pub(crate) files: Vec<Arc<dyn File>>,
     pub(crate) secrets: Arc<[Secret]>,
+    /// Slots whose values are made of secrets in each play.
+    pub(crate) hidden: Vec<usize>,
     /// What is to be known of the values that each play is given.
     columns: Option<Arc<Columns>>,
     warnings: Vec<Diagnostic>,
@@ -145,6 +148,7 @@ impl Script {
             Carrier::Messages => (Eol::Lf, None),
             Carrier::Stream | Carrier::Datagram | Carrier::Packet => (settings.eol, settings.gap),
         };
+        let (secrets, hidden) = hidden_values(&mut program, transcript, options);
         let has_columns = !options.columns.is_empty();
         let columns = has_columns.then(|| Arc::new(Columns::of(&program, transcript, options)));
         let may_break_lines = may_break_lines(&program, eol);
@@ -155,7 +159,8 @@ impl Script {
         Ok(Self {
             may_break_lines,
             files,
-            secrets: options.secrets.clone().into(),
+            secrets,
+            hidden,
             fresh: options.fresh,
             drawn: Arc::default(),
             columns,
@@ -274,6 +279,23 @@ impl Script {
     pub fn wait(&self) -> Option<Duration> {
         self.wait
     }
+}
+
+/// What is not shown: the secrets, what is made of them before a play, and the slots of what each play makes of them.
+fn hidden_values(program: &mut Program, transcript: &Transcript, options: &PlayOptions) -> (Arc<[Secret]>, Vec<usize>) {
+    let names: Vec<&str> = options.secrets.iter().map(|secret| secret.name.as_str()).collect();
+    let given: Vec<&str> = options.values.keys().chain(&options.columns).map(String::as_str).collect();
+    let made = made_of_secrets(&transcript.body, &names, &given);
+    let known = known_secrets(&transcript.body, &made, &options.values);
+    let own = program.slots.iter().enumerate().filter(|(_, name)| made.contains(*name)).map(|(slot, _)| slot);
+    let of_rows = program.given.iter().enumerate().filter(|(_, name)| made.contains(*name));
+    let hidden: Vec<usize> = own.chain(of_rows.map(|(index, _)| given_slot(index))).collect();
+    if !hidden.is_empty() {
+        // An account of what was said before needs them where the play itself does no more.
+        program.live.fill(true);
+        program.needed.clear();
+    }
+    (options.secrets.iter().cloned().chain(known).collect(), hidden)
 }
 
 /// Why a side cannot say, hear or tell apart what a program has, over whatever carries it.

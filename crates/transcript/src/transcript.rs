@@ -6,9 +6,10 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Severity, Source, Span};
 use crate::file::Files;
 use crate::program::Outside;
+use crate::secret::Secret;
 use crate::side::Side;
 use crate::syntax::{self, Refused, Settings, Statement, StatementKind, Tls, Tree};
-use crate::{connections, lint, names, program, silence, tls};
+use crate::{connections, lint, names, program, secret, silence, tls};
 
 /// A transcript that follows the grammar. Whether a side can play it is asked by [`crate::Script::prepare`].
 #[derive(Debug, Clone)]
@@ -103,6 +104,15 @@ impl Transcript {
     pub fn tells_ports(&self) -> bool {
         syntax::throughout(&self.body)
             .any(|statement| matches!(&statement.kind, StatementKind::Connects { to: Some(_), .. }))
+    }
+
+    /// What it makes of secret values before it is played, and would show them: `base64` of one, and the like. A record hides
+    /// them as the secrets themselves. `values` are all that are given, the secret ones too.
+    #[must_use]
+    pub fn made_of_secrets(&self, secrets: &[Secret], values: &BTreeMap<String, Vec<u8>>) -> Vec<Secret> {
+        let names: Vec<&str> = secrets.iter().map(|secret| secret.name.as_str()).collect();
+        let given: Vec<&str> = values.keys().map(String::as_str).collect();
+        secret::known_secrets(&self.body, &secret::made_of_secrets(&self.body, &names, &given), values)
     }
 
     /// Whether some name has a random value, that depends on the seed.

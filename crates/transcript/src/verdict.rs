@@ -371,6 +371,9 @@ impl Verdict {
     /// What came, cut around the difference, and where the caret goes under it.
     fn received_row(&self) -> (String, Option<(usize, String)>) {
         if self.received.is_empty() {
+            if self.fault == Fault::Differs && !self.name.is_empty() {
+                return (format!("({})", self.name), None);
+            }
             let nothing = match self.fault {
                 Fault::Differs if self.byte.is_some() => "(an empty line)",
                 Fault::Differs | Fault::NothingCame { .. } => "(nothing)",

@@ -268,3 +268,79 @@ fn ways_begin_over_one_connection_wherever_they_go_on() {
         assert_eq!(refused.is_some(), told, "{text}{refused:?}");
     }
 }
+
+/// What an `is` is warned of, and what is to be written instead; the text that is meant, too, is then taken without a word.
+#[test]
+fn a_value_that_says_something_else_than_it_seems_is_warned_of() {
+    let warned = |value: &str| -> Option<(String, String)> {
+        let text = format!("C: {{x=a}}\nset y = a\nchoose {{x}}\nis {value}\n  S: 1 {{y}}\nelse\n  S: 2\nend\n");
+        let transcript = parse(&text);
+        let mut all = transcript.warnings().iter();
+        let found = all.next().map(|one| (one.message.clone(), one.help.clone().unwrap_or_default()));
+        assert!(all.next().is_none(), "{value}: {:?}", transcript.warnings());
+        assert!(
+            found.is_none() || transcript.warnings()[0].line == 4 && transcript.warnings()[0].column == 4,
+            "{value}"
+        );
+        found
+    };
+    for (value, words, fixes) in [
+        ("\"a\"", "its quotes belong to the value", &["a", "{0x22}a\""][..]),
+        ("'a'", "its quotes belong to the value", &["a", "{0x27}a'"]),
+        ("a|b", "no list of them", &["a", "b", "a{0x7c}b"]),
+        ("a | b|c", "no list of them", &["a", "b", "c", "a {0x7c} b{0x7c}c"]),
+        ("a # first", "a comment stands on a line of its own", &["a", "a {0x23} first"]),
+        ("a // first", "a comment stands on a line of its own", &["a", "a {0x2f}/ first"]),
+        ("a:", "its `:` belongs to the value", &["a", "a{0x3a}"]),
+        ("/a.*/", "it stands for no other value", &["{0x2f}a.*/"]),
+        ("^a$", "it stands for no other value", &["{0x5e}a$"]),
+        ("not a", "it stands for no other value", &["a", "{0x6e}ot a"]),
+        ("= a", "its `=` belongs to the value", &["a", "{0x3d} a"]),
+        ("== a", "its `=` belongs to the value", &["a", "{0x3d}= a"]),
+        ("$y", "it is not the value of y", &["{0x24}y"]),
+        ("<a>", "its `<` and `>` belong to the value", &["a", "{0x3c}a>"]),
+        ("a ", "a space that cannot be seen", &["a", "a{0x20}"]),
+        ("a\t ", "a space that cannot be seen", &["a", "a{0x0920}"]),
+        (" ", "a space that cannot be seen", &["{0x20}"]),
+    ] {
+        let (message, help) = warned(value).unwrap_or_else(|| panic!("`is {value}` is not warned of"));
+        assert!(message.contains(words), "{value}: {message}");
+        for fix in fixes {
+            assert!(help.contains(&format!("`is {fix}`")), "{value}: {fix}: {help}");
+            // Of what is meant the value is the same, and nothing is told.
+            let again = warned(fix).map(|(_, help)| help);
+            assert!(again.is_none(), "{fix}: {again:?}");
+        }
+    }
+    for value in ["", "a", "a b", "/static/", "/", "5|", "a#b", "12:30", "$5", "nothing", "a=b", "<", "\"", "é", "="] {
+        assert_eq!(warned(value), None, "{value}");
+    }
+}
+
+#[test]
+fn a_slip_in_the_words_of_a_choose_is_one_mistake() {
+    let ways = "is a\n  S: 1\nis b\n  S: 2\nelse\n  S: 3\nend\nC: q\n";
+    for (text, why, fix) in [
+        (format!("C: {{x=a}}\nchoose x\n{ways}"), "`x` is not a name", "`choose {x}`"),
+        (format!("C: {{x=a}}\nchoose {{x}}:\n{ways}"), "`{x}:` is not a name", "`choose {x}`"),
+        (format!("C: {{x=a}}\nchoose on {{x}}\n{ways}"), "`on {x}` is not a name", "`choose {x}`"),
+        (format!("C: {{x=a}}\nchoose $x\n{ways}"), "`$x` is not a name", "`choose {x}`"),
+        (format!("C: {{x=a}}\nchoose {{x}} # which\n{ways}"), "is not a name", "`choose {x}`"),
+        (format!("C: {{x=a}}\nchoose: {{x}}:\n{ways}"), "is not a name", "`choose {x}`"),
+        (format!("C: {{x=a}}\nchoose\n{ways}"), "`choose` names no value", "`choose {key}`"),
+        ("C: {x=a}\nchoose {x}\nis: a\n  S: 1\nelse\n  S: 2\nend\n".to_owned(), "no `:` stands behind `is`", "`is a`"),
+        (
+            "C: {x=a}\nchoose {x}\nis a\n  S: 1\nelse:\n  S: 2\nend\n".to_owned(),
+            "no `:` stands behind `else`",
+            "`else`",
+        ),
+        ("C: {x=a}\nchoose {x}\nis a\n  S: 1\nor b\n  S: 2\nend\n".to_owned(), "`or` is of an `either`", "`is b`"),
+        ("C: {x=a}\nchoose {x}\nis a\n  S: 1\nor a\n  S: 2\nend\n".to_owned(), "`or` is of an `either`", "`is a`"),
+        ("C: {x=a}\nchoose {x}\nis a\n  S: 1\nor\n  S: 2\nelse\n  S: 3\nend\n".to_owned(), "`or` is of an", "`else`"),
+    ] {
+        let refused = Transcript::parse("t.talk", text.as_bytes(), &[]).expect_err(&text);
+        let [finding] = &refused.findings[..] else { panic!("{text}{refused}") };
+        assert!(finding.message.contains(why), "{text}{refused}");
+        assert!(finding.help.as_ref().unwrap().contains(fix), "{text}{refused}");
+    }
+}

@@ -221,6 +221,12 @@ fn open_record(
             secrets.push(Secret { name: name.clone(), value: value.clone() });
         }
     }
+    // What the transcript makes of them is hidden as they are.
+    let mut values = flags.values.to_map();
+    let own = row.into_iter().flat_map(|row| &row.values);
+    values.extend(own.map(|(name, value)| (name.clone(), value.clone())));
+    let made = target.loaded.transcript.made_of_secrets(&secrets, &values);
+    secrets.extend(made);
     let ports = target.loaded.transcript.tells_ports();
     let (at, protocol) = (target.address.to_string(), target.protocol);
     connection::begin_record(flags, path, connection::Recorded { at, protocol, secrets, ports }, console).map(Some)

@@ -509,7 +509,8 @@ fn what_is_said_behind_a_close_was_not_sent() {
     stdin.write_all(b"two\n").unwrap();
     drop(stdin);
     assert_eq!(wait(&mut talk), 56);
-    log.wait_for("4 bytes of standard input were not sent");
+    log.wait_for(" bytes of standard input were not sent");
+    assert_eq!(to_end(&mut client), b"");
 
     let (mut relay, server) = from_websocket(&["--once"]);
     let mut client = open(&relay);

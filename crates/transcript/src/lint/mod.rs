@@ -2,6 +2,7 @@
 //! where exactly what stands there is meant.
 
 mod braces;
+mod cases;
 mod escapes;
 mod names;
 mod payload;
@@ -93,7 +94,12 @@ impl Linter<'_> {
                 | StatementKind::Maybe { body }
                 | StatementKind::Aside { body } => self.block(body),
                 StatementKind::Either { branches } => branches.iter().for_each(|branch| self.block(&branch.body)),
-                StatementKind::Choose { cases, .. } => cases.iter().for_each(|case| self.block(&case.body)),
+                StatementKind::Choose { cases, .. } => {
+                    for case in cases {
+                        cases::case(self.source, case, &mut self.findings);
+                        self.block(&case.body);
+                    }
+                }
                 StatementKind::File { .. }
                 | StatementKind::Connects { .. }
                 | StatementKind::Fresh { .. }

@@ -123,6 +123,10 @@ impl<W: Watch> Walk<'_, W> {
         let missing = |bits: Range<usize>| play.missing(order, bits);
         let Found { whole, may_become_longer } = match (self.script.carrier, self.datagram) {
             (Carrier::Stream | Carrier::Messages, _) => literals.find(self.rest(), missing),
+            // Inside `together` it is a part of one, and nothing more comes of it.
+            (Carrier::Datagram | Carrier::Packet, true) if play.together => {
+                Found { may_become_longer: false, ..literals.find(self.rest(), missing) }
+            }
             (Carrier::Datagram | Carrier::Packet, true) => Found {
                 whole: literals.equal(self.rest(), missing).map(|index| (index, self.rest().len())),
                 may_become_longer: false,

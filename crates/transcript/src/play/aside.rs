@@ -2,7 +2,7 @@
 //! then the play goes on where it waited. And what must not come.
 
 use super::walk::{Stop, Walk};
-use super::{Play, Watch};
+use super::{Part, Play, Watch};
 use crate::program::{Aside, Message, Op, Pc, matcher};
 use crate::syntax::{Eol, FIRST, Form};
 use crate::verdict::{Awaited, Expected, Fault};
@@ -40,7 +40,11 @@ impl<'a, W: Watch> Walk<'a, W> {
             }
             let Some(line) = framed else { continue };
             if matcher::line_matches(&program.messages[aside.message], &self.rest()[..line.text], self.scratch) {
-                return match self.take_line(play, line) {
+                // It is no part of the datagram that was awaited.
+                let part = play.part;
+                let taken = self.take_line(play, line);
+                play.part = part;
+                return match taken {
                     Ok(()) => self.begin_aside(play, aside),
                     Err(stop) => stop,
                 };
@@ -53,10 +57,15 @@ impl<'a, W: Watch> Walk<'a, W> {
     pub(super) fn begin_aside(&mut self, play: &mut Play, aside: &Aside) -> Stop {
         let program = &self.script.program;
         self.watch.heard(program.messages[aside.message].place.line, self.input.now);
-        // What was awaited is awaited anew; there are fewer operations than half of what a counter counts.
-        let back = (play.pc + 1) << 1 | usize::from(play.together);
+        // What was awaited is awaited anew; there are fewer operations than a quarter of what a counter counts.
+        let back = (play.pc + 1) << 2 | usize::from(play.part == Part::All) << 1 | usize::from(play.together);
         play.counters[program.returns] = u32::try_from(back).unwrap_or(u32::MAX);
         play.together = aside.together;
+        play.part = match (aside.together && self.script.carrier.keeps_bounds(), self.datagram) {
+            (true, true) => Part::Some,
+            (true, false) => Part::All,
+            (false, _) => Part::Nothing,
+        };
         self.go_on(play, aside.begin + 1)
     }
 
@@ -85,7 +94,8 @@ impl<'a, W: Watch> Walk<'a, W> {
         }
         let back = std::mem::take(&mut play.counters[program.returns]) as usize;
         play.together = back & 1 == 1;
-        self.go_on(play, (back >> 1).saturating_sub(1))
+        play.part = if back & 2 == 2 { Part::All } else { Part::Nothing };
+        self.go_on(play, (back >> 2).saturating_sub(1))
     }
 
     fn go_on(&mut self, play: &mut Play, pc: Pc) -> Stop {

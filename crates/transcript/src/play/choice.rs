@@ -1,10 +1,10 @@
 //! Where a play branches: by what the other side says or does, by our plan, or by a value.
 
-use super::expected::allowed;
+use super::expected::{is_inside, is_open};
 use super::framing::{Framed, Line};
 use super::step::Ending;
 use super::walk::{Stop, Walk};
-use super::{Play, Watch};
+use super::{Part, Play, Watch};
 use crate::program::{Arm, First, Fork, Op, Pc, PieceKind, Plan, StreamAction, matcher};
 use crate::verdict::Fault;
 
@@ -73,12 +73,20 @@ impl<W: Watch> Walk<'_, W> {
             return self.end_at(play, index);
         }
         if nothing {
-            return Err(self.wait(play));
+            return match self.only_way_out(play, &choice.arms) {
+                Some(arm) => {
+                    self.follow(play, &arm.path)?;
+                    play.waiting_since = None;
+                    Ok(arm.pc)
+                }
+                None => Err(self.wait(play)),
+            };
         }
         if !choice.has_text {
             return self.dispatch_raw(play, &choice.arms);
         }
-        if self.datagram && choice.arms.iter().any(|arm| arm.together) {
+        let leaves = |arm: &Arm| play.part != Part::Nothing && is_inside(script, &arm.path) == Some(false);
+        if self.datagram && choice.arms.iter().any(|arm| arm.together || leaves(arm)) {
             return self.dispatch_datagram(play, index);
         }
         let line = match self.line(play) {
@@ -99,7 +107,8 @@ impl<W: Watch> Walk<'_, W> {
         let around = play.together;
         let mut wrong = None;
         for arm in arms {
-            play.together = around || arm.together;
+            let inside = is_inside(script, &arm.path);
+            play.together = inside.unwrap_or(around);
             let framed = self.frame_datagram(play);
             play.together = around;
             let line = match framed {
@@ -117,6 +126,8 @@ impl<W: Watch> Walk<'_, W> {
             // A datagram of several lines has more behind the first one, and one of a single line has not.
             let is_more = line.next < self.rest().len();
             let fits = match script.program.ops.get(arm.pc + 1) {
+                // Of one that was begun all is heard, and what follows tells.
+                _ if inside.is_none() && around => true,
                 _ if !arm.together => !is_more,
                 Some(Op::Apart) => !is_more,
                 Some(Op::Hear(_)) => is_more,
@@ -139,7 +150,7 @@ impl<W: Watch> Walk<'_, W> {
         for arm in arms {
             let First::Line(index) = arm.first else { continue };
             let message = &self.script.program.messages[index];
-            if !allowed(play, &arm.path) || !matcher::line_matches(message, bytes, self.scratch) {
+            if !is_open(self.script, play, &arm.path) || !matcher::line_matches(message, bytes, self.scratch) {
                 continue;
             }
             if !arm.path.is_empty() {
@@ -170,10 +181,11 @@ impl<W: Watch> Walk<'_, W> {
     /// The same for `raw` and `hex` messages.
     #[inline(never)]
     fn dispatch_raw(&mut self, play: &mut Play, arms: &[Arm]) -> Result<Pc, Stop> {
+        let script = self.script;
         let candidate = |play: &Play, index: usize| {
             let arm = &arms[index];
             let First::Line(message) = arm.first else { return None };
-            allowed(play, &arm.path).then_some((message, play.together || arm.together))
+            is_open(script, play, &arm.path).then(|| (message, is_inside(script, &arm.path).unwrap_or(play.together)))
         };
         let Some((index, length)) = self.raw_at_hand(play, arms.len(), None, candidate)? else {
             return Err(self.fail(play, Fault::Differs));
@@ -187,6 +199,23 @@ impl<W: Watch> Walk<'_, W> {
             First::Line(message) => Ok(self.behind_line(play, arm.pc, message)),
             _ => Ok(arm.pc),
         }
+    }
+
+    /// Whether what follows may be in the next datagram.
+    pub(super) fn may_leave_datagram(&self, play: &Play) -> bool {
+        let Op::Choice(index) = &self.script.program.ops[play.pc] else { return false };
+        let mut arms = self.script.program.choices[*index].arms.iter();
+        arms.any(|arm| is_open(self.script, play, &arm.path))
+    }
+
+    /// A datagram is over where its block may be: how the play goes on, if the other side need not speak for that.
+    fn only_way_out<'s>(&self, play: &Play, arms: &'s [Arm]) -> Option<&'s Arm> {
+        if play.part != Part::All || self.datagram {
+            return None;
+        }
+        let mut ways = arms.iter().filter(|arm| is_open(self.script, play, &arm.path));
+        let only = ways.next().filter(|_| ways.next().is_none())?;
+        matches!(only.first, First::Do(_) | First::End).then_some(only)
     }
 
     /// The end of their stream at a choice: a branch that begins with it, or leaving where one may.
@@ -208,7 +237,7 @@ impl<W: Watch> Walk<'_, W> {
             };
             // Without the end, an act of ours or the end of the file waits for it where they could still speak.
             let waits = !self.is_over() && choice.arms.len() > 1;
-            if fits && !waits && allowed(play, &arm.path) {
+            if fits && !waits && is_open(script, play, &arm.path) {
                 self.follow(play, &arm.path)?;
                 play.waiting_since = None;
                 return match arm.first {

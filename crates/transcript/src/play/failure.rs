@@ -1,11 +1,14 @@
 //! How a walk fails: each fault ends the play with its account.
 
 use super::walk::{Stop, Walk};
-use super::{Play, Watch};
+use super::{Part, Play, Watch};
 use crate::function::{Function, NotEncoded};
 use crate::program::{Pc, matcher};
 use crate::values::MOST_VALUES;
 use crate::verdict::{Fault, Verdict};
+
+/// What came instead of the lines that are missing in a datagram.
+const DATAGRAM_END: &str = "the end of the datagram";
 
 impl<W: Watch> Walk<'_, W> {
     /// The account of a failure where the play stands.
@@ -35,6 +38,18 @@ impl<W: Watch> Walk<'_, W> {
             received = &received[..end];
         }
         let verdict = self.account(play, fault, received);
+        Stop::failed(verdict)
+    }
+
+    /// A datagram ended before the block of lines did that is to be in it.
+    #[cold]
+    pub(super) fn datagram_ended(&mut self, play: &mut Play) -> Stop {
+        // What was expected is a part of that datagram.
+        play.part = Part::Some;
+        let mut verdict = self.account(play, Fault::Differs, &[]);
+        // Nothing came that could be compared, not even an empty line.
+        verdict.byte = None;
+        DATAGRAM_END.clone_into(&mut verdict.name);
         Stop::failed(verdict)
     }
 

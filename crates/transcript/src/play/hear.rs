@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::framing::Line;
 use super::step::Ending;
 use super::walk::{Stop, Walk};
-use super::{Play, Watch};
+use super::{Part, Play, Watch};
 use crate::carrier::Carrier;
 use crate::program::{StreamAction, matcher};
 use crate::syntax::Form;
@@ -95,8 +95,12 @@ impl<W: Watch> Walk<'_, W> {
             return Err(self.too_large(play, play.pc, slot));
         }
         self.at += next;
-        if self.datagram && self.rest().is_empty() {
-            self.datagram = false;
+        if self.datagram {
+            let is_whole = self.rest().is_empty();
+            self.datagram = !is_whole;
+            if play.together {
+                play.part = if is_whole { Part::All } else { Part::Some };
+            }
         }
         play.waiting_since = None;
         play.extra_wait = Duration::ZERO;

@@ -38,7 +38,9 @@ impl<W: Watch> Walk<'_, W> {
         };
         match self.first_at_hand(play, count + asides.len(), order, candidate)? {
             Some((index, length)) if index >= count => {
+                let part = play.part;
                 self.take(play, length, length)?;
+                play.part = part;
                 Err(self.begin_aside(play, asides[index - count]))
             }
             found => Ok(found),

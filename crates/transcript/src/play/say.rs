@@ -3,7 +3,7 @@
 use super::framing::LineEnding;
 use super::step::{Ending, Next};
 use super::walk::{Stop, Walk};
-use super::{Last, Play, Watch};
+use super::{Last, Part, Play, Watch};
 use crate::carrier::{Bound, Carrier, MessageKind};
 use crate::program::{Depends, Generated, MOST_SAID, Message, Pattern, Piece, PieceKind, matcher};
 use crate::script::DATAGRAM;
@@ -174,7 +174,7 @@ impl<W: Watch> Walk<'_, W> {
 
     /// The end of a `together`: what was said in it is one datagram.
     pub(super) fn end_together(&mut self, play: &mut Play) -> Result<(), Stop> {
-        play.together = false;
+        (play.together, play.part) = (false, Part::Nothing);
         // What was begun to be heard is heard to its end.
         if self.datagram && self.at > 0 && !self.rest().is_empty() {
             return Err(self.fail(play, Fault::UnexpectedData));

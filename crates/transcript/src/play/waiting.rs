@@ -2,7 +2,7 @@
 
 use super::step::Ending;
 use super::walk::{Stop, Walk};
-use super::{Play, Watch};
+use super::{Part, Play, Watch};
 use crate::moment::Moment;
 use crate::pattern::MOST_BYTES;
 use crate::program::{Fork, Op};
@@ -37,6 +37,9 @@ impl<W: Watch> Walk<'_, W> {
 
     /// More is needed: wait for it, unless it is too late.
     pub(super) fn wait(&mut self, play: &mut Play) -> Stop {
+        if play.part == Part::All && !self.datagram && !self.may_leave_datagram(play) {
+            return self.datagram_ended(play);
+        }
         let come = self.rest().len();
         // Mostly nothing has come yet.
         if come > 0 && self.awaits_bytes(play) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::step::{Ending, Input, Next, Output, SAID_AHEAD};
-use super::{Last, Play, Watch};
+use super::{Last, Part, Play, Watch};
 use crate::carrier::{Carrier, MessageKind};
 use crate::program::{Op, Pc, Step as PathStep};
 use crate::script::Script;
@@ -206,7 +206,7 @@ impl<'a, W: Watch> Walk<'a, W> {
             Op::Set { slot, value } => self.assign(play, pc, *slot, value)?,
             Op::Let { slot, function, key, value } => self.compute(play, pc, *slot, function, (key, value))?,
             Op::Enter(counters) => counters.iter().for_each(|&counter| play.counters[counter] = 0),
-            Op::Together => play.together = true,
+            Op::Together => (play.together, play.part) = (true, Part::Nothing),
             Op::Forbidden | Op::Return => return Err(self.behind_aside(play)),
             Op::Apart => self.end_together(play)?,
             _ => {}

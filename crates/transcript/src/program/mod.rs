@@ -9,6 +9,7 @@ mod keys;
 mod literals;
 mod liveness;
 pub(crate) mod matcher;
+mod overlap;
 mod plan;
 mod prefix;
 

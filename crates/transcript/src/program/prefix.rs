@@ -1,6 +1,9 @@
-//! Where one of several `raw` or `hex` messages begins like another: on a stream nothing but a pause tells a listener that
+//! Where one of several `raw` or `hex` messages begins like another, with what its holes may hold: on a stream nothing but a pause tells a listener that
 //! the shorter one is all there is.
 
+use std::collections::HashSet;
+
+use super::overlap::Overlap;
 use super::{First, Message, Op, Pattern, Piece, PieceKind, Program, matcher};
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Source};
@@ -13,6 +16,10 @@ enum Pair {
     Apart,
     /// The first takes whatever begins the second, which is never reached.
     Hidden,
+    /// The first takes what some of the second begins with.
+    Taken,
+    /// The second is whole, and the first is still waited for, which it is not.
+    Waits,
     /// The one ends where the other goes on, and no byte tells which it is.
     Unclear,
 }
@@ -49,32 +56,37 @@ pub(crate) fn unclear_ends(
     listening: bool,
 ) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
-    let framed = |&message: &usize| {
-        let message: &Message = &program.messages[message];
-        message.side == side && message.form != Form::Text
-    };
-    for op in &program.ops {
-        let (messages, ordered): (Vec<usize>, bool) = match op {
-            Op::Choice(choice) => {
-                let lines = program.choices[*choice].arms.iter().filter_map(|arm| match arm.first {
-                    First::Line(message) => Some(message),
-                    _ => None,
-                });
-                (lines.filter(framed).collect(), true)
-            }
-            Op::AnyOrder(order) => (program.orders[*order].messages.iter().copied().filter(framed).collect(), false),
-            _ => continue,
-        };
+    let mut seen = HashSet::new();
+    let mut looks = MOST_OVERLAPS;
+    for (messages, ordered) in side_by_side(program, side) {
         for (earlier, later) in alike(program, &messages) {
+            if !seen.insert((earlier, later)) {
+                continue;
+            }
             let (first, second) = (&program.messages[earlier], &program.messages[later]);
-            match pair(first, second) {
+            let (above, below) = (source.mention(first.place.line), source.mention(second.place.line));
+            match pair(first, second, gap, &mut looks, || goes_on(program, later)) {
                 Pair::Hidden if ordered && listening => {
-                    let text = format!(
-                        "this line is never reached: {} takes what begins it",
-                        source.mention(first.place.line)
-                    );
-                    let help = "put the longer one above the shorter one";
+                    let text = format!("this line is never reached: {above} takes what begins it");
+                    let help = match gap {
+                        true => "put the longer one above the shorter one",
+                        false => {
+                            "put the longer one above the shorter one, and write `gap 100ms` at the top of the file, so \
+                             that a pause ends the shorter one"
+                        }
+                    };
                     findings.push(Diagnostic::warning(second.place, text).help(help));
+                }
+                Pair::Hidden | Pair::Taken if listening => {
+                    let text = format!("this line may take what begins {below}, which is then not heard");
+                    let help = match gap {
+                        true => format!("put {below} above it, or let the two differ before this one ends"),
+                        false => format!(
+                            "let the two differ before this one ends, or put {below} above it and write `gap 100ms` at \
+                             the top of the file"
+                        ),
+                    };
+                    findings.push(Diagnostic::warning(first.place, text).help(help));
                 }
                 Pair::Unclear if !gap => {
                     let (short, long) = if first_is_shorter(first, second) { (first, second) } else { (second, first) };
@@ -86,12 +98,53 @@ pub(crate) fn unclear_ends(
                          them ends; over UDP each is a datagram of its own",
                     ));
                 }
-                Pair::Apart | Pair::Hidden | Pair::Unclear => {}
+                Pair::Waits if !gap && listening => {
+                    let text =
+                        format!("this line is not heard by itself: {above} is tried first, and more of it may come");
+                    findings.push(Diagnostic::warning(second.place, text).help(format!("put it above {above}")));
+                }
+                Pair::Apart | Pair::Hidden | Pair::Taken | Pair::Unclear | Pair::Waits => {}
             }
         }
     }
     findings
 }
+
+/// The messages of a side that are no lines, wherever several of them may come: and whether each may come again, so that one
+/// may hide another for good.
+fn side_by_side(program: &Program, side: Side) -> Vec<(Vec<usize>, bool)> {
+    let framed = |message: &usize| {
+        let message: &Message = &program.messages[*message];
+        message.side == side && message.form != Form::Text
+    };
+    let mut places = Vec::new();
+    for (pc, op) in program.ops.iter().enumerate() {
+        let (mut messages, ordered): (Vec<usize>, bool) = match op {
+            Op::Choice(choice) => {
+                let lines = program.choices[*choice].arms.iter().filter_map(|arm| match arm.first {
+                    First::Line(message) => Some(message),
+                    _ => None,
+                });
+                (lines.filter(framed).collect(), true)
+            }
+            Op::AnyOrder(order) => (program.orders[*order].messages.iter().copied().filter(framed).collect(), false),
+            Op::Hear(message) if framed(message) => (vec![*message], true),
+            _ => continue,
+        };
+        // What may come at any time is tried behind what is awaited, but for where such is heard.
+        let is_inside = program.asides.iter().any(|aside| (aside.begin..aside.after).contains(&pc));
+        if !program.asides.is_empty() && !messages.is_empty() && !is_inside && !program.spans {
+            messages.extend(program.asides_at(pc).map(|aside| aside.message).filter(framed));
+        }
+        if messages.len() > 1 {
+            places.push((messages, ordered));
+        }
+    }
+    places
+}
+
+/// Most pairs of messages with holes that are looked at with what their holes may hold.
+const MOST_OVERLAPS: usize = 1000;
 
 /// Most pairs of messages of a choice that are compared byte by byte.
 const MOST_PAIRS: usize = 100_000;
@@ -126,9 +179,10 @@ fn alike(program: &Program, messages: &[usize]) -> Vec<(usize, usize)> {
     pairs.into_iter().map(|(earlier, later)| (messages[earlier], messages[later])).collect()
 }
 
+/// Of two that no byte tells apart: with a hole in one of them it is the second, for else the first takes what begins it.
 fn first_is_shorter(first: &Message, second: &Message) -> bool {
     let length = |message: &Message| runs(message).0.iter().map(Run::length).sum::<usize>();
-    length(first) < length(second) || begins(first, second)
+    !first.has_holes() && !second.has_holes() && length(first) < length(second)
 }
 
 /// Whether one message is written just as another begins, holes of any length included, and ends with text.
@@ -152,7 +206,37 @@ fn begins(short: &Message, long: &Message) -> bool {
         && front.iter().zip(&long.pieces).all(same)
 }
 
-fn pair(first: &Message, second: &Message) -> Pair {
+fn pair(first: &Message, second: &Message, gap: bool, looks: &mut usize, second_goes_on: impl Fn() -> bool) -> Pair {
+    let known = pair_by_places(first, second);
+    if known != Pair::Apart || !(first.has_holes() || second.has_holes()) || *looks == 0 {
+        return known;
+    }
+    *looks -= 1;
+    let overlap = Overlap::of(first, second);
+    // The bytes behind the second tell, and they come without a word of the listener.
+    let is_told = (overlap.second_ends || overlap.first_waits) && second_goes_on();
+    match overlap {
+        Overlap { first_ends: false, .. } if is_told => Pair::Apart,
+        // A pause ends the second; it does not help where the first is taken too early.
+        Overlap { second_ends: true, first_ends, .. } if !(is_told || gap && first_ends) => Pair::Unclear,
+        Overlap { first_ends: true, .. } => Pair::Taken,
+        Overlap { first_waits: true, .. } => Pair::Waits,
+        _ => Pair::Apart,
+    }
+}
+
+/// Whether the side that says a message goes on with another one.
+fn goes_on(program: &Program, message: usize) -> bool {
+    let is_it = |op: &Op| matches!(op, Op::Hear(other) | Op::Say(other) if *other == message);
+    let Some(pc) = program.ops.iter().position(is_it) else { return false };
+    let side = program.messages[message].side;
+    let next = super::may_begin(program, pc + 1);
+    let is_same = |first: &First| matches!(first, First::Line(other) if program.messages[*other].side == side);
+    !next.is_empty() && next.iter().all(is_same)
+}
+
+/// The same, as far as the places of bytes are known.
+fn pair_by_places(first: &Message, second: &Message) -> Pair {
     let ((a, a_ends), (b, b_ends)) = (runs(first), runs(second));
     // Where the length of a hole is not known, all that is known is that they are written alike.
     if !a_ends && begins(first, second) {
@@ -187,6 +271,8 @@ fn pair(first: &Message, second: &Message) -> Pair {
                 Pair::Apart
             }
         }
+        // A hole follows, whatever it holds.
+        (None, None) if a_ends && !b_ends && covers && !first.to_end && second.has_holes() => Pair::Hidden,
         (Some(_), None) if b_ends => Pair::Unclear,
         _ => Pair::Apart,
     }

@@ -281,10 +281,13 @@ impl Script {
     /// Every secret that may stand in what is shown of a play, those among its own values too.
     pub(crate) fn secrets_with(&self, scratch: &Scratch) -> std::sync::Arc<[Secret]> {
         let columns = self.columns.as_deref().filter(|columns| !columns.secret.is_empty());
-        let Some(columns) = columns else { return std::sync::Arc::clone(&self.secrets) };
-        let own = columns.secret.iter().map(|&index| Secret {
-            name: columns.options.columns[index].clone(),
-            value: scratch.value(given_slot(index)).unwrap_or_default().to_vec(),
+        if columns.is_none() && self.hidden.is_empty() {
+            return std::sync::Arc::clone(&self.secrets);
+        }
+        let given = columns.iter().flat_map(|columns| &columns.secret).map(|&index| given_slot(index));
+        let own = given.chain(self.hidden.iter().copied()).map(|slot| Secret {
+            name: self.program.name(slot).to_owned(),
+            value: scratch.value(slot).unwrap_or_default().to_vec(),
         });
         self.secrets.iter().cloned().chain(own).collect()
     }

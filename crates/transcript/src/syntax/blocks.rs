@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use super::meant::clip;
 use super::open::{Block, Open};
 use super::parse::{Line, Parser};
 use super::template::{self, At};
-use super::{Branch, Case, FIRST, Pattern, Statement, StatementKind, TemplatePart, TemplatePartKind};
+use super::{Branch, Case, FIRST, Pattern, Statement, StatementKind, Template, TemplatePart, TemplatePartKind};
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Span};
 
@@ -40,6 +41,7 @@ impl Parser<'_> {
     pub(super) fn choose(&mut self, line: Line<'_>, rest: &str) {
         let place = if rest.is_empty() { line.place } else { line.place_of(rest) };
         let at = At { line: place.line, column: place.column };
+        let before = self.findings.len();
         let name = template::text(rest, at, &mut self.expressions, &mut self.findings);
         let is_name = match &name.parts[..] {
             [TemplatePart { kind: TemplatePartKind::Hole(hole), .. }] => {
@@ -50,8 +52,14 @@ impl Parser<'_> {
         if !is_name {
             let message =
                 if rest.is_empty() { "`choose` names no value".to_owned() } else { format!("`{rest}` is not a name") };
-            self.error(place, message, "write `choose {key}`, with a name that has a value by then");
-            return self.begin(line.place, Block::Broken);
+            let meant = name_meant(rest).unwrap_or("key");
+            // One that is begun as a hole and is none was told.
+            if self.findings.len() == before {
+                let help = format!("write `choose {{{meant}}}`, with a name that has a value by then");
+                self.error(place, message, help);
+            }
+            // Its cases are read for their mistakes.
+            return self.begin(line.place, Block::Choose { name: Template::default(), done: vec![] });
         }
         self.begin(line.place, Block::Choose { name, done: vec![] });
     }
@@ -77,6 +85,29 @@ impl Parser<'_> {
             }
         }
         self.case(line.place, Some(value));
+    }
+
+    /// `or a` in a `choose`.
+    pub(super) fn or_in_choose(&mut self, line: Line<'_>, rest: &str) {
+        let help = match rest {
+            "" => "write `is` and the value, or `else` for all others".to_owned(),
+            _ => format!("write `is {}`, and below it what is said then", clip(rest)),
+        };
+        self.error(line.place, "`or` is of an `either`: a way of a `choose` begins with `is`", help);
+        // It may have a value that stands there already, which is no second mistake.
+        self.case(line.place, Some(format!("\0{}", line.place.line).into_bytes()));
+    }
+
+    /// `is: a`, `else:`.
+    pub(super) fn case_with_colon(&mut self, line: Line<'_>, word: &str, rest: &str) {
+        let bare = word.trim_end_matches(':');
+        let help = match (bare, rest) {
+            ("is", "") => "write `is` and the value behind it".to_owned(),
+            ("is", _) => format!("write `is {}`", clip(rest)),
+            _ => format!("write `{bare}`"),
+        };
+        self.error(line.place, format!("no `:` stands behind `{bare}`"), help);
+        self.case(line.place, (bare == "is").then(|| rest.as_bytes().to_vec()));
     }
 
     /// A new case of a `choose`; without a value for all that the others are not.
@@ -189,6 +220,8 @@ impl Parser<'_> {
                 self.one_side(&body, "maybe");
                 StatementKind::Maybe { body }
             }
+            // Its head was told.
+            Block::Choose { name, .. } if name.parts.is_empty() => return None,
             Block::Choose { name, mut done } => {
                 match done.last_mut() {
                     Some(last) => last.body = body,
@@ -287,6 +320,16 @@ impl Parser<'_> {
             self.or(place);
         }
     }
+}
+
+/// The name in `on {x}`, `{x}:`, `$x`, `(x)`, `x # a comment`.
+fn name_meant(written: &str) -> Option<&str> {
+    let written = [" #", " //"].iter().find_map(|mark| written.split_once(mark)).map_or(written, |(before, _)| before);
+    let words = ["on", "by", "from", "of", "with", "the", "value", "if", "when"];
+    let is_mark = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    let mut names = written.split(is_mark).filter(|word| !word.is_empty() && !words.contains(word));
+    let name = names.next().filter(|name| !name.starts_with(|c: char| c.is_ascii_digit()) && *name != "_")?;
+    names.next().is_none().then_some(name)
 }
 
 /// The connection of the first line in a block.

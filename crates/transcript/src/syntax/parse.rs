@@ -211,6 +211,8 @@ impl Parser<'_> {
             "in" if rest.split_ascii_whitespace().eq(["any", "order"]) => self.begin(place, Block::AnyOrder),
             "at" if rest.split_ascii_whitespace().eq(["any", "time"]) => self.aside(place),
             "not" => self.not(line, rest),
+            "or" if self.chooses() => self.or_in_choose(line, rest),
+            "is:" | "else:" if self.chooses() => self.case_with_colon(line, word, rest),
             "either" | "together" | "maybe" | "end" | "or" if !rest.is_empty() => {
                 let place = line.place_of(rest);
                 self.error(place, format!("nothing follows `{word}` on its line"), "put the statement on a line below");
@@ -218,7 +220,7 @@ impl Parser<'_> {
                 self.statement_word(line.place, word);
             }
             "either" | "together" | "maybe" | "or" | "end" => self.statement_word(place, word),
-            "choose" => self.choose(line, rest),
+            "choose" | "choose:" => self.choose(line, rest),
             "is" if self.chooses() => self.is(verbatim, verbatim.behind_one_space(word)),
             "else" if self.chooses() && rest.is_empty() => self.case(place, None),
             "transcript" | "at" | "eol" | "gap" | "timeout" | "ignore" => self.setting(line, word, rest, first),

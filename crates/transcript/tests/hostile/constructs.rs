@@ -78,7 +78,7 @@ pub const CONSTRUCTS: &[Construct] = &[
     ),
     construct(
         "`either` with `raw:`",
-        "either\n  C raw: a{x=1}aab{y=2}\u{7b}0x00}\n  S: 1\nor\n  C raw: aa{x=1}ab{y=2}\u{7b}0x01}\n  S: 2\nor\n  C raw: aaaaab\n  S: \
+        "gap 1s\neither\n  C raw: a{x=1}aab{y=2}\u{7b}0x00}\n  S: 1\nor\n  C raw: aa{x=1}ab{y=2}\u{7b}0x01}\n  S: 2\nor\n  C raw: aaaaab\n  S: \
          3\nend\n",
         |n| filled("", b'a', "", n),
     ),
@@ -97,7 +97,7 @@ pub const CONSTRUCTS: &[Construct] = &[
     ),
     construct(
         "`in any order` with `raw:`",
-        "in any order\n  C raw: a{x=1};\n  C raw: b{y=2};\n  C raw: {z=3}aab\nend\nS: ok\n",
+        "gap 1s\nin any order\n  C raw: a{x=1};\n  C raw: b{y=2};\n  C raw: {z=3}aab\nend\nS: ok\n",
         |n| filled("", b'a', "", n),
     ),
     construct("`not`", "repeat\n  not C: aab{_}b\n  not C: {_}aab\n  C: {_=x}\n  S: ok\nend\n", |n| {
