@@ -324,3 +324,37 @@ fn an_echo_that_is_reset_has_failed_only_where_conversations_are_judged() {
         assert_eq!(log.iter().any(|line| line.contains("reset the connection")), is_judged, "{log:#?}");
     }
 }
+
+/// A client of a site that does not get what it asked for is a conversation that failed, where conversations are judged.
+#[test]
+fn an_answer_that_is_cut_is_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page");
+    let site = ["--files", folder.path().to_str().unwrap(), "--once"];
+    let asked = |server: &Server| {
+        let mut client = server.connect();
+        client.write_all(b"GET /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        assert!(head(&mut client).starts_with("HTTP/1.1 200 "));
+        client
+    };
+    let much = vec![b'p'; 40 << 20];
+    std::fs::write(&page, &much).unwrap();
+    let mut server = Server::start_at(&["http://127.0.0.1:0"], &site);
+    let mut client = asked(&server);
+    assert_eq!(to_end(&mut client).len(), much.len());
+    drop(client);
+    assert_eq!(server.wait(), 0);
+
+    let mut server = Server::start_at(&["http://127.0.0.1:0"], &site);
+    drop(asked(&server));
+    assert_eq!(server.wait(), 1);
+    server.log.wait_for("1 failed");
+
+    let mut server = Server::start_at(&["http://127.0.0.1:0"], &site);
+    let mut client = asked(&server);
+    std::fs::File::options().write(true).open(&page).unwrap().set_len(1000).unwrap();
+    assert!(to_end(&mut client).len() < much.len());
+    drop(client);
+    assert_eq!(server.wait(), 1);
+    server.log.wait_for("the file became shorter while it was sent");
+}

@@ -200,7 +200,9 @@ impl WebSocket {
     /// About how many bytes of memory it takes.
     pub(crate) fn memory(&self) -> usize {
         let marks = self.marks.capacity() * size_of::<Mark>();
-        READ + self.incoming.capacity() + self.outgoing.capacity() + self.line.capacity() + marks
+        // More than may come is refused by what reads the frames.
+        let message = self.frames.held().min(2 * limits::WEBSOCKET_MESSAGE as u64) as usize;
+        READ + message + self.incoming.capacity() + self.outgoing.capacity() + self.line.capacity() + marks
     }
 
     /// Whether messages are passed on as what they were.

@@ -13,6 +13,8 @@ pub(super) struct Frames {
     left: u64,
     /// Bytes of the message at hand, if more of it is to come.
     open: Option<u64>,
+    /// Bytes of the message of which a piece is at hand, as far as the heads of its frames say.
+    message: u64,
     /// A close has come; `open` stays what it was.
     has_closed: bool,
 }
@@ -42,9 +44,15 @@ impl Frames {
         if opcode == CLOSE {
             self.has_closed = true;
         } else if opcode < CLOSE {
+            self.message = self.open.unwrap_or(0).saturating_add(length);
             self.open = (!is_last).then(|| self.open.unwrap_or(0).saturating_add(length));
         }
         self.left = length;
+    }
+
+    /// Bytes that a message takes which has not come whole: there is room for a frame as soon as its head is there.
+    pub(super) fn held(&self) -> u64 {
+        if self.left > 0 || self.open.is_some() { self.message } else { 0 }
     }
 
     /// How many bytes of a message had come when a close came in the middle of it.
@@ -69,6 +77,25 @@ fn payload(head: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_not_come_whole_is_held() {
+        let mut frames = Frames::default();
+        let mut held = |bytes: &[u8]| {
+            frames.follow(bytes);
+            frames.held()
+        };
+        assert_eq!(held(&[0x82, 127, 0, 0, 0, 0, 0, 1, 0]), 0);
+        // A frame of 65,536 bytes begins, and ends.
+        assert_eq!(held(&[0, 7]), 65_536);
+        assert_eq!(held(&[7; 65_535]), 0);
+        // Three pieces of a message, and a ping between them.
+        assert_eq!(held(&[0x01, 2, b'a', b'b']), 2);
+        assert_eq!(held(&[0x89, 1, b'p']), 2);
+        assert_eq!(held(&[0x00, 3, b'c']), 5);
+        assert_eq!(held(&[b'd', b'e', 0x80, 4, b'f']), 9);
+        assert_eq!(held(b"ghi"), 0);
+    }
 
     #[test]
     fn a_message_that_a_close_cuts_is_found_however_bytes_come() {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use rustix::fs::sendfile;
 use rustix::io::Errno;
+use transcript::FaultKind;
 
 use super::super::super::Context;
 use super::super::super::answer_context::AnswerContext;
@@ -12,6 +13,7 @@ use super::super::super::storage::Done;
 use super::super::super::web::{Answered, BodySource, Web};
 use super::super::{Channel, ChannelStatus, Phase};
 use super::Agent;
+use crate::failure::Kind;
 use crate::limits;
 use crate::sys::files::read_onto;
 use crate::sys::queue::bound_unsent;
@@ -139,6 +141,9 @@ impl Channel {
     /// Tells of the answers that nothing more is sent of.
     pub(in crate::engine) fn tell_of_cut_answers(&mut self, context: &mut Context<'_>) {
         let waiting = self.outbox.len();
+        if context.is_judged && self.reason.is_none() && (self.sends_part() || waiting > 0) {
+            self.fail(Kind::Fault(FaultKind::Reset), "the client left before it had the whole answer", context);
+        }
         if let Agent::Http(web) = &mut self.agent {
             web.cut(waiting, context.lines);
         }
@@ -380,7 +385,11 @@ impl Channel {
             return self.write_failed(Errno::PIPE, context);
         }
         let missing = if left > 0 { format!(": {left} bytes are missing") } else { String::new() };
-        self.reason = Some(format!("the file became shorter while it was sent{missing}").into());
+        let reason = format!("the file became shorter while it was sent{missing}");
+        if context.is_judged {
+            self.fail(Kind::Fault(FaultKind::FileShrank), &reason, context);
+        }
+        self.reason = Some(reason.into());
         self.finish(context)
     }
 }
