@@ -360,3 +360,30 @@ fn what_a_server_of_packets_cannot_take_is_told_and_what_has_no_meaning_there_is
 fn packets_at() -> OwnedFd {
     socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap()
 }
+
+/// One that is too large ends the conversation, and those in front of it have been delivered, however many are there at once.
+#[test]
+fn messages_in_front_of_one_that_is_too_large_are_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let (listener, address) = packets(folder.path());
+    let mut talk = command(&[])
+        .args(["talk", &address])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let peer = accepted(&listener);
+    say(&peer, b"first");
+    let mut stdout = talk.stdout.take().unwrap();
+    assert_eq!(line(&mut stdout), "first\n");
+    // It sees all of them at once.
+    signal(talk.id(), "STOP");
+    sockopt::set_socket_send_buffer_size(&peer, 2_000_000).unwrap();
+    for message in [&b"two"[..], b"three", &[b'x'; 300_000]] {
+        say(&peer, message);
+    }
+    signal(talk.id(), "CONT");
+    assert_eq!(text(&to_end(&mut stdout)), "two\nthree\n");
+    assert_eq!(wait(&mut talk), 18);
+}

@@ -148,15 +148,22 @@ impl Session {
         self.buffered += bytes.len();
         while !bytes.is_empty() && !self.has_ended {
             self.inner.read_tls(&mut bytes).map_err(|error| TlsError::local(error.to_string()))?;
-            let state = self.inner.process_new_packets().map_err(|error| TlsError::of(&error, &self.peer))?;
+            let processed = self.inner.process_new_packets();
+            let state = match processed {
+                Ok(state) => state,
+                Err(error) => {
+                    // What came before it is good. Behind that the reader says that there is no more.
+                    let _ = self.inner.reader().read_to_end(clear);
+                    return Err(TlsError::of(&error, &self.peer));
+                }
+            };
             let there = state.plaintext_bytes_to_read();
             self.has_ended = state.peer_has_closed();
             if there > 0 {
                 self.buffered = 0;
             }
-            let before = clear.len();
-            clear.resize(before + there, 0);
-            self.inner.reader().read_exact(&mut clear[before..]).map_err(|error| TlsError::local(error.to_string()))?;
+            let mut reader = self.inner.reader().take(there as u64);
+            reader.read_to_end(clear).map_err(|error| TlsError::local(error.to_string()))?;
         }
         Ok(())
     }
@@ -228,6 +235,22 @@ mod tests {
         let other = Identity::throw_away().fingerprint().unwrap();
         let error = trusts(Trust::pinned(&other).unwrap()).unwrap_err().to_string();
         assert!(error.ends_with(&format!("is not the one that --pin names: it is {pin}")), "{error}");
+    }
+
+    #[test]
+    fn what_came_before_a_record_that_is_none_is_good() {
+        let identity = Identity::throw_away();
+        let trust = Trust::pinned(&identity.fingerprint().unwrap()).unwrap();
+        let mut client = Session::client(&trust, "localhost", &[]).unwrap();
+        let mut server = Session::server(&identity, &[]).unwrap();
+        join(&mut client, &mut server, usize::MAX).unwrap();
+        let (mut wire, mut clear) = (Vec::new(), Vec::new());
+        let good = vec![7; 9000];
+        client.send(&good, &mut wire);
+        wire.extend_from_slice(&[0x17, 3, 3, 0, 32]);
+        wire.extend_from_slice(&[0; 32]);
+        assert!(server.receive(&wire, &mut clear).is_err());
+        assert!(clear == good, "{} bytes", clear.len());
     }
 
     #[test]

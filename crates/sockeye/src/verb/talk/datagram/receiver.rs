@@ -203,20 +203,21 @@ impl Receiving<'_> {
         if bytes > 0 {
             options.progress.received_more(bytes);
         }
+        if matches!(received, Ok(1..)) {
+            seen.last = Instant::now();
+            self.activity.passed();
+            // At once: whoever interrupts reads it, too.
+            drops.count(peer, options);
+        }
+        // What came before an error is delivered.
+        if options.direction != Direction::Send
+            && !lines.is_empty()
+            && let Err(error) = sink.write_until(lines, self.deadline)
+        {
+            return ControlFlow::Break(of_output(error, options));
+        }
         match received {
-            Ok(0) => {}
-            Ok(count) => {
-                seen.answers += count as u64;
-                seen.last = Instant::now();
-                self.activity.passed();
-                // At once: whoever interrupts reads it, too.
-                drops.count(peer, options);
-                if options.direction != Direction::Send
-                    && let Err(error) = sink.write_until(lines, self.deadline)
-                {
-                    return ControlFlow::Break(of_output(error, options));
-                }
-            }
+            Ok(count) => seen.answers += count as u64,
             // What the peer had said before stands behind the error.
             Err(error) if peer.has_end() && Errno::from_io_error(&error) == Some(Errno::CONNRESET) => {
                 seen.broken = Some(Ending::Reset(error));
