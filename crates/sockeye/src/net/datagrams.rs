@@ -6,7 +6,7 @@
 //! let group: Group = "239.1.2.3".parse()?;
 //! assert_eq!(group.to_string(), "239.1.2.3");
 //! assert!("192.0.2.1".parse::<Group>().is_err());
-//! # Ok::<(), String>(())
+//! # Ok::<(), sockeye::net::datagrams::GroupError>(())
 //! ```
 
 use std::fmt;
