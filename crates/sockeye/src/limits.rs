@@ -285,7 +285,7 @@ pub const TABLE: &[Limit] = &[
         default: || {
             format!("1/{MEMORY_SHARE} of the memory that the process may have, at least {}", bytes(MEMORY_LEAST))
         },
-        what: "all buffers of serve; the conversation that waited longest goes first",
+        what: "all buffers of serve, and of relay; the conversation that waited longest goes first",
     },
     Limit { flag: None, default: || seconds(WRITE_WAIT), what: "wait for a peer to read" },
     Limit {

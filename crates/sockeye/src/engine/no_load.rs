@@ -33,6 +33,10 @@ impl Generator {
         match *self {}
     }
 
+    pub(super) fn passed_with_connection(&mut self, _: usize, _: Moment) {
+        match *self {}
+    }
+
     pub(super) fn cut_requests(&mut self, _: usize, _: usize) {
         match *self {}
     }

@@ -57,6 +57,7 @@ use crate::net::tls::{Identity, Secrets, TlsClient, TlsError};
 use crate::net::websocket::{Messages, WsClient};
 use crate::stop::Stop;
 use crate::sys::files::open_files;
+use crate::sys::memory;
 use lookup::{Lookups, NamedServer};
 
 pub use crate::engine::relay::{Balance, Listen, PairFailure, Summary, TapOptions};
@@ -424,13 +425,15 @@ fn settings(
     has_programs: bool,
     is_single: bool,
 ) -> relay::RelaySettings {
+    // Datagrams are relayed by one, and so is what changes on the way.
+    let threads = match (protocol, &steering.live) {
+        (Protocol::Udp, _) if framing.is_none() => 1,
+        (_, Some(_)) => 1,
+        _ => options.threads.clamp(1, MOST_THREADS),
+    };
     relay::RelaySettings {
-        // Datagrams are relayed by one, and so is what changes on the way.
-        threads: match (protocol, &steering.live) {
-            (Protocol::Udp, _) if framing.is_none() => 1,
-            (_, Some(_)) => 1,
-            _ => options.threads.clamp(1, MOST_THREADS),
-        },
+        threads,
+        memory: limits::memory(memory::available()) / threads as u64,
         // The end that has one conversation had it then.
         plays: if is_single { Some(1) } else { options.plays },
         grace: options.grace,

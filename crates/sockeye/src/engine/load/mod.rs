@@ -381,6 +381,12 @@ impl Generator {
         self.after_play(slot, bytes, ended)
     }
 
+    /// A play has come to its end as written, which is that of its connection: what becomes of that is known.
+    pub(super) fn passed_with_connection(&mut self, slot: usize, now: Moment) {
+        self.now = now;
+        let _ = self.passed(slot, false, 0, true);
+    }
+
     /// A play is over whose connection stays.
     fn after_play(&mut self, slot: usize, bytes: usize, ended: bool) -> After {
         if ended {

@@ -153,6 +153,13 @@ impl Direction {
         (self.held.len() - self.sent + inside) as u64 + delayed + messages
     }
 
+    /// Bytes of memory that what was read and not taken needs.
+    pub(super) fn memory(&self) -> u64 {
+        let delayed = self.faults.as_ref().map_or(0, |faults| faults.waiting());
+        let messages = self.messages.as_ref().map_or(0, |messages| messages.waiting());
+        self.held.capacity() as u64 + delayed + messages
+    }
+
     /// Messages end there among the bytes that come now.
     pub(super) fn mark(&mut self, marks: Vec<Mark>) {
         if !marks.is_empty() {

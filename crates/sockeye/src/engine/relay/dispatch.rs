@@ -1,6 +1,8 @@
 //! What the loop does with one pair: it has its turn when a socket of it is ready or its time has come, is armed for what it
 //! waits for next, and is concluded when it is over.
 
+use transcript::Moment;
+
 use super::super::reactor::token::Key;
 use super::Loop;
 use super::direction::Tools;
@@ -88,6 +90,9 @@ impl Loop {
     }
 
     pub(super) fn see_to(&mut self, key: Key, status: PairStatus) {
+        if status != PairStatus::Closed {
+            self.weigh(key);
+        }
         match status {
             PairStatus::Closed => self.conclude(key, false),
             PairStatus::Runnable => {
@@ -97,6 +102,46 @@ impl Loop {
                 }
             }
             PairStatus::Open => self.arm(key),
+        }
+    }
+
+    /// Counts what waits in a pair, and makes room where all pairs have too much.
+    fn weigh(&mut self, key: Key) {
+        let Some(pair) = self.pairs.get_mut(key) else { return };
+        let held = pair.memory();
+        if held == pair.held {
+            return;
+        }
+        if pair.held == 0 || held < pair.held {
+            // It went on: what waits now waits from here.
+            pair.held_since = self.now;
+        }
+        self.memory = self.memory + held - pair.held;
+        pair.held = held;
+        if self.memory > self.shared.options.memory {
+            self.free_memory();
+        }
+    }
+
+    /// Ends the pairs that have waited longest, until an eighth is free.
+    fn free_memory(&mut self) {
+        let most = self.shared.options.memory;
+        let holding = self.pairs.iter().filter(|(_, pair)| pair.held > 0);
+        let mut waiting: Vec<(Moment, Key)> = holding.map(|(key, pair)| (pair.held_since, key)).collect();
+        waiting.sort_unstable();
+        let why = "the buffers of all connections together reached their bound: the one that waited longest goes first";
+        let (mut waiting, mut count) = (waiting.into_iter(), 0);
+        while self.memory > most - most / 8
+            && let Some((_, key)) = waiting.next()
+        {
+            if let Some(pair) = self.pairs.get_mut(key) {
+                pair.evict(why);
+                count += 1;
+            }
+            self.conclude(key, false);
+        }
+        if count > 0 {
+            self.shared.observe(Event::Dropped { count, error: why.to_owned() });
         }
     }
 
@@ -188,6 +233,7 @@ impl Loop {
     pub(super) fn conclude(&mut self, key: Key, is_cut: bool) {
         self.tell_opened(key);
         let Some(mut pair) = self.pairs.remove(key) else { return };
+        self.memory -= pair.held;
         if let Some(index) = pair.target
             && pair.conversation.to.is_some()
         {

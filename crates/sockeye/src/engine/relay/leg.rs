@@ -294,6 +294,12 @@ impl Leg {
         self.wire.len()
     }
 
+    /// Bytes of memory that its session and what is encrypted need.
+    pub(super) fn memory(&self) -> u64 {
+        let session = self.session.as_ref().map_or(0, |session| session.memory());
+        (self.wire.capacity() + session) as u64
+    }
+
     /// Reads once what is there.
     pub(super) fn receive(&mut self, buffer: &mut Buffer) -> ReadOutcome {
         if let Some(Bounds::OfSocket { has_end }) = self.bounds.as_deref() {

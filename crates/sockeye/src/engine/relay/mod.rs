@@ -83,6 +83,8 @@ pub(crate) struct RelaySettings {
     pub(crate) messages: Option<Framing>,
     /// Pairs at once.
     pub(crate) pairs: usize,
+    /// Bytes that what waits in all pairs of a thread may take.
+    pub(crate) memory: u64,
     /// Who may come in.
     pub(crate) gate: Gate,
     pub(crate) network: BadNetwork,
@@ -119,6 +121,8 @@ struct Loop {
     pipes: Pipes,
     /// Pairs that have more to move.
     again: Vec<Key>,
+    /// Bytes that wait in all pairs.
+    memory: u64,
     /// Those whose pair is over, and who is not.
     lingering: Vec<LingeringPair>,
     stop: Option<Stop>,
@@ -198,6 +202,7 @@ impl Loop {
             buffer: Buffer::new(),
             pipes: Pipes::default(),
             again: Vec::new(),
+            memory: 0,
             lingering: Vec::new(),
             stop: None,
             stop_by: None,

@@ -108,6 +108,9 @@ pub(super) struct Pair {
     pub(super) was_told: bool,
     /// It stands among those that have more to move.
     pub(super) is_queued: bool,
+    /// Bytes of memory that it was counted with, and since when it has not had fewer.
+    pub(super) held: u64,
+    pub(super) held_since: Moment,
 }
 
 /// Whether a pair lives on.
@@ -120,6 +123,12 @@ pub(super) enum PairStatus {
 }
 
 impl Pair {
+    /// Bytes of memory that what waits in it needs.
+    pub(super) fn memory(&self) -> u64 {
+        let far = self.far.as_ref().map_or(0, Leg::memory);
+        self.up.memory() + self.down.memory() + self.near.memory() + far
+    }
+
     pub(super) fn new(
         near: Leg,
         conversation: Conversation,
@@ -152,6 +161,8 @@ impl Pair {
             guests: Vec::new(),
             was_told: false,
             is_queued: false,
+            held: 0,
+            held_since: Moment::default(),
         }
     }
 

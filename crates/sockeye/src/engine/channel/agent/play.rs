@@ -279,9 +279,7 @@ impl Channel {
             return self.over(ending, context);
         }
         if let Some(load) = &mut context.load {
-            load.now = context.now;
-            // The end of the connection is that of the play: what becomes of it is known.
-            let _ = load.passed(self.number as usize, false, 0, true);
+            load.passed_with_connection(self.number as usize, context.now);
         }
         self.gone(context)
     }

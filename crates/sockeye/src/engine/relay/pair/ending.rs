@@ -286,6 +286,17 @@ impl Pair {
         });
     }
 
+    /// It has to go: all pairs together take too much memory.
+    pub(in super::super) fn evict(&mut self, why: &str) {
+        self.near.reset();
+        if let Some(far) = &mut self.far {
+            far.reset();
+        }
+        self.by = Some(ClosedBy::Reset);
+        self.failure.get_or_insert(PairFailure::Kind(Kind::Evicted));
+        self.reason = Some(why.to_owned());
+    }
+
     /// The account of a pair that is over.
     pub(in super::super) fn conclude(&mut self, now: Moment, is_cut: bool) -> (Event, Outcome) {
         let by = self.by.unwrap_or(match self.first_end {
