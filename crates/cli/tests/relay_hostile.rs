@@ -336,20 +336,13 @@ fn a_loop_that_breaks_tells_nobody_an_end() {
 /// What waits in all pairs together has a bound, whatever it waits for: the one that waited longest goes first, and the others go on.
 #[test]
 fn no_number_of_clients_takes_more_memory_than_the_relay_may_have() {
-    let sink = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = sink.local_addr().unwrap().to_string();
-    let taking = std::thread::spawn(move || {
-        for peer in sink.incoming() {
-            std::thread::spawn(move || std::io::copy(&mut peer.unwrap(), &mut std::io::sink()));
-        }
-    });
-    let open = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    let sink = Server::start_at(&[ANY], &["--discard"]);
+    let to = sink.address();
     // A frame of 15 MiB of which the last byte never comes.
     let unfinished = [&[0x82, 0xff, 0, 0, 0, 0, 0, 0xf0, 0, 0, 0, 0, 0, 0][..], &vec![b'k'; (15 << 20) - 1]].concat();
     for (from, more, begin, much) in [
         ("tcp://127.0.0.1:0", &["--delay", "up:3600s"][..], "", vec![b'k'; 16 << 20]),
-        ("ws://127.0.0.1:0", &[], open, unfinished),
+        ("ws://127.0.0.1:0", &[], ASKS, unfinished),
     ] {
         let more = [more, &["-v"]].concat();
         let mut relay = Server::start_verb("relay", &["prlimit", "--as=671088640"], &[from, &to], &more);
@@ -375,5 +368,4 @@ fn no_number_of_clients_takes_more_memory_than_the_relay_may_have() {
         relay.log.wait_for("opened #61");
         assert!(relay.child.try_wait().unwrap().is_none(), "{from}");
     }
-    drop(taking);
 }

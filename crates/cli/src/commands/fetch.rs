@@ -2,7 +2,6 @@
 
 mod conditional;
 mod data;
-mod failure;
 mod input;
 mod interrupt;
 mod jar;
@@ -26,6 +25,9 @@ use sockeye::verb::fetch::{FetchOptions, Proxies};
 use crate::exit::Exit;
 use crate::flags::Fetch;
 use crate::output::Console;
+
+/// How the fetching of a page fails: an exit code, and why.
+type Failure = (Exit, String);
 
 /// Fetches pages.
 pub(crate) fn run(flags: &Fetch, console: &Console) -> Exit {

@@ -442,6 +442,10 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// How a client asks for a WebSocket (RFC 6455, section 4.1).
+pub const ASKS: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
 /// Whether a program takes connections at a Unix socket: its file is there before it does (proc(5), `SO_ACCEPTCON`).
 pub fn listens_at(path: &Path) -> bool {
     let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();

@@ -23,9 +23,6 @@ fn from_websocket(more: &[&str]) -> (Server, TcpListener) {
     (Server::relay(&["ws://127.0.0.1:0", &server.local_addr().unwrap().to_string()], more), server)
 }
 
-const ASKS: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-
 /// A client by hand, with which frames can be sent that no library sends.
 fn open(server: &Server) -> TcpStream {
     let mut client = server.connect();

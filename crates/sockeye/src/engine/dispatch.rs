@@ -109,15 +109,7 @@ impl Loop {
                 return;
             }
         }
-        let held = channel.memory();
-        if held != channel.held {
-            if channel.held == 0 || held < channel.held {
-                // It went on: what waits now waits from here.
-                channel.held_since = context.now;
-            }
-            self.memory = self.memory + held - channel.held;
-            channel.held = held;
-        }
+        channel.held.count(channel.memory(), context.now, &mut self.memory);
         let wants = channel.wants();
         if wants != channel.interest {
             let changed = channel.line.fd().map_or(Ok(()), |fd| self.poller.change(fd, Token::Channel(key), wants));
@@ -136,7 +128,7 @@ impl Loop {
 
     pub(super) fn drop_channel(&mut self, key: Key) {
         let Some(mut channel) = self.channels.remove(key) else { return };
-        self.memory -= channel.held;
+        self.memory -= channel.held.bytes;
         self.leftovers.extend(channel.leftover());
         if let Line::OnePeer(peer) = &channel.line {
             self.forget_peer(peer, key);

@@ -25,6 +25,7 @@ mod generate;
 mod groups;
 mod guard;
 mod handoff;
+mod held;
 #[cfg(feature = "http")]
 mod http2;
 #[cfg_attr(not(feature = "figures"), path = "no_load.rs")]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use transcript::Moment;
 
-use super::reactor::token::Key;
+use super::held::longest_first;
 use super::threads::Membership;
 use super::{DatagramServer, Loop};
 use crate::event::Event;
@@ -84,10 +84,8 @@ impl Loop {
     /// Closes what has waited longest until there is enough room, or until another loop is asked. Where all hold far too much it
     /// waits for that one a little, and then closes its own.
     fn close_longest_waiting(&mut self, enough: u64, far_too_much: u64, why: &str) {
-        let holding = self.channels.iter().filter(|(_, channel)| channel.held > 0);
-        let mut waiting: Vec<(Moment, Key)> = holding.map(|(key, channel)| (channel.held_since, key)).collect();
-        waiting.sort_unstable();
-        let (mut waiting, mut rests) = (waiting.into_iter().peekable(), 0);
+        let waiting = longest_first(self.channels.iter().map(|(key, channel)| (key, channel.held)));
+        let (mut waiting, mut rests) = (waiting.peekable(), 0);
         loop {
             let next = waiting.peek().copied();
             if let Some(Membership { workers, worker, .. }) = &self.member {

@@ -433,7 +433,7 @@ fn settings(
     };
     relay::RelaySettings {
         threads,
-        memory: limits::memory(memory::available()) / threads as u64,
+        memory: usize::try_from(limits::memory(memory::available())).unwrap_or(usize::MAX) / threads,
         // The end that has one conversation had it then.
         plays: if is_single { Some(1) } else { options.plays },
         grace: options.grace,

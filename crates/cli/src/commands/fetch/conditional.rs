@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use sockeye::file::AtomicFile;
 use sockeye::verb::fetch::{Head, Request, date};
 
-use super::failure::Failure;
+use super::Failure;
 use crate::exit::Exit;
 use crate::flags::Fetch;
 

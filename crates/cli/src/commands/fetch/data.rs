@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use sockeye::verb::fetch::{Body, percent_encoded};
 
-use super::failure::Failure;
+use super::Failure;
 use super::input::{stdin, text_or_file, unreadable};
 use crate::flags::{Data, Datum};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sockeye::verb::fetch::Body;
 
-use super::failure::Failure;
+use super::Failure;
 use crate::exit::Exit;
 
 /// The words themselves, or what is in a file.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use sockeye::verb::fetch::download::{Download, Outcome, Retry, Target};
 use sockeye::verb::fetch::{ConnectionPool, Progress, Request, Url, file_name, preview};
 
-use super::failure::Failure;
+use super::Failure;
 use super::session::Session;
 use super::watcher::PageWatcher;
 use super::{conditional, request, target};

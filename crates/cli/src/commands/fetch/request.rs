@@ -10,8 +10,8 @@ use sockeye::file::read_secret;
 use sockeye::verb::fetch::range::Range;
 use sockeye::verb::fetch::{Body, Credentials, Form, Request, Url, netrc, percent_encoded};
 
+use super::Failure;
 use super::data;
-use super::failure::Failure;
 use super::input::{stdin, text_or_file, unreadable};
 use crate::exit::Exit;
 use crate::flags::{Fetch, User};

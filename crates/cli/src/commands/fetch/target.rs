@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sockeye::verb::fetch::download::Target;
 
-use super::failure::Failure;
+use super::Failure;
 use crate::exit::Exit;
 use crate::flags::Fetch;
 

@@ -16,6 +16,7 @@ use transcript::Moment;
 
 use super::Context;
 use super::exec::ProgramPermit;
+use super::held::Held;
 use super::origin::{Closer, Origin};
 use super::reactor::poller::Interest;
 use super::reactor::timers::Armed;
@@ -96,9 +97,8 @@ pub(super) struct Channel {
     pub(super) paused: bool,
     pub(super) deadline: Option<Moment>,
     pub(super) write_deadline: Option<Moment>,
-    /// Bytes of its buffers that the loop counted, and since when it holds some that wait.
-    pub(super) held: usize,
-    pub(super) held_since: Moment,
+    /// What the loop counted of its buffers.
+    pub(super) held: Held,
     pub(super) armed: Armed,
     pub(super) interest: Interest,
     /// Who sent the first end of a stream that was read or sent.
@@ -151,8 +151,7 @@ impl Channel {
             paused: false,
             deadline: None,
             write_deadline: None,
-            held: 0,
-            held_since: now,
+            held: Held::new(now),
             armed: Armed::default(),
             interest: Interest::Read,
             first_end: None,

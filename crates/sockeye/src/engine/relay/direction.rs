@@ -148,16 +148,18 @@ impl Direction {
     /// Bytes that were read and not yet taken by the sink.
     pub(super) fn waiting(&self) -> u64 {
         let inside = self.pipe.as_ref().map_or(0, |pipe| pipe.inside);
+        (self.held.len() - self.sent + inside) as u64 + self.put_off()
+    }
+
+    /// Those of them that are delayed, or wait as messages.
+    fn put_off(&self) -> u64 {
         let delayed = self.faults.as_ref().map_or(0, |faults| faults.waiting());
-        let messages = self.messages.as_ref().map_or(0, |messages| messages.waiting());
-        (self.held.len() - self.sent + inside) as u64 + delayed + messages
+        delayed + self.messages.as_ref().map_or(0, |messages| messages.waiting())
     }
 
     /// Bytes of memory that what was read and not taken needs.
-    pub(super) fn memory(&self) -> u64 {
-        let delayed = self.faults.as_ref().map_or(0, |faults| faults.waiting());
-        let messages = self.messages.as_ref().map_or(0, |messages| messages.waiting());
-        self.held.capacity() as u64 + delayed + messages
+    pub(super) fn memory(&self) -> usize {
+        self.held.capacity() + self.put_off() as usize
     }
 
     /// Messages end there among the bytes that come now.

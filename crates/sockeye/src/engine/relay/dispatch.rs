@@ -1,8 +1,7 @@
 //! What the loop does with one pair: it has its turn when a socket of it is ready or its time has come, is armed for what it
 //! waits for next, and is concluded when it is over.
 
-use transcript::Moment;
-
+use super::super::held::longest_first;
 use super::super::reactor::token::Key;
 use super::Loop;
 use super::direction::Tools;
@@ -108,16 +107,7 @@ impl Loop {
     /// Counts what waits in a pair, and makes room where all pairs have too much.
     fn weigh(&mut self, key: Key) {
         let Some(pair) = self.pairs.get_mut(key) else { return };
-        let held = pair.memory();
-        if held == pair.held {
-            return;
-        }
-        if pair.held == 0 || held < pair.held {
-            // It went on: what waits now waits from here.
-            pair.held_since = self.now;
-        }
-        self.memory = self.memory + held - pair.held;
-        pair.held = held;
+        pair.held.count(pair.memory(), self.now, &mut self.memory);
         if self.memory > self.shared.options.memory {
             self.free_memory();
         }
@@ -126,11 +116,9 @@ impl Loop {
     /// Ends the pairs that have waited longest, until an eighth is free.
     fn free_memory(&mut self) {
         let most = self.shared.options.memory;
-        let holding = self.pairs.iter().filter(|(_, pair)| pair.held > 0);
-        let mut waiting: Vec<(Moment, Key)> = holding.map(|(key, pair)| (pair.held_since, key)).collect();
-        waiting.sort_unstable();
+        let mut waiting = longest_first(self.pairs.iter().map(|(key, pair)| (key, pair.held)));
         let why = "the buffers of all connections together reached their bound: the one that waited longest goes first";
-        let (mut waiting, mut count) = (waiting.into_iter(), 0);
+        let mut count = 0;
         while self.memory > most - most / 8
             && let Some((_, key)) = waiting.next()
         {
@@ -233,7 +221,7 @@ impl Loop {
     pub(super) fn conclude(&mut self, key: Key, is_cut: bool) {
         self.tell_opened(key);
         let Some(mut pair) = self.pairs.remove(key) else { return };
-        self.memory -= pair.held;
+        self.memory -= pair.held.bytes;
         if let Some(index) = pair.target
             && pair.conversation.to.is_some()
         {

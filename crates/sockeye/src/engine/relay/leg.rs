@@ -295,9 +295,8 @@ impl Leg {
     }
 
     /// Bytes of memory that its session and what is encrypted need.
-    pub(super) fn memory(&self) -> u64 {
-        let session = self.session.as_ref().map_or(0, |session| session.memory());
-        (self.wire.capacity() + session) as u64
+    pub(super) fn memory(&self) -> usize {
+        self.wire.capacity() + self.session.as_ref().map_or(0, |session| session.memory())
     }
 
     /// Reads once what is there.

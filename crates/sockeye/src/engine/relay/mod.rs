@@ -84,7 +84,7 @@ pub(crate) struct RelaySettings {
     /// Pairs at once.
     pub(crate) pairs: usize,
     /// Bytes that what waits in all pairs of a thread may take.
-    pub(crate) memory: u64,
+    pub(crate) memory: usize,
     /// Who may come in.
     pub(crate) gate: Gate,
     pub(crate) network: BadNetwork,
@@ -122,7 +122,7 @@ struct Loop {
     /// Pairs that have more to move.
     again: Vec<Key>,
     /// Bytes that wait in all pairs.
-    memory: u64,
+    memory: usize,
     /// Those whose pair is over, and who is not.
     lingering: Vec<LingeringPair>,
     stop: Option<Stop>,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use transcript::{Moment, Side};
 
+use super::super::held::Held;
 use super::super::reactor::timers::Armed;
 use super::attempts::Connecting;
 use super::direction::{Direction, Tools, Turn};
@@ -108,9 +109,8 @@ pub(super) struct Pair {
     pub(super) was_told: bool,
     /// It stands among those that have more to move.
     pub(super) is_queued: bool,
-    /// Bytes of memory that it was counted with, and since when it has not had fewer.
-    pub(super) held: u64,
-    pub(super) held_since: Moment,
+    /// What the loop counted of what waits in it.
+    pub(super) held: Held,
 }
 
 /// Whether a pair lives on.
@@ -124,7 +124,7 @@ pub(super) enum PairStatus {
 
 impl Pair {
     /// Bytes of memory that what waits in it needs.
-    pub(super) fn memory(&self) -> u64 {
+    pub(super) fn memory(&self) -> usize {
         let far = self.far.as_ref().map_or(0, Leg::memory);
         self.up.memory() + self.down.memory() + self.near.memory() + far
     }
@@ -161,8 +161,7 @@ impl Pair {
             guests: Vec::new(),
             was_told: false,
             is_queued: false,
-            held: 0,
-            held_since: Moment::default(),
+            held: Held::new(now),
         }
     }
 

@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat, sendfile};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
@@ -50,6 +49,8 @@ pub(super) struct Receiver<'a> {
     output: BorrowedFd<'a>,
     /// What lies between them if the output is no pipe: its end to read from, and its end to write to.
     between: Option<(OwnedFd, OwnedFd)>,
+    /// It was waited for since something was moved.
+    has_waited: bool,
 }
 
 impl<'a> Receiver<'a> {
@@ -67,14 +68,17 @@ impl<'a> Receiver<'a> {
             }
             _ => return None,
         };
-        Some(Self { socket, output, between })
+        Some(Self { socket, output, between, has_waited: false })
     }
 
     /// Moves what is there; 0 is the end of the stream. `None` if this pair cannot: nothing was lost, copy from now on.
     pub(super) fn receive(&mut self, progress: &Progress) -> Option<Result<usize, Failed>> {
+        let has_waited = std::mem::take(&mut self.has_waited);
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         let to = self.between.as_ref().map_or(self.output, |(_, to)| to.as_fd());
         match splice(self.socket, None, to, None, MOST, flags) {
+            // Most often nothing is there, and the caller waits.
+            Err(Errno::AGAIN) if !has_waited => Some(Err(Failed::Socket(Errno::AGAIN))),
             Ok(0) | Err(Errno::AGAIN) => Some(self.read_on(progress)),
             Ok(length) => {
                 progress.received_more(length);
@@ -95,7 +99,7 @@ impl<'a> Receiver<'a> {
         if peeked == 0 {
             return Ok(0);
         }
-        if self.between.is_none() && !has_room(self.output) {
+        if self.room(Some(Instant::now())).is_err() {
             return Err(Failed::Socket(Errno::AGAIN));
         }
         let mut piece = vec![0; READ];
@@ -106,7 +110,12 @@ impl<'a> Receiver<'a> {
     }
 
     /// Waits until an output that is a pipe has room, or until this time.
-    pub(super) fn wait_for_room(&self, until: Option<Instant>) -> io::Result<()> {
+    pub(super) fn wait_for_room(&mut self, until: Option<Instant>) -> io::Result<()> {
+        self.has_waited = true;
+        self.room(until)
+    }
+
+    fn room(&self, until: Option<Instant>) -> io::Result<()> {
         if self.between.is_none() { crate::sink::wait_for_room(self.output, until) } else { Ok(()) }
     }
 
@@ -167,12 +176,6 @@ impl<'a> Sender<'a> {
         }
         sendfile(socket, self.input, None, MOST)
     }
-}
-
-/// Whether an output takes something now.
-fn has_room(output: BorrowedFd<'_>) -> bool {
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut [PollFd::new(&output, PollFlags::OUT)], Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 /// What sort of file it is.

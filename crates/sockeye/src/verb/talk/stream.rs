@@ -183,7 +183,7 @@ fn receive(
                     Ok(Waited::Stopped) => return Ending::Done,
                     Err(error) => return Ending::Failed("cannot wait for the socket", error.into()),
                 }
-                if let Some(Err(error)) = spliced.as_ref().map(|spliced| spliced.wait_for_room(times.deadline)) {
+                if let Some(Err(error)) = spliced.as_mut().map(|spliced| spliced.wait_for_room(times.deadline)) {
                     return of_output(error, options);
                 }
             }

@@ -219,10 +219,7 @@ impl Pair {
             }
             Limit::Reset => {
                 self.reason = Some(format!("reset on purpose ({by}, {what})"));
-                self.near.reset();
-                if let Some(far) = &mut self.far {
-                    far.reset();
-                }
+                self.reset_both();
                 self.by = Some(ClosedBy::Reset);
                 PairStatus::Closed
             }
@@ -255,14 +252,19 @@ impl Pair {
         PairStatus::Open
     }
 
-    /// Nothing was said for too long.
-    pub(in super::super) fn time_out(&mut self, idle: Duration) -> PairStatus {
-        self.by = Some(ClosedBy::Timeout);
-        self.reason = Some(format!("nothing was said for {} (--idle-timeout)", transcript::seconds(idle)));
+    /// Has closing reset both connections.
+    fn reset_both(&mut self) {
         self.near.reset();
         if let Some(far) = &mut self.far {
             far.reset();
         }
+    }
+
+    /// Nothing was said for too long.
+    pub(in super::super) fn time_out(&mut self, idle: Duration) -> PairStatus {
+        self.by = Some(ClosedBy::Timeout);
+        self.reason = Some(format!("nothing was said for {} (--idle-timeout)", transcript::seconds(idle)));
+        self.reset_both();
         PairStatus::Closed
     }
 
@@ -275,10 +277,7 @@ impl Pair {
         let in_legs: u64 = legs.map(|leg| leg.waiting() as u64 + leg.unread()).sum();
         let waiting = self.up.waiting() + self.down.waiting() + in_legs;
         if waiting > 0 || end == EndOfRelay::Broken {
-            self.near.reset();
-            if let Some(far) = &mut self.far {
-                far.reset();
-            }
+            self.reset_both();
         }
         self.reason = Some(match waiting {
             0 => "cut at the end of the relay".to_owned(),
@@ -288,10 +287,7 @@ impl Pair {
 
     /// It has to go: all pairs together take too much memory.
     pub(in super::super) fn evict(&mut self, why: &str) {
-        self.near.reset();
-        if let Some(far) = &mut self.far {
-            far.reset();
-        }
+        self.reset_both();
         self.by = Some(ClosedBy::Reset);
         self.failure.get_or_insert(PairFailure::Kind(Kind::Evicted));
         self.reason = Some(why.to_owned());
