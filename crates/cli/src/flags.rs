@@ -9,6 +9,8 @@ pub(crate) mod gate;
 mod import;
 mod load;
 mod nc;
+#[cfg(test)]
+mod numbers;
 mod parsers;
 mod ports;
 mod relay;

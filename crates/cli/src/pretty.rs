@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use crate::clean::Cleaner;
 
 /// Most bytes that are held to see whether they are JSON; nobody reads more on a terminal.
-const HELD: usize = 4 * 1024 * 1024;
+const HELD: usize = sockeye::limits::SHOWN_JSON;
 
 /// Whether a Content-Type is that of JSON (RFC 8259, RFC 6839), or of lines of it.
 pub(crate) fn is_json(content_type: &[u8]) -> bool {

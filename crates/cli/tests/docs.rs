@@ -222,6 +222,25 @@ fn the_example_of_rows_and_reports_passes() {
     assert!(report.contains("tests=\"2\" failures=\"0\""), "{report}");
 }
 
+/// What the README of this crate shows is what happens, command by command.
+#[test]
+fn the_readme_of_the_crate_says_what_happens() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let block = page.split("```console\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let steps: Vec<(&str, &str)> = block.split("$ ").skip(1).filter_map(|step| step.split_once('\n')).collect();
+    let [(show, transcript), (check, agree), (serve, silent), (talk, end)] = steps[..] else { panic!("{steps:?}") };
+    let folder = folder();
+    std::fs::write(folder.path().join(show.strip_prefix("cat ").unwrap()), transcript).unwrap();
+    let says = |line: &str| text(&run_in(folder.path(), "bash", &["-c", &format!("{{ {line}; }} 2>&1")]).stdout);
+    assert_eq!(says(check), agree);
+    let file = folder.path().join("greeting.talk");
+    let flags = serve.strip_prefix("sockeye serve 127.0.0.1:9999 --play greeting.talk ").unwrap();
+    let flags = [&["--play", file.to_str().unwrap()][..], &[flags.strip_suffix(" & # a server").unwrap()]].concat();
+    let mut server = Server::start_at(&["tcp://127.0.0.1:0"], &flags);
+    assert_eq!((says(&talk.replace("127.0.0.1:9999", &server.address())).as_str(), silent), (end, ""));
+    assert_eq!(server.wait(), 0);
+}
+
 /// Every example of the reference plays from both ends, without a warning.
 #[test]
 fn the_examples_of_the_reference_play_from_both_ends() {

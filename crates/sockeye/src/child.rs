@@ -1,6 +1,37 @@
 //! A program for a connection: which one it is, from how it was typed, and what its environment says of the connection.
 //!
 //! Whatever a peer chooses stands in values of the environment, never in a word, a name or a line of a shell.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use std::net::{Shutdown, TcpStream};
+//! use std::time::Duration;
+//! use sockeye::address::Address;
+//! use sockeye::child::{Program, Terminal};
+//! use sockeye::stop;
+//! use sockeye::verb::serve::{Errors, Role, Running, ServeOptions, Server};
+//!
+//! let program = Program::parse("tr a-z A-Z")?;
+//! assert_eq!(program.name(), "tr");
+//! let running = Running { program, terminal: Terminal::None, errors: Errors::Dropped, most: 8 };
+//! let options = ServeOptions {
+//!     addresses: vec![Address::parse("tcp://127.0.0.1:0")?],
+//!     role: Role::Exec(Box::new(running)),
+//!     plays: Some(1),
+//!     ..ServeOptions::default()
+//! };
+//! let server = Server::bind(&options)?;
+//! let mut client = TcpStream::connect(("127.0.0.1", server.ports()[0]))?;
+//! let (_stopper, stop) = stop::channel()?;
+//! let serving = std::thread::spawn(move || server.run(stop, None, Box::new(|_| {})));
+//! client.write_all(b"hello")?;
+//! client.shutdown(Shutdown::Write)?;
+//! let mut answer = String::new();
+//! client.read_to_string(&mut answer)?;
+//! assert_eq!(answer, "HELLO");
+//! serving.join().expect("it does not panic")?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod environment;
 mod words;

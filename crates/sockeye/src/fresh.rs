@@ -1,4 +1,17 @@
 //! What new values of a play are made of: a seed and the time, which the transcript crate reads nowhere.
+//!
+//! ```
+//! use std::time::Duration;
+//! use sockeye::fresh::fresh;
+//! use transcript::Clock;
+//!
+//! // The same seed and the same time make the same values in every run.
+//! let fixed = fresh(Some(7), Some(Duration::from_secs(1_795_879_880)));
+//! assert_eq!(fixed.seed, 7);
+//! assert!(matches!(fixed.clock, Clock::Still(_)));
+//! // Without them each process has a seed of its own, and the clock of this machine.
+//! assert!(matches!(fresh(None, None).clock, Clock::Running(_)));
+//! ```
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;

@@ -17,9 +17,10 @@
 //!
 //! # Features
 //! All are on unless `default-features = false` turns them off.
-//! - `tls`: `starttls` in transcripts. Without it such a transcript is refused.
-//! - `http`: [`verb::fetch`], and folders that [`verb::serve`] serves; it needs `tls`.
-//! - `figures`: [`figures`], which keep, merge and compare what was measured.
+//! - `tls`: `starttls` in transcripts, `tls://`, and certificates. Without it a transcript that says `starttls` is refused.
+//! - `http`: [`verb::fetch`], folders that [`verb::serve`] serves, WebSocket, and the control API of [`verb::relay`]; it needs
+//!   `tls`.
+//! - `figures`: [`verb::load`], and [`figures`], which keep, merge and compare what was measured.
 //!
 //! A mock that plays transcripts in clear needs none of them.
 
@@ -64,3 +65,8 @@ pub mod watch;
 pub mod web;
 mod wire;
 mod words;
+
+/// The examples of the README, as tests.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

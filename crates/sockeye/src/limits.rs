@@ -33,7 +33,15 @@ pub const SAID_AHEAD: usize = transcript::SAID_AHEAD;
 /// Answers over datagrams that wait for an interface which takes no more, in bytes.
 pub const SEND_QUEUE: usize = 256 * 1024;
 /// Largest transcript file, in bytes.
-pub const TRANSCRIPT: u64 = 16 * 1024 * 1024;
+pub const TRANSCRIPT: u64 = transcript::limits::TRANSCRIPT as u64;
+/// Largest page of text, or capture on standard input, that is imported, in bytes; a capture in a file may be of any size.
+pub const IMPORTED: u64 = 256 * 1024 * 1024;
+/// Largest HTTP archive that is imported, in bytes.
+pub const HTTP_ARCHIVE: u64 = 64 * 1024 * 1024;
+/// Largest file of rows (`--data`), in bytes.
+pub const ROWS: u64 = 256 * 1024 * 1024;
+/// Largest JSON that `fetch` lays out on a terminal, in bytes.
+pub const SHOWN_JSON: usize = 4 * 1024 * 1024;
 /// Largest file of a saved run, in bytes: a day, with a row for each second.
 pub const SAVED_RUN: u64 = 512 * 1024 * 1024;
 /// The part of the memory that a server may have which all its buffers together may take, and the least that they get.
@@ -102,10 +110,33 @@ pub const RESERVED_FILES: u64 = 64;
 pub const LOAD_CONNECTIONS: usize = 64;
 /// How long plays of `load` begin.
 pub const LOAD_TIME: Duration = Duration::from_secs(10);
+/// Lines of its transcripts that `load` tells apart; those behind them have one row together.
+pub const LOAD_LINES: usize = 1000;
+/// A start of `load` that is later than this because the generator could not follow is counted.
+pub const LOAD_LATE: Duration = Duration::from_millis(1);
 /// Open files that `load` keeps for itself.
 pub const LOAD_FILES: u64 = 16;
 
-/// How long a handshake of TLS may take.
+/// Most threads of one server or relay.
+pub const THREADS: usize = 64;
+/// Most threads that it takes by itself, one for each processor.
+pub const DEFAULT_THREADS: usize = 8;
+/// Clients that wait to be let in: for room of their address, or until a proxy has said which client they are for.
+pub const WAITING_CLIENTS: usize = 1024;
+/// Plays of a thread that may wait for a further connection at once; the one that waits longest goes first.
+pub const STANDING_PLAYS: usize = 65_536;
+/// Clients that came before a play waits for them.
+pub const EARLY_CLIENTS: usize = 64;
+/// How long a server of `relay` that did not answer is passed over, at first.
+pub const SERVER_REST: Duration = Duration::from_millis(500);
+/// The same at most; it doubles each time.
+pub const LONGEST_SERVER_REST: Duration = Duration::from_secs(15);
+/// Bytes of one direction that are on their way over a bad network; then their sender waits.
+pub const LATE_BYTES: u64 = 16 << 20;
+/// The same for messages: of datagrams what comes beyond it is lost.
+pub const LATE_MESSAGES: usize = 4 << 20;
+
+/// How long a handshake of TLS, or a header of the PROXY protocol, may take.
 pub const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 /// Longest head of an HTTP answer, with the interim ones before it, in bytes.
 pub const HEAD: usize = 256 * 1024;
@@ -199,9 +230,13 @@ pub const PROXIES: usize = 1000;
 /// See [`PROXIES`].
 pub const TOXICS: usize = 100;
 /// Between asking a program to end, and its process group, and ending them.
-pub(crate) const TERM_WAIT: Duration = Duration::from_secs(1);
+pub const TERM_WAIT: Duration = Duration::from_secs(1);
 /// Programs of `serve --exec` at once.
 pub const PROGRAMS: usize = 1024;
+/// How long a program that the system has no room for is tried to be started.
+pub const START_WAIT: Duration = Duration::from_secs(10);
+/// Datagrams that wait for a program of their peer.
+pub const WAITING_FOR_PROGRAM: usize = 1024;
 /// Open files that each of them takes: its socket, what it says, what it says of errors, and a handle on it.
 pub const FILES_OF_PROGRAM: usize = 4;
 /// Bytes of a file that may wait in the kernel for one client, not sent yet.
@@ -249,7 +284,8 @@ pub fn waiting() -> String {
 }
 
 /// A size as people write it: `64 KiB`.
-pub(crate) fn bytes(count: impl TryInto<u64>) -> String {
+#[must_use]
+pub fn bytes(count: impl TryInto<u64>) -> String {
     let count = count.try_into().unwrap_or(u64::MAX);
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     match units.iter().find(|(shift, _)| count >= 1 << shift && count.is_multiple_of(1 << shift)) {
@@ -315,7 +351,13 @@ pub const TABLE: &[Limit] = &[
         what: "standard input of talk that stays open and silent when the peer has closed",
     },
     Limit { flag: None, default: || bytes(TRANSCRIPT), what: "a transcript file" },
+    Limit { flag: Some("--data"), default: || bytes(ROWS), what: "a file of rows for talk --play and load" },
     Limit { flag: None, default: || bytes(SAVED_RUN), what: "a saved run that report reads" },
+    Limit {
+        flag: None,
+        default: || format!("{}; of an HTTP archive {}", bytes(IMPORTED), bytes(HTTP_ARCHIVE)),
+        what: "what import reads; a capture that is a file may have any size",
+    },
     Limit { flag: None, default: || bytes(VALUES), what: "the values of all names of a play together" },
     Limit { flag: None, default: || bytes(MESSAGE), what: "one message with its values filled in" },
     Limit {
@@ -462,6 +504,21 @@ pub const TABLE: &[Limit] = &[
         what: "plays of load that are under way when its time is over",
     },
     Limit { flag: None, default: || count(DATAGRAM_PEERS as u64), what: "datagram peers with an open play" },
+    Limit {
+        flag: None,
+        default: || format!("{} of one direction, of messages {}", bytes(LATE_BYTES), bytes(LATE_MESSAGES)),
+        what: "what is on its way over a bad network of relay",
+    },
+    Limit {
+        flag: None,
+        default: || count(WAITING_CLIENTS as u64),
+        what: "clients that wait for room of their address, or for a header of the PROXY protocol",
+    },
+    Limit {
+        flag: Some("--threads"),
+        default: || format!("{THREADS}; by itself {DEFAULT_THREADS}"),
+        what: "threads of serve, and of relay",
+    },
     Limit { flag: None, default: || format!("open files less {RESERVED_FILES}"), what: "connections" },
 ];
 

@@ -1,5 +1,14 @@
 //! Dates of the Gregorian calendar, by the days since 1970 began. Years are counted from March here, so that a leap day is the
 //! last of its year.
+//!
+//! ```
+//! use transcript::calendar::{date, days_to};
+//!
+//! assert_eq!(date(0), (1970, 1, 1));
+//! assert_eq!(days_to(2026, 11, 28), Some(20_785));
+//! assert_eq!(date(20_785), (2026, 11, 28));
+//! assert_eq!(days_to(2026, 2, 29), None); // there is no such day
+//! ```
 
 /// The year, month and day of so many days since 1970 began.
 #[must_use]

@@ -27,6 +27,7 @@ mod format;
 mod function;
 mod given;
 pub mod import;
+pub mod limits;
 mod lint;
 mod made;
 mod moment;
@@ -70,3 +71,8 @@ pub use transcript::Transcript;
 pub use update::{Updated, update};
 pub use values::{MOST_VALUES, Scratch};
 pub use verdict::{Awaited, Expected, Fault, FaultKind, Verdict, seconds};
+
+/// The examples of the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -70,7 +70,7 @@ pub(crate) enum Format {
 }
 
 /// Most characters of a random value.
-pub(crate) const MOST_RANDOM: u16 = 4096;
+pub(crate) const MOST_RANDOM: u16 = crate::limits::RANDOM;
 
 impl Made {
     /// Whether it is drawn from the seed.

@@ -21,7 +21,7 @@ pub(crate) enum Number {
 /// Most digits that a number in hex has: those of 64 bits.
 const MOST_DIGITS: u8 = 16;
 /// Most bytes of a varint: 64 bits.
-const LONGEST_VARINT: usize = 10;
+const LONGEST_VARINT: usize = crate::limits::VARINT;
 
 /// The words, for messages.
 pub(crate) const WORDS: [&str; 12] =

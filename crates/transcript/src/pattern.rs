@@ -31,7 +31,7 @@ pub(crate) enum Pattern<N> {
 }
 
 /// Most bytes that one hole captures.
-pub(crate) const MOST_BYTES: usize = 16 * 1024 * 1024;
+pub(crate) const MOST_BYTES: usize = crate::limits::COUNTED_BYTES;
 
 impl<N> Pattern<N> {
     /// Whether the bytes that a hole got fit. A length that a name gives is not looked at here: it says where the hole

@@ -30,9 +30,9 @@ use crate::transcript::Transcript;
 use crate::values::given_slot;
 
 /// How long a client waits for its server, unless told otherwise.
-pub const CLIENT_WAIT: Duration = Duration::from_secs(5);
+pub const CLIENT_WAIT: Duration = crate::limits::CLIENT_WAIT;
 /// How long a server waits for its clients, unless told otherwise.
-pub const SERVER_WAIT: Duration = Duration::from_secs(300);
+pub const SERVER_WAIT: Duration = crate::limits::SERVER_WAIT;
 
 /// How a transcript is to be played.
 #[derive(Debug, Clone)]

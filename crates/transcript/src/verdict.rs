@@ -156,7 +156,7 @@ fn in_braces(name: &str) -> String {
 /// Most bytes of a line that are shown around a difference.
 const SHOWN: usize = 8 * 1024;
 /// Most bytes of what came that programs are told.
-const TOLD: usize = 64 * 1024;
+const TOLD: usize = crate::limits::TOLD;
 
 impl Verdict {
     /// One sentence: "the server said something else".

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::flags::is_name;
 
 /// Largest file, in bytes.
-const LARGEST: u64 = 256 * 1024 * 1024;
+const LARGEST: u64 = sockeye::limits::ROWS;
 
 /// One row: the names' values, and the line it stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,10 +20,10 @@ use crate::output::Console;
 use crate::whole;
 
 /// Bytes of a capture that comes from standard input, which cannot be read twice.
-const MOST_OF_INPUT: u64 = 256 * 1024 * 1024;
+const MOST_OF_INPUT: u64 = sockeye::limits::IMPORTED;
 
 /// Bytes of an HTTP archive, which is held.
-const MOST_OF_ARCHIVE: u64 = 64 * 1024 * 1024;
+const MOST_OF_ARCHIVE: u64 = sockeye::limits::HTTP_ARCHIVE;
 
 /// Prints a conversation that a page or a capture has as a transcript.
 pub(crate) fn run(flags: &flags::Import, console: &Console) -> Exit {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Threads that nobody asked for, at most.
-const MOST_BY_DEFAULT: usize = 8;
+const MOST_BY_DEFAULT: usize = sockeye::limits::DEFAULT_THREADS;
 
 /// How many threads work, for so many conversations in all: one keeps one busy.
 pub(super) fn threads(plays: Option<u64>, asked: Option<u8>) -> usize {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueEnum};
+use sockeye::limits;
 use sockeye::net::tls::Trust;
 use sockeye::verb::load::{Allowed, Arrivals, Shard};
 
@@ -34,7 +35,7 @@ pub(crate) struct Load {
     #[arg(long, value_name = "FILE[@WEIGHT]", value_parser = weighted)]
     pub(crate) play: Vec<(PathBuf, u32)>,
     /// Connections at once
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = limits::LOAD_CONNECTIONS as u32, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) connections: u32,
     /// Threads; one for each processor if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]

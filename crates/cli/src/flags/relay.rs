@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use sockeye::limits;
 use sockeye::verb::relay::{Balance, ProxyVersion};
 
 use super::faults::NetworkFlags;
@@ -61,7 +62,7 @@ pub(crate) struct Relay {
     pub(crate) idle_timeout: Option<Duration>,
     /// Threads that relay, 1 to 64; datagrams are relayed by one [default: one for each processor that this process may use,
     /// at most 8]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=limits::THREADS as i64))]
     pub(crate) threads: Option<u8>,
     /// Write what is said on each connection as a transcript; %n in the name is its number
     #[arg(long, value_name = "FILE")]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use sockeye::limits;
 use sockeye::verb::serve::Budget;
 
 use super::gate::GateFlags;
@@ -81,7 +82,7 @@ pub(crate) struct Serve {
     pub(crate) max_memory: Option<u64>,
     /// Threads that serve connections, 1 to 64; datagrams are served by one [default: one for each processor that this process
     /// may use, at most 8]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=limits::THREADS as i64))]
     pub(crate) threads: Option<u8>,
     /// Who to be over https://, tls:// and wss://, and where a transcript says `starttls`, in PEM form [default: a certificate made for this run]
     #[arg(long, value_name = "FILE", requires = "key")]

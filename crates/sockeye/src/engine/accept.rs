@@ -47,7 +47,7 @@ pub(super) struct Waiting {
 }
 
 /// Of those, at most so many wait; more are refused.
-pub(super) const MOST_WAITING: usize = 1024;
+pub(super) const MOST_WAITING: usize = crate::limits::WAITING_CLIENTS;
 
 /// A client that may come in, with its own name, ours, and its right to be inside.
 type Admitted = (OwnedFd, Name, Option<Box<Name>>, Option<Box<Pass>>);

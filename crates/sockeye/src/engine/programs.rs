@@ -19,7 +19,7 @@ use crate::net::listen::Socket;
 use crate::sys::datagrams::{PeerAddress, UnixPeers};
 
 /// Datagrams of peers whose program has no room yet.
-const MOST_WAITING: usize = 1024;
+const MOST_WAITING: usize = limits::WAITING_FOR_PROGRAM;
 
 /// Those of one datagram socket.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use super::random::Random;
 use crate::limits;
 
 /// Bytes that are under way at once; what comes beyond is lost, as on any queue.
-const UNDER_WAY: usize = 4 << 20;
+const UNDER_WAY: usize = limits::LATE_MESSAGES;
 /// How long one waits for another to overtake it.
 const OVERTAKEN_BY: Duration = Duration::from_millis(100);
 

@@ -9,7 +9,7 @@ use super::random::Random;
 use super::{After, Faults};
 
 /// Bytes that are under way at once where they are late: what is beyond waits with who sends it.
-pub(super) const UNDER_WAY: u64 = 16 << 20;
+pub(super) const UNDER_WAY: u64 = crate::limits::LATE_BYTES;
 /// Least of that where the way is slow.
 const LEAST: u64 = 64 << 10;
 /// Longer than anybody waits.

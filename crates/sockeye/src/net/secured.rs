@@ -1,5 +1,27 @@
 //! TLS over a connected socket whose two directions run on threads of their own: a session between them, under a lock that
-//! nobody holds while waiting.
+//! no thread holds while it waits.
+//!
+//! ```
+//! use std::io::Write;
+//! use std::net::TcpListener;
+//! use std::time::{Duration, Instant};
+//! use sockeye::address::Address;
+//! use sockeye::event::Protocol;
+//! use sockeye::net::connect::{ConnectOptions, connect};
+//! use sockeye::net::secured::SecureError;
+//! use sockeye::net::tls::Trust;
+//!
+//! // A server that does not speak TLS.
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let address = Address::parse(&listener.local_addr()?.to_string())?;
+//! let mut connected = connect(&address, Protocol::Tcp, &ConnectOptions::default())?;
+//! listener.accept()?.0.write_all(b"220 ready\r\n")?;
+//!
+//! let until = Instant::now() + Duration::from_secs(10);
+//! let error = connected.secure(&Trust::system(), "localhost", until).expect_err("it is no TLS");
+//! assert!(matches!(error, SecureError::Tls(_) | SecureError::Socket(_)), "{error}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 use std::io;

@@ -67,7 +67,7 @@ pub use crate::wire::preface::ProxyVersion;
 pub use control::Control;
 
 /// Most threads of one relay.
-const MOST_THREADS: usize = 64;
+const MOST_THREADS: usize = limits::THREADS;
 
 /// Where packets are written.
 #[derive(Debug, Clone)]

@@ -75,7 +75,7 @@ pub struct Server {
 }
 
 /// Most threads of one server.
-pub const MOST_THREADS: usize = 64;
+pub const MOST_THREADS: usize = crate::limits::THREADS;
 
 impl Server {
     /// Makes the transcripts ready and binds every socket, or none.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Regex;
 
 /// Most memory that the different expressions of one transcript become, in bytes. Matching needs about as much again.
-const LARGEST_TOGETHER: usize = 64 * 1024 * 1024;
+const LARGEST_TOGETHER: usize = crate::limits::COMPILED_EXPRESSIONS;
 
 /// What was compiled so far. Flags are part of an expression's text, so equal texts are equal expressions.
 #[derive(Debug, Default)]

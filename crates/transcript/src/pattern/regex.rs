@@ -7,9 +7,9 @@ use regex_automata::meta::{BuildError, Config, Regex as Matcher};
 use regex_automata::util::syntax;
 
 /// Longest expression, in bytes.
-const LONGEST: usize = 10 * 1024;
+const LONGEST: usize = crate::limits::EXPRESSION;
 /// Most memory that an expression may become, in bytes: `(a{1000}){1000}` is a short text.
-const LARGEST: usize = 1024 * 1024;
+const LARGEST: usize = crate::limits::COMPILED_EXPRESSION;
 
 /// What one takes beside what its matcher counts: the value itself, and the places of its caches.
 const EACH: usize = 2 * 1024;

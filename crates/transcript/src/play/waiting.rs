@@ -10,7 +10,7 @@ use crate::syntax::Form;
 use crate::verdict::Fault;
 
 /// Bytes that must come within the time limit while something is awaited that is no line.
-const GAIN: u64 = 64 * 1024;
+const GAIN: u64 = crate::limits::GAIN;
 
 /// How many gaps the rest of a character may take. Text that is not UTF-8 may look like half a character, and must not
 /// wait for ever.

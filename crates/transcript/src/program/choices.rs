@@ -11,7 +11,7 @@ use crate::syntax::{Form, Tls};
 use crate::values::Scratch;
 
 /// Most branches that one choice may have.
-const MOST_ARMS: usize = 2000;
+const MOST_ARMS: usize = crate::limits::BRANCHES;
 /// Most pairs of branches that are compared, over all choices of a file.
 const MOST_PAIRS: usize = 4 * MOST_ARMS * MOST_ARMS;
 

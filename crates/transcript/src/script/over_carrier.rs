@@ -8,7 +8,7 @@ use crate::syntax::Tls;
 use crate::values::Scratch;
 
 /// Most bytes of a datagram over IPv4 (RFC 768, RFC 791).
-pub(crate) const DATAGRAM: u64 = 65_507;
+pub(crate) const DATAGRAM: u64 = crate::limits::DATAGRAM;
 
 /// Why this carrier cannot have it.
 pub(super) fn over_carrier(program: &Program, carrier: Carrier) -> Vec<Diagnostic> {

@@ -11,7 +11,7 @@ use crate::Side;
 use crate::diagnostic::{Diagnostic, Span};
 
 /// Deepest nesting of blocks.
-const DEEPEST: usize = 16;
+const DEEPEST: usize = crate::limits::BLOCKS;
 
 impl Parser<'_> {
     pub(super) fn repeat(&mut self, line: Line<'_>, rest: &str) {

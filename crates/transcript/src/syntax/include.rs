@@ -8,11 +8,11 @@ use super::parse::{Line, Parser, is_elsewhere};
 use crate::diagnostic::{Diagnostic, Span};
 
 /// Files inside each other, at most.
-const DEEPEST: usize = 16;
+const DEEPEST: usize = crate::limits::INCLUDED_DEPTH;
 /// Files that one transcript includes, those that they include among them; one that is included twice counts twice.
-const MOST: usize = 1000;
+const MOST: usize = crate::limits::INCLUDED;
 /// Bytes of all of them together, as of one transcript.
-const LARGEST: u64 = 16 * 1024 * 1024;
+const LARGEST: u64 = crate::limits::INCLUDED_BYTES;
 
 impl Parser<'_> {
     /// `include path`.

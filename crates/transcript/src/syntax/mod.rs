@@ -148,7 +148,7 @@ pub(crate) struct Statement {
 /// The connection that a play begins with.
 pub(crate) const FIRST: u8 = 1;
 /// The highest number that a connection has.
-pub(crate) const MOST_CONNECTIONS: u8 = 9;
+pub(crate) const MOST_CONNECTIONS: u8 = crate::limits::CONNECTIONS;
 
 /// Where TLS begins or ends, for both sides at once.
 #[derive(Debug, Clone)]

@@ -17,7 +17,7 @@ use crate::file::Files;
 use crate::pattern::Expressions;
 
 /// Largest transcript, in bytes.
-const LARGEST: usize = 16 * 1024 * 1024;
+const LARGEST: usize = crate::limits::TRANSCRIPT;
 
 /// What was included so far.
 #[derive(Debug, Default)]

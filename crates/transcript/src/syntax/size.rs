@@ -5,7 +5,7 @@ use super::{Template, TemplatePartKind};
 use crate::diagnostic::{Diagnostic, Span};
 
 /// All that a transcript may count for. A statement counts for four, a hole for two, a default and a piece of text for one.
-pub(super) const MOST: usize = 2_000_000;
+pub(super) const MOST: usize = crate::limits::STATEMENTS * STATEMENT;
 const STATEMENT: usize = 4;
 /// So many mistakes are found; of a file that has more the rest is not read.
 const MOST_FINDINGS: usize = 20_000;

@@ -21,9 +21,9 @@ use crate::failure::{Failure, Kind};
 use crate::gate::Pass;
 
 /// Plays of a loop that may stand between two connections at once; the one that does so longest goes first.
-const MOST_STANDING: usize = 65_536;
+const MOST_STANDING: usize = crate::limits::STANDING_PLAYS;
 /// Clients that came too early of which so many wait.
-const MOST_EARLY: usize = 64;
+const MOST_EARLY: usize = crate::limits::EARLY_CLIENTS;
 
 /// A listening socket, and a host whose clients it has.
 type Source = (usize, Option<IpAddr>);

@@ -39,7 +39,7 @@ use crate::net::connecting::Target;
 const SOON: Duration = Duration::from_millis(5);
 const LATER: Duration = Duration::from_millis(500);
 /// A start that is later than this, by no fault of the server, is counted.
-pub(super) const LATE: Duration = Duration::from_millis(1);
+pub(super) const LATE: Duration = crate::limits::LOAD_LATE;
 
 /// One transcript of those that are played.
 #[derive(Debug, Clone)]

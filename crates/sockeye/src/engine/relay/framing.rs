@@ -3,7 +3,7 @@
 use crate::address::Framing;
 
 /// Most bytes that a stream's reads make one message of: more fits into no datagram over IPv4 (RFC 768, RFC 791).
-const AT_ONCE: usize = 65_507;
+const AT_ONCE: usize = transcript::limits::DATAGRAM as usize;
 /// A message that has not ended after so many bytes ends never.
 const LONGEST: usize = crate::limits::FRAMED_LINE;
 

@@ -20,8 +20,8 @@ use crate::net::tls::TlsError;
 use crate::net::{message, options, path, race};
 
 /// How long one that did not answer is passed over, at first and at most.
-const REST: Duration = Duration::from_millis(500);
-const LONGEST_REST: Duration = Duration::from_secs(15);
+const REST: Duration = crate::limits::SERVER_REST;
+const LONGEST_REST: Duration = crate::limits::LONGEST_SERVER_REST;
 
 /// How the next server is chosen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,4 +1,16 @@
 //! `fetch`: one HTTP request, its redirects, and an answer whose head is kept as it came.
+//!
+//! ```
+//! use sockeye::mock::Mock;
+//! use sockeye::verb::fetch::{ConnectionPool, FetchOptions, Request, Url, fetch};
+//!
+//! let server = Mock::start("C: GET /a HTTP/1.1\nrepeat\n  C: {_}\nend\nC:\nS: HTTP/1.1 204 No Content\nS:\nS closes\n");
+//! let request = Request::get(Url::parse(&format!("{}/a", server.url("http")))?);
+//! let answer = fetch(&request, &FetchOptions::default(), &ConnectionPool::default(), &mut ())?;
+//! assert_eq!((answer.head().status, answer.redirects), (204, 0));
+//! # server.finish();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod body;
 mod connector;

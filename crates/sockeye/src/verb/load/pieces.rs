@@ -15,7 +15,7 @@ use crate::limits;
 /// The name that stands for the number of the play.
 const NUMBER: &str = "play";
 /// So many lines are told apart: each has a histogram in each thread. What is behind them has one together.
-const MOST_LINES: usize = 1000;
+const MOST_LINES: usize = crate::limits::LOAD_LINES;
 const OTHERS: &str = "further lines";
 
 /// Everything that is played.

@@ -32,7 +32,7 @@ use crate::sys::terminal;
 use pipes::{End, has_ended, pair, pipe};
 
 /// How long a program is tried to be started that the system has no room for, and how often.
-const START_WAIT: Duration = Duration::from_secs(10);
+const START_WAIT: Duration = crate::limits::START_WAIT;
 const START_AGAIN: Duration = Duration::from_millis(250);
 /// Longest line of what a program says of errors; a longer one is told in pieces.
 const LINE: usize = 4096;
