@@ -142,7 +142,7 @@ fn circles(krate: &Crate) -> Vec<Circle> {
     found
 }
 
-/// Whom each module reaches, over any number of imports.
+/// The modules that each module reaches, over any number of imports.
 fn reach<'a>(edges: impl Iterator<Item = &'a (String, String)>) -> BTreeMap<String, BTreeSet<String>> {
     let mut reach: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (from, to) in edges {

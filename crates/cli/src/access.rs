@@ -1,4 +1,4 @@
-//! An access log in a file of its own. Whoever serves never waits for the disk: a bounded buffer stands between them, and
+//! An access log in a file of its own. The server never waits for the disk: a bounded buffer stands between them, and
 //! what it has to drop is counted.
 
 use std::fs::{File, OpenOptions};
@@ -75,7 +75,7 @@ impl Drop for AccessFile {
         let mut state = self.queue.lock();
         state.is_over = true;
         self.queue.changed.notify_all();
-        // A pipe that nobody reads holds no exit up.
+        // A pipe that has no reader holds no exit up.
         let waits = |state: &mut State| state.is_writing || !state.text.is_empty();
         drop(self.queue.changed.wait_timeout_while(state, FLUSH, waits));
     }

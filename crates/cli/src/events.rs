@@ -152,7 +152,7 @@ impl Renderer {
 }
 
 /// What a failed play has in common with others: its kind and its place. The same line of a transcript failing over and
-/// over is one cause, whoever the client is.
+/// over is one cause, no matter which client it is.
 fn cause(failure: &Failure) -> String {
     let place = failure.place().map_or_else(String::new, |place| format!(" ({place})"));
     format!("error: {}{place}", failure.headline())

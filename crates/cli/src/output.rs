@@ -181,7 +181,7 @@ impl Console {
         self.color
     }
 
-    /// Draws on a terminal that standard error is: with its sequences, as whoever draws made them. What a peer said was made
+    /// Draws on a terminal that standard error is: with its sequences, as the code that draws made them. What a peer said was made
     /// harmless before.
     pub(crate) fn draw(&self, text: &str) {
         let _ = write_soon(io::stderr().as_fd(), text.as_bytes());
@@ -210,7 +210,7 @@ impl Console {
         exit
     }
 
-    /// Says what nobody may overlook, quiet or not.
+    /// Says what must not be overlooked, quiet or not.
     pub(crate) fn warn(&self, text: &str) {
         if self.json {
             self.tell(&serde_json::json!({ "event": "warning", "warning": text }));
@@ -350,7 +350,7 @@ fn write_events(events: &Receiver<Event>, mut renderer: Renderer, color: bool, l
     }
 }
 
-/// Writes everything unless whoever should read it takes nothing for a while: a last message holds no exit up.
+/// Writes everything unless its reader takes nothing for a while: a last message holds no exit up.
 fn write_soon(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     write_until(fd, bytes, Some(Instant::now() + FLUSH))
 }

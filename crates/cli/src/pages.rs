@@ -87,7 +87,7 @@ fn main_page(command: &clap::Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// A section whose lines stay as they are. In roff a backslash is a command, `-` may become a hyphen that nobody can
+/// A section whose lines stay as they are. In roff a backslash is a command, `-` may become a hyphen that a reader cannot
 /// paste, and a line must not begin with `.` or `'` (groff(7)).
 fn section(page: &mut Vec<u8>, title: &str, text: &str) -> io::Result<()> {
     writeln!(page, ".SH \"{title}\"\n.nf")?;

@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 
 use crate::clean::Cleaner;
 
-/// Most bytes that are held to see whether they are JSON; nobody reads more on a terminal.
+/// Most bytes that are held to see whether they are JSON; more is not read on a terminal.
 const HELD: usize = sockeye::limits::SHOWN_JSON;
 
 /// Whether a Content-Type is that of JSON (RFC 8259, RFC 6839), or of lines of it.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// Which standard streams were closed when the program began.
 ///
 /// Rust's runtime opens /dev/null in their place before `main`, so that no socket ever lands on one of them; that also
-/// hides that whoever started us wanted no output. So it is looked up before the runtime begins.
+/// hides that our parent process wanted no output. So it is looked up before the runtime begins.
 pub(crate) fn closed_standard_streams() -> StandardStreams {
     StandardStreams { closed: CLOSED.load(Ordering::Relaxed) }
 }
@@ -26,7 +26,7 @@ impl StandardStreams {
         self.closed & 1 != 0
     }
 
-    /// Standard output was closed: what is written there is lost, which is an error to whoever asked for it.
+    /// Standard output was closed: what is written there is lost, which is an error for the code that asked for it.
     pub(crate) fn stdout_is_missing(&self) -> bool {
         self.closed & 2 != 0
     }

@@ -291,7 +291,7 @@ pub fn named_by(transcript: &Transcript) -> Result<Option<Address>, Refused> {
         source: Arc::clone(transcript.source()),
         findings: vec![Diagnostic::error(at.place, message).help(help)],
     };
-    // The words of a command are its own, and no file may run it: whoever plays a transcript has not read it, perhaps.
+    // The words of a command are its own, and no file may run it: the user who plays a transcript may not have read it.
     if let Ok(address) = Address::parse(at.address.trim())
         && address.is_local()
     {
@@ -343,7 +343,7 @@ impl Address {
         matches!(self.target, Target::Standard | Target::Command(..) | Target::Descriptor(_))
     }
 
-    /// Whom a certificate must be for: `sni` among the options, else the host as it was typed.
+    /// The name that a certificate must be for: `sni` among the options, else the host as it was typed.
     #[must_use]
     pub fn tls_host(&self) -> String {
         match (&self.options.tls.sni, &self.target) {

@@ -16,7 +16,7 @@ pub enum Protocol {
     Udp,
     /// A reliable stream inside one machine (unix(7)).
     Unix,
-    /// Datagrams inside one machine: they arrive in their order, or whoever sends is told.
+    /// Datagrams inside one machine: they arrive in their order, or the sender is told.
     UnixDgram,
     /// Connections inside one machine whose messages keep their bounds.
     UnixSeqpacket,

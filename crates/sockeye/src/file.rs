@@ -62,7 +62,7 @@ pub(crate) enum Existing {
 
 /// The temporary name of a file that is not complete, where it needs one.
 ///
-/// Whoever ends the process without unwinding calls [`Leftover::remove`] first.
+/// Code that ends the process without unwinding calls [`Leftover::remove`] first.
 #[derive(Debug, Clone, Default)]
 pub struct Leftover(Arc<Mutex<Option<Temporary>>>);
 
@@ -296,7 +296,7 @@ fn replaceable(target: &Path) -> io::Result<(PathBuf, Option<Permissions>)> {
     }
 }
 
-/// What a file has that is to have these permissions: nobody else may do more with it, and we may write.
+/// What a file has that is to have these permissions: no other user may do more with it, and we may write.
 fn meanwhile(permissions: &Permissions) -> Permissions {
     Permissions::from_mode(permissions.mode() | 0o600)
 }
@@ -339,14 +339,14 @@ fn link(file: &File, folder: &File, name: &OsStr) -> Result<(), Errno> {
 
 /// A new file in a folder, and its temporary name.
 fn beside(folder: &File) -> Result<(File, OsString), Errno> {
-    // O_EXCL: nobody else's file, nor a link laid there, is ever written to.
+    // O_EXCL: no file of another user, nor a link laid there, is ever written to.
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let (fd, name) = another_name(|name| openat(folder, name, flags, MODE))?;
     Ok((File::from(fd), name))
 }
 
 /// Tries names until one is free. They are not made from the target's, which may already be as long as names can be, and
-/// begin with a dot, so that nobody is served half a file.
+/// begin with a dot, so that no client is served half a file.
 fn another_name<T>(mut take: impl FnMut(&OsStr) -> Result<T, Errno>) -> Result<(T, OsString), Errno> {
     for _ in 0..TRIES {
         let name = OsString::from(format!(".sockeye.{:016x}", random()));
@@ -521,7 +521,7 @@ mod tests {
         let target = folder.path().join("x");
         let mut file = AtomicFile::create(&target).unwrap();
         file.append(b"new").unwrap();
-        // Somebody puts a folder there in the meantime.
+        // Another process puts a folder there in the meantime.
         fs::create_dir_all(target.join("in the way")).unwrap();
         assert_eq!(file.commit().unwrap_err().step, Step::Rename);
         assert_eq!(names(folder.path()), ["x"]);

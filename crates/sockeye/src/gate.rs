@@ -96,7 +96,7 @@ impl Rules {
     }
 }
 
-/// What becomes of a client for whom there is no room.
+/// What becomes of a client that there is no room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhenFull {
     /// It waits until there is.
@@ -129,19 +129,19 @@ impl fmt::Display for Denied {
     }
 }
 
-/// Whom a message is about.
+/// The client that a message is about.
 pub(crate) fn who(address: Option<IpAddr>) -> String {
     address.map_or_else(|| "a client".to_owned(), |address| address.to_string())
 }
 
-/// A door that servers share with whoever changes its rules.
+/// A door that servers share with the code that changes its rules.
 #[derive(Debug, Clone, Default)]
 pub struct Gate {
     /// Connections in all.
     pub most: Option<usize>,
     /// Connections of one address.
     pub per_address: Option<usize>,
-    /// For whom there is no room.
+    /// Clients that there is no room for.
     pub when_full: WhenFull,
     shared: Arc<GateState>,
 }
@@ -205,7 +205,7 @@ impl Gate {
         self.most.map_or(other, |most| most.min(other))
     }
 
-    /// As many as may be are inside, and whoever comes now waits: how many that is.
+    /// As many as may be are inside, and new clients wait: how many that is.
     pub(crate) fn is_full(&self, inside: usize) -> Option<usize> {
         self.most.filter(|most| self.when_full == WhenFull::Wait && inside >= *most)
     }

@@ -90,7 +90,7 @@ pub const WAITING_BYTES: usize = 128 * 1024;
 /// Bytes of them for all plays of a socket.
 pub const WAITING_IN_ALL: usize = 16 * 1024 * 1024;
 /// Room for one message of a socket. Over IP none is larger than 64 KiB, and over a Unix socket none than the sender's buffer,
-/// which is smaller than this unless somebody asked for more.
+/// which is smaller than this unless it asked for more.
 pub const SOCKET_MESSAGE: usize = 256 * 1024;
 /// Longest line that `relay` makes a datagram of (`frame=line`) is waited for so long, in bytes.
 pub const FRAMED_LINE: usize = 1024 * 1024;
@@ -169,7 +169,7 @@ pub const CODINGS: usize = 5;
 
 /// How long the head of a request to a file server may take from its first byte, and each 16 KiB of content (408).
 pub const REQUEST_WAIT: Duration = Duration::from_secs(10);
-/// Content of a request that must come within that time, and then begins it anew, in bytes.
+/// Content of a request that must come within that time, and then starts it again, in bytes.
 pub const REQUEST_GAIN: u64 = 16 * 1024;
 /// How long a connection to a file server may stay without a request.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
@@ -179,7 +179,7 @@ pub const REQUEST_HEAD: usize = 64 * 1024;
 pub const REQUEST_FIELDS: usize = 100;
 /// Longest target of such a request, in bytes (414).
 pub const REQUEST_TARGET: usize = 8 * 1024;
-/// Longest line before a chunk of content. Extensions may stand in it, which nobody uses and some abuse (RFC 9112,
+/// Longest line before a chunk of content. Extensions may stand in it, which are used for abuse only (RFC 9112,
 /// section 7.1.1).
 pub const CHUNK_LINE: usize = 256;
 /// Longest trailer section behind the last chunk, in bytes.
@@ -549,7 +549,7 @@ mod tests {
         assert_eq!(told("read to keep its connection"), "16 KiB, 0.2 s");
     }
 
-    /// A literal in the table would be a number that nobody changes with its constant.
+    /// A literal in the table would be a number that does not change with its constant.
     #[test]
     fn no_row_has_a_number_of_its_own() {
         let source = include_str!("limits.rs");

@@ -321,7 +321,7 @@ impl Mock {
     /// Stops the server, once what has come is answered.
     ///
     /// # Panics
-    /// A play did not go as written or was not at its end; nobody came, or not as many as were to come. Where the test
+    /// A play did not go as written or was not at its end; no client came, or not as many as were to come. Where the test
     /// panics already, as in a `drop` of yours, the account is written to standard error instead.
     #[track_caller]
     pub fn finish(mut self) {
@@ -408,7 +408,7 @@ fn loopback(protocol: Protocol, port: u16) -> Address {
 /// Plays a transcript's client against the server under test, over TCP.
 ///
 /// # Panics
-/// The transcript is wrong, nobody listens there, or the server said something else, with the account.
+/// The transcript is wrong, no program listens there, or the server said something else, with the account.
 #[track_caller]
 pub fn play(transcript: &str, server: SocketAddr) {
     play_as(&Mock::text(transcript), server);

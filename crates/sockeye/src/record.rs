@@ -41,7 +41,7 @@ pub trait Tap: Send + Sync + std::fmt::Debug {
     /// A side reset the connection.
     fn reset(&self, side: Side);
     /// A side opened a further connection of the same conversation: its number in the transcript, and the port where it goes if
-    /// the other side told one. What passes there is told to whoever is given back.
+    /// the other side told one. What passes there is told to the listener that is given back.
     fn connects(&self, number: u8, side: Side, port: Option<u16>) -> Option<Arc<dyn Tap>> {
         let _ = (number, side, port);
         None
@@ -83,7 +83,7 @@ enum Output {
     Begun(AtomicFile),
     /// That file with its name, or a pipe.
     Open(File),
-    /// One that somebody else opened: what is in it is not ours to take back.
+    /// One that other code opened: what is in it is not ours to take back.
     Given(File),
 }
 

@@ -37,7 +37,7 @@ pub type Harmless = fn(OwnedFd) -> Box<dyn Write + Send>;
 static HARMLESS: OnceLock<Harmless> = OnceLock::new();
 
 /// Says how bytes of a peer are written that go to a terminal because an address is `stdio`; without it as they are. Once,
-/// by whoever prints for this process.
+/// by the code that prints for this process.
 pub fn on_terminals(harmless: Harmless) {
     let _ = HARMLESS.set(harmless);
 }
@@ -76,7 +76,7 @@ impl Sink<'_> {
     }
 }
 
-/// Writes everything to a descriptor, also to one that somebody made nonblocking.
+/// Writes everything to a descriptor, also to one that another process made nonblocking.
 ///
 /// # Errors
 /// As write(2).
@@ -84,7 +84,7 @@ pub fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     write_until(fd, bytes, None)
 }
 
-/// Writes everything, unless that is not done at a time: whoever should read it takes nothing. A file is not hurried: a
+/// Writes everything, unless that is not done at a time: its reader takes nothing. A file is not hurried: a
 /// disk is only slow.
 ///
 /// # Errors
@@ -101,7 +101,7 @@ pub fn write_until(fd: BorrowedFd<'_>, bytes: &[u8], until: Option<Instant>) -> 
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(length) => piece = &piece[length..],
                 Err(Errno::INTR) => {}
-                // Somebody else made it nonblocking: wait as if they had not.
+                // Another process made it nonblocking: wait as if it had not.
                 Err(Errno::AGAIN) => wait_for_room(fd, until)?,
                 Err(error) => return Err(error.into()),
             }
@@ -110,7 +110,7 @@ pub fn write_until(fd: BorrowedFd<'_>, bytes: &[u8], until: Option<Instant>) -> 
     Ok(())
 }
 
-/// Whether somebody else decides when it takes more.
+/// Whether its reader decides when it takes more.
 fn may_block(fd: BorrowedFd<'_>) -> bool {
     fstat(fd).is_ok_and(|found| !FileType::from_raw_mode(found.st_mode).is_file())
 }

@@ -1,4 +1,4 @@
-//! Whom a server becomes when all that needs another user is done.
+//! The user that a server becomes when all that needs another user is done.
 //!
 //! ```
 //! use sockeye::user::User;

@@ -1,4 +1,4 @@
-//! Files that are written anew, told by the kernel (inotify(7)).
+//! Files that are rewritten, told by the kernel (inotify(7)).
 //!
 //! ```
 //! use sockeye::{stop, watch::watch};

@@ -163,7 +163,7 @@ fn build() -> Result<PathBuf, String> {
 /// Which program this is: a sweep goes on only with the same one.
 fn identity(program: &Path) -> Result<String, String> {
     let bytes = fs::read(program).map_err(|error| format!("{}: {error}", program.display()))?;
-    // FNV-1a: nobody forges a program to go on with a sweep.
+    // FNV-1a: a program is not forged to go on with a sweep.
     let hash = bytes
         .iter()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));

@@ -94,7 +94,7 @@ pub(crate) fn judge(case: Option<&Case>, outcome: &Outcome, codes: &[i32]) -> (V
     if code == 101 || code == 134 || words.contains("panicked at") {
         return (Verdict::Aborted, format!("exit {code}: {}", last_line(words)));
     }
-    // A server whose loop is broken lets nobody in any more before it has ended.
+    // A server whose loop is broken lets no client in any more before it has ended.
     let is_over = code != 0 && case.is_some_and(is_about_the_server) || case.is_some_and(is_about_every_program);
     if let Some(harm) = harm
         && !is_over

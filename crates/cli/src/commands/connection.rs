@@ -59,7 +59,7 @@ pub(super) fn trust_at(address: &Address, named: Option<Trust>) -> Result<Trust,
     Trust::of_address_or(&address.options.tls, named)
 }
 
-/// The same of who is to connect there: certificates are read now, and whoever believes anybody is warned.
+/// The same of who is to connect there: certificates are read now, and a user who believes any server is warned.
 pub(super) fn ready_trust(address: &Address, flags: &Talk, console: &Console) -> Result<Trust, Exit> {
     let named = named_trust(flags.pin.as_ref(), flags.ca.as_deref());
     let is_insecure = named.is_none() && address.options.tls.insecure;
@@ -83,7 +83,7 @@ pub(super) fn with_identity(trust: Trust, flags: &Talk) -> Trust {
     }
 }
 
-/// Says which addresses were tried, to whoever wants to hear more.
+/// Says which addresses were tried, to a user who wants to hear more.
 pub(super) fn tell_attempts(connected: &Connected, console: &Console) {
     if console.verbose > 0 {
         for attempt in &connected.attempts {

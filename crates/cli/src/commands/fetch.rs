@@ -99,7 +99,7 @@ fn trust(flags: &Fetch, console: &Console) -> Result<Trust, Exit> {
     Ok(trust)
 }
 
-/// Whoever has the keys of a session reads all of it, so nobody may write them without knowing. The file is made here if it
+/// A user who has the keys of a session can read all of it, so they are never written without a word. The file is made here if it
 /// is not there: for its owner alone.
 fn note_keys(path: &Path, console: &Console) {
     let made = File::options().append(true).create(true).mode(0o600).open(path);

@@ -1,4 +1,4 @@
-//! Who may come in: the rules that were given, read again at SIGHUP; and whom the server becomes.
+//! Who may come in: the rules that were given, read again at SIGHUP; and the user that the server becomes.
 
 use std::io;
 use std::path::Path;
@@ -56,7 +56,7 @@ impl Source {
     }
 }
 
-/// Whoever tells what came of reading rules again, until this is dropped: a log ends when no one writes to it any more.
+/// What tells how reading rules again went, until this is dropped: a log ends when no one writes to it any more.
 pub(super) struct Rereading(Arc<Mutex<Option<Box<dyn Observer>>>>);
 
 impl Drop for Rereading {

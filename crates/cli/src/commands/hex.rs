@@ -28,7 +28,7 @@ impl Hex {
     }
 
     fn write(&self, text: &str) {
-        // That nobody reads it ends no conversation.
+        // That it has no reader ends no conversation.
         let _ = write_all(io::stderr().as_fd(), text.as_bytes());
     }
 

@@ -92,7 +92,7 @@ fn conclude(flags: &Flags, done: &LoadOutcome, interrupted: Option<Exit>, consol
     let gates = Thresholds { p99: flags.max_p99, errors: flags.max_errors, rate: flags.min_rate };
     let counts = run.measured.counts;
     for missed in gates.missed(run) {
-        // Where nothing at all went well, the first failure says why: nobody is there, or not in time.
+        // Where nothing at all went well, the first failure says why: there is no server, or not in time.
         let code = match done.first {
             Some(kind) if counts.plays == counts.failures => kind.into(),
             None if counts.plays == 0 && interrupted.is_none() => Exit::TimedOut,

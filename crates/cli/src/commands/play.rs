@@ -29,7 +29,7 @@ pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) ->
     ready_trust(flags, console)?;
     let rows = rows(flags, console)?;
     let targets = targets(flags, address, &rows, console)?;
-    // Every transcript is made ready once before a connection is opened: a wrong one disturbs nobody.
+    // Every transcript is made ready once before a connection is opened: a wrong one disturbs no server.
     let mut ready = ready(flags, &targets, &rows, console)?;
     if flags.update {
         drop(ready);
@@ -97,7 +97,7 @@ fn ready<'t>(flags: &'t Talk, targets: &'t [Target], rows: &[Row], console: &Con
     Ok(all)
 }
 
-/// Writes anew what the server says otherwise.
+/// Rewrites the lines where the server says something else.
 fn update(flags: &Talk, mut targets: Vec<Target>, console: &Console) -> Result<Exit, Exit> {
     let (Some(target), true, Some(path)) = (targets.pop(), targets.is_empty(), flags.play.first()) else {
         return Err(console.fail(Exit::Usage, "--update takes one transcript"));

@@ -1,4 +1,4 @@
-//! One play by a client, whoever asks for it: made ready, played, judged.
+//! One play by a client, for each verb that asks for it: made ready, played, judged.
 
 use sockeye::address::{Address, AddressError, Scheme};
 use sockeye::event::{Conversation, Protocol};

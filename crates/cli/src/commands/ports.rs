@@ -89,7 +89,7 @@ fn wait_for(query: &Query, time: Option<Duration>, console: &Console) -> Exit {
     }
 }
 
-/// Says what comes and goes until it is ended, or nobody reads it any more.
+/// Says what comes and goes until it is ended, or it has no reader any more.
 fn watch(query: &Query, mut before: Vec<Socket>, console: &Console) -> Exit {
     loop {
         std::thread::sleep(LOOK);
@@ -170,7 +170,7 @@ fn protocol(socket: &Socket) -> &'static str {
 
 fn user(socket: &Socket) -> String {
     match (&socket.user, socket.uid) {
-        // Nobody has it any more, and the kernel says 0.
+        // No process has it any more, and the kernel says 0.
         _ if socket.inode == 0 => "-".to_owned(),
         (Some(user), _) => user.clone(),
         (None, Some(uid)) => uid.to_string(),

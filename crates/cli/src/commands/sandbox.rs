@@ -159,7 +159,7 @@ fn needed(flags: &Serve, options: &ServeOptions) -> Sandbox {
         }
         if flags.web.upload { &mut sandbox.writes } else { &mut sandbox.reads }.push(folder);
     }
-    // A site is built anew beside the old one and takes its name, an editor puts another file there, and `file:` lines name
+    // A site is built again beside the old one and takes its name, an editor puts another file there, and `file:` lines name
     // others: the rules of the kernel are about folders that are there now, so that it is the one around.
     for path in flags.play.iter().chain(&flags.web.files).filter(|path| path.file_name().is_some()) {
         sandbox.reads.push(folder_of(path));

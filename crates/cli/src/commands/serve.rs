@@ -51,7 +51,7 @@ fn serve(flags: &Serve, console: &Console) -> Result<Exit, Exit> {
     let server = Server::bind(&options).map_err(refuse)?;
     let (stopper, stop) = stop::channel().map_err(|error| refuse(ServeError::Io(error)))?;
     signals::stop_on_signals(&stopper).map_err(|error| refuse(ServeError::Io(error)))?;
-    // Whoever finds the ports may send a signal at once: by then each has its meaning.
+    // A process that finds the ports may send a signal at once: by then each has its meaning.
     let reloading = reloading(flags, console).map_err(|error| refuse(ServeError::Io(error)))?;
     let rereading = gate::read_again_on_hangup(&options.gate, &flags.gate, console);
     let rereading = rereading.map_err(|error| refuse(ServeError::Io(error)))?;
@@ -191,7 +191,7 @@ fn transcripts(flags: &Serve, console: &Console) -> Result<Vec<LoadedTranscript>
     Ok(transcripts)
 }
 
-/// Who we are under TLS, and whom we ask for a certificate.
+/// Our certificate under TLS, and which clients we ask for one.
 fn identity(flags: &Serve, role: &Role, addresses: &[Address], console: &Console) -> Result<Identity, Exit> {
     let identity = match (&flags.cert, &flags.key) {
         (Some(cert), Some(key)) => {
@@ -322,7 +322,7 @@ fn accounts(pair: &str) -> Result<Vec<Account>, (Exit, String)> {
     let text = String::from_utf8_lossy(&text);
     let read = |line: &str| line.split_once(':').and_then(|(user, password)| Account::new(user, password));
     let found: Option<Vec<Account>> = text.lines().filter(|line| !line.trim().is_empty()).map(read).collect();
-    // Nobody at all would be everybody.
+    // No account at all would let in every client.
     let found = found.filter(|found| !found.is_empty());
     found.ok_or_else(|| (Exit::Usage, "write USER:PASSWORD, or @FILE with one of them in each line".to_owned()))
 }

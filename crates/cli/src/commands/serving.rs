@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Threads that nobody asked for, at most.
+/// Threads that were not asked for, at most.
 const MOST_BY_DEFAULT: usize = sockeye::limits::DEFAULT_THREADS;
 
 /// How many threads work, for so many conversations in all: one keeps one busy.

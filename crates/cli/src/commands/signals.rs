@@ -35,7 +35,7 @@ impl ReceivedSignals {
     }
 }
 
-/// Each of the two asks whoever measures to stop, and is remembered.
+/// Each of the two asks the code that measures to stop, and is remembered.
 pub(super) fn stop_and_remember(stopper: &Stopper) -> io::Result<ReceivedSignals> {
     let came = ReceivedSignals { interrupted: Arc::default(), terminated: Arc::default() };
     for (signal, flag) in [(SIGINT, &came.interrupted), (SIGTERM, &came.terminated)] {
@@ -73,7 +73,7 @@ pub(super) fn on_hangup(mut act: impl FnMut() + Send + 'static) -> io::Result<()
     Ok(())
 }
 
-/// Runs something once when either comes; the process ends with the code that the signal has. One that whoever started us
+/// Runs something once when either comes; the process ends with the code that the signal has. One that our parent process
 /// has us ignore, as nohup(1) and a shell's `trap ''` do, stays ignored.
 pub(super) fn end_on_signals(last_words: impl Fn(Exit) + Send + Sync + 'static) -> io::Result<()> {
     let last_words = Arc::new(last_words);

@@ -235,7 +235,7 @@ fn options(flags: &Talk) -> TalkOptions {
     }
 }
 
-/// Whoever interrupts a conversation is told how far it came.
+/// A user who interrupts a conversation is told how far it came.
 fn tell_when_interrupted(
     progress: &Arc<Progress>,
     record: Option<Arc<Record>>,

@@ -9,7 +9,7 @@ use transcript::Side;
 #[derive(Debug)]
 struct Tee(Vec<Arc<dyn Tap>>);
 
-/// All of them as one; none if nobody hears.
+/// All of them as one; none if there is no listener.
 pub(super) fn tee(mut taps: Vec<Arc<dyn Tap>>) -> Option<Arc<dyn Tap>> {
     match taps.len() {
         0 | 1 => taps.pop(),

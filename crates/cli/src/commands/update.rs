@@ -15,10 +15,10 @@ use crate::exit::Exit;
 use crate::flags::Talk;
 use crate::output::Console;
 
-/// Most lines that are written anew: a server that never says the same twice is given up.
+/// Most lines that are rewritten: a server that never says the same twice is given up.
 const MOST: usize = 1000;
 
-/// Plays until nothing differs any more that a line could mend; each failing line is written anew.
+/// Plays until nothing differs any more that a line could mend; each failing line is rewritten.
 pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Console) -> Result<Exit, Exit> {
     let mut text = text.to_owned();
     let mut updated: Vec<usize> = Vec::new();

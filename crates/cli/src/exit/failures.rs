@@ -47,7 +47,7 @@ impl From<&UpgradeError> for Exit {
             UpgradeError::TimedOut => Self::TimedOut,
             UpgradeError::Socket(error) => Self::of(error, Self::Reset),
             UpgradeError::Secure(error) => Self::from(error),
-            // No TLS, whoever is to blame.
+            // No TLS, no matter which side is to blame.
             _ => Self::TlsHandshake,
         }
     }

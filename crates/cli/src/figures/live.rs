@@ -48,7 +48,7 @@ impl<'a> Live<'a> {
         live
     }
 
-    /// A turn of whoever measures: a second that is past, if one is. False if the person at the terminal wants an end.
+    /// A turn of the code that measures: a second that is past, if one is. False if the person at the terminal wants an end.
     pub(crate) fn turn(&mut self, snapshot: Option<&Snapshot>) -> bool {
         if let Some(snapshot) = snapshot {
             self.history.push(snapshot);

@@ -110,7 +110,7 @@ impl NetworkFlags {
         ]
     }
 
-    /// A flag that says whom faults are about, where there is none.
+    /// A flag that says which connections faults are about, where there is none.
     pub(crate) fn without_fault(&self) -> Option<&'static str> {
         let has_fault = self.refuse.is_some() || self.faults().iter().any(FaultFlag::is_given);
         let flags = [("--share", self.share.is_some()), ("--up", self.up), ("--down", self.down)];

@@ -95,14 +95,14 @@ pub(crate) struct Fetch {
     /// Ask for the head only (the method HEAD)
     #[arg(long, conflicts_with_all = ["method", "body"])]
     pub(crate) head: bool,
-    /// Say who asks (basic authentication); a file, which nobody else may read, keeps it out of the list of processes
+    /// Say who asks (basic authentication); a file, which no other user may read, keeps it out of the list of processes
     #[arg(short, long, value_name = "USER:PASSWORD|@FILE", value_parser = user)]
     pub(crate) user: Option<User>,
     /// Show the server no password, only a proof of knowing it (digest authentication), and only if it asks for one. Without this
     /// flag such a proof is given to a server that takes nothing else
     #[arg(long, conflicts_with = "bearer")]
     pub(crate) digest: bool,
-    /// Say who asks by a token; a file, which nobody else may read, keeps it out of the list of processes
+    /// Say who asks by a token; a file, which no other user may read, keeps it out of the list of processes
     #[arg(long, value_name = "TOKEN|@FILE", conflicts_with = "user")]
     pub(crate) bearer: Option<String>,
     /// Say who asks by what ~/.netrc has for the host, unless --user, --bearer or the URL say it
@@ -117,7 +117,7 @@ pub(crate) struct Fetch {
     /// Keep cookies in this file: those there are sent, those that servers set are added (as curl and wget keep them)
     #[arg(short = 'c', long, value_name = "FILE")]
     pub(crate) cookie_jar: Option<PathBuf>,
-    /// Show what would be asked for, and ask nobody
+    /// Show what would be asked for, and send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Save the body of an error (4xx, 5xx) too; the exit code stays 22
@@ -135,10 +135,10 @@ pub(crate) struct Fetch {
     /// Speak HTTP/1.1 also where the server speaks HTTP/2
     #[arg(long = "http1.1")]
     pub(crate) http1: bool,
-    /// Trust who these certificates (PEM) sign for, and nobody else
+    /// Trust who these certificates (PEM) sign for, and no others
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
-    /// Trust this one certificate, whoever signed it and whatever its names and dates: what `serve https://` tells of its own
+    /// Trust this one certificate, no matter who signed it and whatever its names and dates are: what `serve https://` tells of its own
     #[arg(long, value_name = "sha256:HEX", value_parser = pin, conflicts_with = "ca")]
     pub(crate) pin: Option<Trust>,
     /// Ask again up to N times, after a longer pause each time or when the server says: a name that is not found, a connection
@@ -152,16 +152,16 @@ pub(crate) struct Fetch {
     /// Take no more bytes of a URL in a second
     #[arg(long, value_name = "SIZE", value_parser = large_size)]
     pub(crate) limit_rate: Option<u64>,
-    /// Trust whoever answers, which is no security at all
+    /// Trust any server, which is no security at all
     #[arg(long, conflicts_with_all = ["ca", "pin"])]
     pub(crate) insecure: bool,
     /// Who to be to a server that asks for a certificate: a file in PEM form, or a PKCS #12 archive
     #[arg(long, value_name = "FILE")]
     pub(crate) cert: Option<PathBuf>,
-    /// The key of --cert, which nobody else may read, if it is not in the same file
+    /// The key of --cert, which no other user may read, if it is not in the same file
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
-    /// What opens the key or the archive; a file, which nobody else may read, keeps it out of the list of processes
+    /// What opens the key or the archive; a file, which no other user may read, keeps it out of the list of processes
     #[arg(long, value_name = "PASSPHRASE|@FILE", requires = "cert")]
     pub(crate) pass: Option<String>,
     /// Speak no version of TLS that is older: 1.2 or 1.3

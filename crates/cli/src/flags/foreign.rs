@@ -397,7 +397,7 @@ mod tests {
             let answer = answers(&error, &words).unwrap_or_default();
             assert!(answer.contains(says) && !answer.contains("tip:"), "{typed:?}: {answer}");
         }
-        // What nobody has is clap's to tell.
+        // What no other tool has is clap's to tell.
         let words = ["sockeye", "relay", "--nonsense"].map(OsString::from);
         assert_eq!(answers(&super::super::command().try_get_matches_from(&words).unwrap_err(), &words), None);
     }

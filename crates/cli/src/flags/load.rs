@@ -111,10 +111,10 @@ pub(crate) struct Load {
     /// For looking the name up and for each connection
     #[arg(long, value_name = "TIME", value_parser = limit, default_value = "10s")]
     pub(crate) connect_timeout: Duration,
-    /// Over TLS, trust who these certificates (PEM) sign for, and nobody else
+    /// Over TLS, trust who these certificates (PEM) sign for, and no others
     #[arg(long, value_name = "FILE", conflicts_with = "pin")]
     pub(crate) ca: Option<PathBuf>,
-    /// The same for one certificate, whoever signed it
+    /// The same for one certificate, no matter who signed it
     #[arg(long, value_name = "sha256:HEX", value_parser = pin)]
     pub(crate) pin: Option<Trust>,
     /// Longest line

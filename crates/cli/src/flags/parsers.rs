@@ -9,7 +9,7 @@ use sockeye::net::proxy::Proxy;
 use sockeye::net::tls::Trust;
 use sockeye::verb::serve::Budget;
 
-/// A year: nobody waits longer, and no clock overflows.
+/// A year: no run waits longer, and no clock overflows.
 const LONGEST: Duration = Duration::from_secs(31_536_000);
 
 /// `5`, `5s`, `500ms`, `200µs`, `1.5s`, `2m`, `1h`; a bare number is seconds.

@@ -16,7 +16,7 @@ use super::values::FamilyFlags;
     wait to be read and those that the peer has not acknowledged.\nIt exits with 1 if there is no such socket."
 )]
 pub(crate) struct Ports {
-    /// Only sockets that are bound to this port; whoever is connected to it from another one is not shown
+    /// Only sockets that are bound to this port; sockets that are connected to it from another one are not shown
     #[arg(value_name = "PORT", value_parser = wanted)]
     pub(crate) ports: Vec<Wanted>,
     /// Only those that take connections or datagrams from anybody

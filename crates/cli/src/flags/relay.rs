@@ -32,7 +32,7 @@ pub(crate) struct Relay {
     /// With several TO: which is next
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub(crate) balance: Choice,
-    /// Tell servers whom a connection is for, by a header of the PROXY protocol; FROM?accept-proxy hears one
+    /// Tell servers which client a connection is for, by a header of the PROXY protocol; FROM?accept-proxy hears one
     #[arg(long, value_name = "VERSION", value_enum)]
     pub(crate) proxy_protocol: Option<Header>,
     /// End after one connection; exit 0 only if every byte arrived
@@ -53,8 +53,8 @@ pub(crate) struct Relay {
     /// How long connecting to a server may take, with all its addresses
     #[arg(long, value_name = "TIME", value_parser = limit, default_value = "10s")]
     pub(crate) connect_timeout: Duration,
-    /// Look the names of TO up again so often, and when nobody answers there; connections that are open stay where they are [default: 30s;
-    /// 0: only when nobody answers]
+    /// Look the names of TO up again so often, and when no server answers there; connections that are open stay where they are [default: 30s;
+    /// 0: only when no server answers]
     #[arg(long, value_name = "TIME", value_parser = duration, hide_default_value = true)]
     pub(crate) resolve_every: Option<Duration>,
     /// Close a connection that was silent for so long [default: none; of a client's datagrams 60s]

@@ -87,10 +87,10 @@ pub(crate) struct Serve {
     /// Who to be over https://, tls:// and wss://, and where a transcript says `starttls`, in PEM form [default: a certificate made for this run]
     #[arg(long, value_name = "FILE", requires = "key")]
     pub(crate) cert: Option<PathBuf>,
-    /// The key of --cert, which nobody else may read
+    /// The key of --cert, which no other user may read
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
-    /// Over TLS, ask each client for a certificate, and let in only those for whom these authorities (PEM) signed
+    /// Over TLS, ask each client for a certificate, and let in only those that these authorities (PEM) signed for
     #[arg(long, value_name = "FILE")]
     pub(crate) client_ca: Option<PathBuf>,
     /// Lift the bounds on UDP answers off the loopback: `off`, or for a network such as 10.0.0.0/8
@@ -155,7 +155,7 @@ pub(crate) struct Web {
     /// Serve only who says this name and password; @FILE reads one from each line, so that they are in no list of processes
     #[arg(long, value_name = "USER:PASSWORD|@FILE", requires = "files")]
     pub(crate) basic_auth: Vec<String>,
-    /// Only these may store files (they may read too); reading stays open to all, or to whom --basic-auth names
+    /// Only these may store files (they may read too); reading stays open to all, or to those that --basic-auth names
     #[arg(long, value_name = "USER:PASSWORD|@FILE", requires = "upload")]
     pub(crate) write_auth: Vec<String>,
     /// Send who comes over http:// to the address of https://

@@ -44,7 +44,7 @@ pub(crate) struct Talk {
     /// With --play: write what came of each play; FILE.xml is JUnit, FILE.tap is TAP, FILE.json is JSON
     #[arg(long, value_name = "FILE", requires = "play")]
     pub(crate) report: Vec<PathBuf>,
-    /// With --play: write received lines that differ anew into the transcript
+    /// With --play: rewrite received lines that differ in the transcript
     #[arg(long, requires = "play", conflicts_with_all = ["data", "repeat", "record", "report"])]
     pub(crate) update: bool,
     /// Write what was said as a transcript
@@ -65,7 +65,7 @@ pub(crate) struct Talk {
     /// End the lines of standard input so [default: as they come; over UDP not at all]
     #[arg(long, value_name = "EOL")]
     pub(crate) eol: Option<EolFlag>,
-    /// Say only whether somebody listens there: nothing is sent over TCP, and over UDP an empty datagram; several ports are HOST 20-30,80 or HOST:20-30,80, and exit 0 is that one is open
+    /// Say only whether a program listens there: nothing is sent over TCP, and over UDP an empty datagram; several ports are HOST 20-30,80 or HOST:20-30,80, and exit 0 is that one is open
     #[arg(long, conflicts_with_all = ["play", "listen", "record", "eol", "raw", "recv_only", "send_only", "idle"])]
     pub(crate) zero: bool,
     /// With --zero: so many ports at a time
@@ -83,7 +83,7 @@ pub(crate) struct Talk {
     /// So many bytes must come; fewer are exit 18, more are exit 1
     #[arg(long, value_name = "N", value_parser = count, conflicts_with_all = ["play", "zero", "keep", "send_only"])]
     pub(crate) bytes: Option<u64>,
-    /// Try for so long to connect, until whoever is to answer is there
+    /// Try for so long to connect, until the server is there
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "listen")]
     pub(crate) retry: Option<Duration>,
     /// Only take what the peer sends: standard input is not read
@@ -122,16 +122,16 @@ pub(crate) struct Talk {
     /// Say what a protocol says before TLS, and begin TLS; the conversation is joined to standard input and output from there
     #[arg(long, value_name = "PROTOCOL", conflicts_with_all = ["listen", "play", "zero"])]
     pub(crate) starttls: Option<StartTls>,
-    /// With tls://, --starttls, and with --play where a transcript says `starttls`: trust who these certificates (PEM) sign for, and nobody else
+    /// With tls://, --starttls, and with --play where a transcript says `starttls`: trust who these certificates (PEM) sign for, and no others
     #[arg(long, value_name = "FILE", conflicts_with_all = ["pin", "listen"])]
     pub(crate) ca: Option<PathBuf>,
-    /// The same for one certificate, whoever signed it
+    /// The same for one certificate, no matter who signed it
     #[arg(long, value_name = "sha256:HEX", conflicts_with = "listen", value_parser = pin)]
     pub(crate) pin: Option<Trust>,
     /// Who to be, in PEM form, to a server that asks; with --listen at tls:// and wss://, to clients [default there: a certificate made for this run]
     #[arg(long, value_name = "FILE", requires = "key")]
     pub(crate) cert: Option<PathBuf>,
-    /// The key of --cert, which nobody else may read
+    /// The key of --cert, which no other user may read
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
     /// Longest line, with --play

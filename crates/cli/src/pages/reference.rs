@@ -55,7 +55,7 @@ fn push_row(page: &mut String, row: &str) {
     push(page, &format!(".TP\n{}\n{}", guarded(&marked(what)), guarded(&said.join("; "))));
 }
 
-/// In roff a backslash is a command, and `-` may become a hyphen that nobody can paste (groff(7)).
+/// In roff a backslash is a command, and `-` may become a hyphen that cannot be pasted (groff(7)).
 fn plain(text: &str) -> String {
     guarded(&text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq"))
 }

@@ -36,7 +36,7 @@ pub struct AddressOptions {
     pub mark: Option<u32>,
     /// Whether one connection takes several ways (Multipath TCP).
     pub mptcp: Option<bool>,
-    /// Whether who connects says first for whom it does, by a header of the PROXY protocol.
+    /// Whether a client says first which other client it speaks for, by a header of the PROXY protocol.
     pub accept_proxy: bool,
     /// Those who may say so; anybody, if none are named.
     pub proxies: Vec<Prefix>,
@@ -108,7 +108,7 @@ pub struct TlsOptions {
     pub only_tls13: bool,
     /// The fingerprint of the only certificate that is believed.
     pub pin: Option<String>,
-    /// Whoever answers is believed.
+    /// Any server is believed.
     pub insecure: bool,
 }
 
@@ -289,7 +289,7 @@ impl TlsOptions {
     }
 }
 
-/// Whom to believe.
+/// Which certificates are believed.
 fn prefixes(text: &str) -> Result<Vec<Prefix>, String> {
     let help = "write accept-proxy, or who may send a header: accept-proxy=10.0.0.0/8,192.0.2.7";
     text.split(',').map(|prefix| prefix.parse().map_err(|_| help.to_owned())).collect()

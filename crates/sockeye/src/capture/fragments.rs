@@ -21,7 +21,7 @@ pub(super) struct Fragments {
     /// In the order in which they began.
     order: VecDeque<Key>,
     held: usize,
-    /// Between whom datagrams were sent of which a piece is missing, and how many.
+    /// The two ends of datagrams of which a piece is missing, and how many.
     lost: BTreeMap<(IpAddr, IpAddr), u64>,
 }
 

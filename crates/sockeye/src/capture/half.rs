@@ -281,7 +281,7 @@ impl Queue {
     }
 }
 
-/// Whose turn it is: of those who say nothing before what they answer, whoever was captured first.
+/// Whose turn it is: of those who say nothing before what they answer, the side that was captured first.
 fn turn(queues: &[Queue; 2]) -> Option<usize> {
     let next = |index: usize| queues[index].items.last();
     let is_ready = |index: usize| {

@@ -1,4 +1,4 @@
-//! What a packet carries: a part of a TCP connection, a datagram, or a piece of one, and between whom.
+//! What a packet carries: a part of a TCP connection, a datagram, or a piece of one, and its two ends.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -20,7 +20,7 @@ pub(super) enum Transport {
     Udp,
 }
 
-/// What was said in a packet, by whom and to whom.
+/// What was said in a packet, and its two ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Carried<'a> {
     pub(super) from: SocketAddr,

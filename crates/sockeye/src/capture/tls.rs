@@ -31,7 +31,7 @@ pub enum NotDecrypted {
     OldVersion(u8),
     /// A suite that is not decrypted.
     OtherSuite(u16),
-    /// Nobody gave its secrets.
+    /// Its secrets were not given.
     NoSecrets {
         /// 1.2 or 1.3.
         version: &'static str,

@@ -48,7 +48,7 @@ pub(super) fn play_both_ends(
             heard.lock().unwrap_or_else(PoisonError::into_inner).push((conversation, failure));
         }
     });
-    // The two ends trust each other, and nobody else.
+    // The two ends trust each other, and no other.
     let Some(trust) = (match client.has_tls() {
         true => options.identity.fingerprint().and_then(|fingerprint| Trust::pinned(&fingerprint)).ok(),
         false => Some(Trust::system()),

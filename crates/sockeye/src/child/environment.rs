@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::endpoint::{Conversation, Name, Protocol};
 
-/// Beginnings of names that say something of a connection: those that whoever started us had are about another one.
+/// Beginnings of names that say something of a connection: those that our parent process had are about another one.
 const ABOUT_CONNECTIONS: &[&str] = &[
     "PROTO=",
     "TCPLOCAL",
@@ -34,7 +34,7 @@ const ABOUT_CONNECTIONS: &[&str] = &[
     "LISTEN_FDNAMES=",
 ];
 
-/// Entries of an environment, `NAME=value`. The names are ours or those of whoever started us.
+/// Entries of an environment, `NAME=value`. The names are ours or those of our parent process.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {
     inherited: std::sync::Arc<[CString]>,

@@ -110,7 +110,7 @@ impl Chain {
                     (Some(Some(anew)), Some(faults)) => faults.renew(anew, now),
                     (Some(anew), faults) => {
                         if let Some(old) = std::mem::replace(faults, anew) {
-                            // Whoever waited for what was thrown away would wait for ever.
+                            // A peer that waited for what was thrown away would wait for ever.
                             self.ending |= old.swallows();
                             let mut bytes = old.into_bytes();
                             bytes.append(&mut free);

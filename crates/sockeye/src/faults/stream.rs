@@ -76,7 +76,7 @@ impl StreamFaults {
         }
     }
 
-    /// These faults from now on, at this place of the stream: what is under way sets out anew.
+    /// These faults from now on, at this place of the stream: what is under way sets out again.
     pub(super) fn renew(&mut self, mut anew: Self, now: Moment) {
         anew.came = self.came - self.waiting;
         anew.next_changed = anew.next_changed.saturating_add(anew.came);

@@ -1,7 +1,7 @@
 //! Two runs compared: faster, slower, or the noise does not allow a verdict.
 //!
 //! Seconds of a run are not independent: a server warms up, a machine has slow moments that last. Intervals that take them
-//! for independent are too narrow, and find differences where there are none. So whole blocks of seconds are drawn anew,
+//! for independent are too narrow, and find differences where there are none. So whole blocks of seconds are drawn again,
 //! many times, and what the rate or a percentile would have been is looked at each time: the circular block bootstrap
 //! (Politis and Romano 1992), its blocks as long as the autocorrelation asks for (Politis and White 2004, corrected by
 //! Patton, Politis and White 2009). With few blocks the interval is widened as Student's t is wider than the normal
@@ -17,7 +17,7 @@ use super::{LoadModel, Run};
 use blocks::{block_length, draw};
 use sparse::Seconds;
 
-/// How many times seconds are drawn anew.
+/// How many times seconds are drawn again.
 const DRAWS: usize = 1000;
 /// Of all intervals, so many have the true value in them.
 const CONFIDENCE: f64 = 0.99;

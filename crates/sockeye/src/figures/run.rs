@@ -15,7 +15,7 @@ pub struct Begun {
     pub verb: String,
     /// The version of sockeye.
     pub version: String,
-    /// Whom it was about: an address or a URL.
+    /// The target: an address or a URL.
     pub target: String,
     /// What was played: the transcripts, as they were named.
     pub files: Vec<String>,

@@ -1,5 +1,5 @@
 //! A run as a file: JSON, whose names are in docs/load.md and stay as they are. What can be worked out from the histograms
-//! is written for people and their tools, and worked out anew when it is read.
+//! is written for people and their tools, and worked out again when it is read.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};

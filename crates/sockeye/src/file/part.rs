@@ -28,7 +28,7 @@ impl PartFile {
     /// Opens or makes the part of `target`, and locks it. Unless `replace`, nothing may stand at the target.
     ///
     /// # Errors
-    /// Somebody else holds it; it is no file of ours; as open(2).
+    /// Another process holds it; it is no file of ours; as open(2).
     pub fn open(target: &Path, replace: bool) -> Result<Self, FileError> {
         let failed = |source| FileError { step: Step::Begin, path: target.to_owned(), source };
         let existing = if replace { Existing::Replaced } else { Existing::Kept };
@@ -124,10 +124,10 @@ impl AsFd for PartFile {
     }
 }
 
-/// The file at a path, with nobody else at it.
+/// The file at a path, with no other process at it.
 fn locked(path: &Path) -> io::Result<File> {
     loop {
-        // Never through a link that somebody laid there.
+        // Never through a link that was laid there.
         let flags = i32::try_from(OFlags::NOFOLLOW.bits() | OFlags::NONBLOCK.bits()).unwrap_or_default();
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(flags).open(path)?;
@@ -142,7 +142,7 @@ fn locked(path: &Path) -> io::Result<File> {
             }
             Err(error) => return Err(error.into()),
         }
-        // Whoever had it may have finished in between: then it has another name by now, or none.
+        // The process that had it may have finished in between: then it has another name by now, or none.
         match fs::symlink_metadata(path) {
             Ok(now) if (now.dev(), now.ino()) == (found.dev(), found.ino()) => {
                 return if now.nlink() == 1 {

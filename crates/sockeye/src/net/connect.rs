@@ -38,7 +38,7 @@ use crate::endpoint::{Name, Protocol};
 /// Connects to an address over a protocol.
 ///
 /// # Errors
-/// The name leads nowhere, nobody answers, or not in time.
+/// The name leads nowhere, no server answers, or not in time.
 pub fn connect(address: &Address, protocol: Protocol, options: &ConnectOptions) -> Result<Connected, ConnectError> {
     usable(address)?;
     match &options.proxy {
@@ -105,7 +105,7 @@ fn connect_through(
     }
 }
 
-/// Whom a proxy is to connect to. Names are looked up there or here, as its scheme says.
+/// The host that a proxy is to connect to. Names are looked up there or here, as its scheme says.
 fn destination(proxy: &Proxy, address: &Address, options: &ConnectOptions) -> Result<Destination, ConnectError> {
     match &address.target {
         Target::Inet { host: Host::Ip(ip, _), port } => Ok(Destination::Address((*ip, *port).into())),
@@ -208,7 +208,7 @@ pub(super) fn not_found(address: &Address, timeout: Duration, error: ResolveErro
     }
 }
 
-/// Connects, and tries again until it stands or the time has passed: whoever is to answer may only be starting.
+/// Connects, and tries again until it stands or the time has passed: the server may only be starting.
 ///
 /// # Errors
 /// As [`connect`], of the last attempt; at once where trying again cannot help.
@@ -237,7 +237,7 @@ pub fn connect_within(
     }
 }
 
-/// A program, standard input and output, or a descriptor: it is there, and nobody has to answer.
+/// A program, standard input and output, or a descriptor: it is there, and no server has to answer.
 fn open_local(address: &Address) -> Result<Connected, ConnectError> {
     let local = |error| ConnectError::Local { address: address.to_string(), error };
     let end = LocalEnd::of_address(address).map_err(|error| match error {

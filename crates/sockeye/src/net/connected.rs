@@ -47,7 +47,7 @@ pub struct Connected {
     pub(crate) broken: Option<Errno>,
     /// Who stands behind the other end and has to be waited for: a program, or a bridge to what is no socket.
     pub(crate) guest: Option<Box<Guest>>,
-    /// Over datagrams: the name's other addresses, which are tried when nobody listens at this one.
+    /// Over datagrams: the name's other addresses, which are tried when no program listens at this one.
     pub(crate) others: Vec<SocketAddr>,
 }
 
@@ -222,7 +222,7 @@ pub(super) enum UnreachableError {
 }
 
 impl UnreachableError {
-    /// As whoever asked for an address is told.
+    /// As the caller that asked for an address is told.
     pub(super) fn at(self, address: &Address) -> ConnectError {
         let address = address.to_string();
         match self {

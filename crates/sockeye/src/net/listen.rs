@@ -1,5 +1,5 @@
-//! Binding listening sockets: all of them or none, one number for all sockets of an address, never a port that somebody
-//! else holds.
+//! Binding listening sockets: all of them or none, one number for all sockets of an address, never a port that another
+//! socket holds.
 //!
 //! ```
 //! use sockeye::address::Address;
@@ -169,7 +169,7 @@ fn take_over(address: &Address, notices: &mut Vec<String>) -> Result<Socket, Lis
         Err(end) => end.open(None).map_err(refuse)?,
     };
     let Opened { fd: client, protocol, local, peer, guest } = opened;
-    // It is ready for as long as nobody closes it.
+    // It is ready for as long as it is not closed.
     let ready = eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|error| refuse(error.into()))?;
     let client = OneClient { fd: Mutex::new(Some(client)), peer, local, guest: Mutex::new(guest) };
     let endpoint = Endpoint { protocol, ..endpoint.clone() };

@@ -1,5 +1,5 @@
 //! Ends of a conversation that have no address: a program, standard input and output, a descriptor that we were given. Each
-//! becomes a stream socket of ours, so that whoever holds the conversation knows no other kind: a program has the other end of
+//! becomes a stream socket of ours, so that the code that holds the conversation knows no other kind: a program has the other end of
 //! a socket pair, and between one and a pipe, a file or a terminal stands a bridge.
 
 mod bridge;

@@ -37,7 +37,7 @@ pub(crate) fn mark_messages(fd: impl AsFd) -> Result<(), Errno> {
     option::set(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMP, 1)
 }
 
-/// Receives one message, without waiting; and from whom, where the socket is not connected.
+/// Receives one message, without waiting; and from which peer, where the socket is not connected.
 ///
 /// # Errors
 /// As recvmsg(2).
@@ -57,8 +57,8 @@ pub(crate) fn receive(
     Ok((received, got.address))
 }
 
-/// A Unix socket for messages of a client. One for datagrams has a name of its own, which the system chooses and nobody
-/// has to remove: without a name it could not be answered.
+/// A Unix socket for messages of a client. One for datagrams has a name of its own, which the system chooses and that
+/// need not be removed: without a name it could not be answered.
 ///
 /// # Errors
 /// As socket(2) and bind(2).

@@ -1,7 +1,7 @@
 //! The file of a listening Unix socket: made where nothing is, or where a dead socket of ours was left; removed when
 //! we end, if it is still ours.
 //!
-//! A socket that is bound but does not listen yet looks dead to who connects. So whoever replaces one holds the folder
+//! A socket that is bound but does not listen yet looks dead to who connects. So a process that replaces one holds the folder
 //! (flock(2)) from looking until listening, and asks the kernel before it connects.
 
 use std::fs;
@@ -36,7 +36,7 @@ pub(super) fn abstract_name(path: &Path) -> Option<&[u8]> {
     path.as_os_str().as_encoded_bytes().strip_prefix(b"@")
 }
 
-/// Removes the socket's file when it is dropped, unless somebody has put another in its place.
+/// Removes the socket's file when it is dropped, unless another process has put another in its place.
 #[derive(Debug)]
 pub(super) struct OwnFile {
     path: PathBuf,
@@ -66,7 +66,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// Keeps others of our kind from binding in the folder of a path, until it is dropped. Without it we bind all the same:
-/// the folder may not be ours to read, its file system may have no locks, or somebody may use the lock for another end.
+/// the folder may not be ours to read, its file system may have no locks, or another program may use the lock for another end.
 pub(super) fn hold_folder(path: &Path) -> Option<OwnedFd> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = rustix::fs::open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
@@ -87,7 +87,7 @@ pub(super) fn hold_folder(path: &Path) -> Option<OwnedFd> {
 pub(super) enum Occupant {
     /// Nothing, or a dead socket of ours that is removed now.
     Nobody,
-    /// A socket that somebody listens on.
+    /// A socket that a program listens on.
     Alive,
     /// Something that is not ours to remove.
     Foreign(&'static str),
@@ -116,14 +116,14 @@ pub(super) fn clear(path: &Path) -> io::Result<Occupant> {
     if found.uid() != rustix::process::geteuid().as_raw() {
         return Ok(Occupant::Foreign("a dead socket of another user stands there"));
     }
-    // Whoever removed it in between was faster at the same.
+    // A process that removed it in between was faster at the same.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(Occupant::Nobody),
     }
 }
 
-/// Whether somebody listens there, or is about to. Who can be seen is left alone: a connection, however short, would be
+/// Whether a program listens there, or is about to. Who can be seen is left alone: a connection, however short, would be
 /// a conversation to a server, and the only one to `serve --once`.
 fn is_alive(path: &Path) -> io::Result<bool> {
     if unix_diag::bound_to(&rustix::fs::lstat(path)?).is_ok_and(|sockets| !sockets.is_empty()) {
@@ -133,7 +133,7 @@ fn is_alive(path: &Path) -> io::Result<bool> {
         socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
     match connect(&probe, &SocketAddrUnix::new(path)?) {
         Err(Errno::CONNREFUSED | Errno::NOENT) => Ok(false),
-        // A full backlog, a socket of another type, no permission: somebody may well be there.
+        // A full backlog, a socket of another type, no permission: a program may well be there.
         _ => Ok(true),
     }
 }

@@ -55,17 +55,17 @@ impl Sender {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// Nobody has answered: questions go there.
+    /// No peer has answered: questions go there.
     Asked(SocketAddr),
     /// Many are asked at once, and everybody is heard.
     Many(SocketAddr),
-    /// The peer has answered: nobody else is heard any more.
+    /// The peer has answered: no other peer is heard any more.
     Answered(SocketAddr),
     /// The socket is connected to it, and was from the beginning or almost: what others sent before may still come.
     Known(SocketAddr),
-    /// A Unix socket that is connected to it: nobody else is ever heard.
+    /// A Unix socket that is connected to it: no other peer is ever heard.
     Only,
-    /// A Unix socket that listens, and the client that it heard first. Where it is connected to it, nobody else gets through.
+    /// A Unix socket that listens, and the client that it heard first. Where it is connected to it, no other peer gets through.
     Client { is_connected: bool },
 }
 
@@ -165,7 +165,7 @@ impl<F: AsFd> Peer<F> {
         if self.has_end { shutdown(&self.socket, Shutdown::Write) } else { Ok(()) }
     }
 
-    /// Whether a full queue of the peer's keeps whoever sends waiting, and loses nothing.
+    /// Whether a full queue of the peer's keeps the sender waiting, and loses nothing.
     pub(crate) fn waits_for_room(&self) -> bool {
         self.is_unix()
     }
@@ -205,7 +205,7 @@ impl<F: AsFd> Peer<F> {
     /// One message of a Unix socket. At the end it has none, and says that it has ended.
     fn receive_only(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         let (received, from) = match message::receive(&self.socket, buffer, self.has_end) {
-            // A peer of datagrams talks to somebody else for now, and can still be told.
+            // A peer of datagrams talks to another peer for now, and can still be told.
             Err(Errno::CONNRESET) if !self.has_end => return Err(Errno::AGAIN),
             received => received?,
         };
@@ -229,7 +229,7 @@ impl<F: AsFd> Peer<F> {
     }
 
     /// The peer that a socket is connected to, and no other. The socket's drops before this count are not the peer's.
-    /// What others had sent before is kept where somebody will want it.
+    /// What others had sent before is kept where it will be wanted.
     pub(crate) fn known(socket: F, peer: SocketAddr, drops_before: u32, queues: bool) -> Self {
         let others = Mutex::new(Others { queues, queue: VecDeque::new() });
         Self { drops_before, has_spoken: true, others, ..Self::at(socket, State::Known(peer)) }
@@ -245,7 +245,7 @@ impl<F: AsFd> Peer<F> {
         self.has_spoken
     }
 
-    /// Whether somebody has answered.
+    /// Whether a peer has answered.
     pub(crate) fn has_answered(&self) -> bool {
         !matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Asked(_))
     }
@@ -277,7 +277,7 @@ impl<F: AsFd> Peer<F> {
     /// Sends one datagram.
     ///
     /// # Errors
-    /// As sendto(2); that nobody listens there is told by a later call.
+    /// As sendto(2); that no program listens there is told by a later call.
     pub(crate) fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
         let state = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match state {
@@ -289,7 +289,7 @@ impl<F: AsFd> Peer<F> {
                 Some(client) => sendto(&self.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT, client),
                 None => Err(Errno::DESTADDRREQ),
             },
-            // Whoever waits for room waits for other things too.
+            // A sender that waits for room waits for other events too.
             State::Only | State::Client { is_connected: true } => {
                 match send(&self.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
                     Err(Errno::CONNRESET) if !self.has_end => Err(Errno::INTR),
@@ -302,7 +302,7 @@ impl<F: AsFd> Peer<F> {
     /// Receives one datagram of the peer, without waiting.
     ///
     /// # Errors
-    /// As recvfrom(2); `EAGAIN` also if what was there came from somebody else.
+    /// As recvfrom(2); `EAGAIN` also if what was there came from another peer.
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         if self.is_unix() {
             return self.receive_only(buffer);

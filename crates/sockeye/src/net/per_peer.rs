@@ -1,7 +1,7 @@
 //! A datagram socket that many peers send to, as connections: each peer gets a pair of sockets of its own, one end of which
-//! whoever listens accepts as a client. A thread moves messages between the pairs and the socket, one by one. So what is
+//! the listener accepts as a client. A thread moves messages between the pairs and the socket, one by one. So what is
 //! made for connections serves datagrams too: a connection begins with the first message of a peer, and ends when the peer
-//! is silent for long or whoever accepted it has closed it.
+//! is silent for long or the caller that accepted it has closed it.
 
 mod flows;
 
@@ -45,13 +45,13 @@ pub(crate) struct Undelivered {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// Nobody new comes in; those inside go on.
+    /// No new peer comes in; those inside go on.
     Closed,
     /// What was said goes out, and then all is over.
     Over,
 }
 
-/// What the thread and whoever accepts have in common.
+/// What the thread and the caller that accepts share.
 struct AcceptQueue {
     socket: OwnedFd,
     endpoint: Endpoint,
@@ -103,7 +103,7 @@ impl fmt::Debug for PerPeer {
 }
 
 impl PerPeer {
-    /// Takes over a bound socket, and gives what is ready when somebody is to be accepted.
+    /// Takes over a bound socket, and gives what is ready when a peer is to be accepted.
     ///
     /// # Errors
     /// No descriptor or thread is to be had.
@@ -120,14 +120,14 @@ impl PerPeer {
             waker: eventfd(0, flags)?,
             lost: AtomicU64::new(0),
             idle,
-            // Each has the two ends of its pair, and whoever accepts it a socket or two more.
+            // Each has the two ends of its pair, and its caller takes a socket or two more.
             most: (limits::connections(open_files()) / 5).clamp(1, limits::DATAGRAM_PEERS),
         });
         let flows = flows::Flows::new(Arc::clone(&shared))?;
         Ok((Self { shared, flows: Some(Box::new(flows)), thread: None }, heard))
     }
 
-    /// Begins to move messages. A thread has the rights of whoever starts it: those that are given up are given up before.
+    /// Begins to move messages. A thread has the rights of the thread that starts it: those that are given up are given up before.
     ///
     /// # Errors
     /// There is no thread to be had.
@@ -148,7 +148,7 @@ impl PerPeer {
         next
     }
 
-    /// Nobody new comes in.
+    /// No new peer comes in.
     pub(crate) fn close(&self) {
         self.advance(Phase::Closed);
     }
@@ -158,7 +158,7 @@ impl PerPeer {
         ring(&self.shared.waker);
     }
 
-    /// Whoever accepted clients has closed them: what was said to them goes out, and all is over.
+    /// The caller has closed the clients that it accepted: what was said to them goes out, and all is over.
     pub(crate) fn finish(&mut self) -> Undelivered {
         self.advance(Phase::Over);
         if let Some(thread) = self.thread.take() {

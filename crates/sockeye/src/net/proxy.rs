@@ -1,5 +1,5 @@
 //! Proxies: how one is written, and the way through one over a socket that is connected to it. Not a byte is taken off the
-//! socket that is not the proxy's own: what the destination says at once stays there for whoever reads next.
+//! socket that is not the proxy's own: what the destination says at once stays there for the next read.
 //!
 //! ```
 //! use sockeye::net::proxy::Proxy;

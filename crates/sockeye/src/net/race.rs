@@ -167,7 +167,7 @@ impl Race {
         let (attempt, since) = &mut self.attempts[index];
         (attempt.outcome, attempt.took) = (Outcome::Won, since.elapsed());
         let peer = attempt.address;
-        // The losers are closed now, and not when whoever won has ended.
+        // The losers are closed now, and not when the winner has ended.
         self.running.clear();
         connected(fd, Protocol::Tcp, peer)
             .map(|connected| Connected { attempts: self.attempts(), broken, ..connected })
@@ -181,7 +181,7 @@ enum RaceResult {
     Local(Errno),
 }
 
-/// The same for whoever has nothing else to do: waits for what comes of it.
+/// The same for a thread that has nothing else to do: waits for what comes of it.
 pub(super) fn race(
     address: &Address,
     addresses: &[SocketAddr],
@@ -210,7 +210,7 @@ pub(crate) fn begin(
     begin_after(address, source, options, |fd| alive::keep_alive(fd))
 }
 
-/// The same for whoever asks for probes of its own accord, later.
+/// The same for code that asks for probes of its own accord, later.
 ///
 /// # Errors
 /// As connect(2).

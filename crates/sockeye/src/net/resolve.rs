@@ -116,7 +116,7 @@ fn ask(
     std::thread::Builder::new().name("resolver".to_owned()).spawn(resolve).map(|_| ()).map_err(ResolveError::NoThread)
 }
 
-/// A name that is being looked up while others go on. Whoever asks for the same name meanwhile gets the same answer, so that
+/// A name that is being looked up while others go on. A caller that asks for the same name meanwhile gets the same answer, so that
 /// a server that connects for each of its clients does not start a thread for each.
 #[derive(Debug)]
 pub(super) struct Lookup(Arc<Asked>);
@@ -131,7 +131,7 @@ struct Asked {
 
 type Waiting = BTreeMap<(String, u16), Vec<Arc<Asked>>>;
 
-/// Whoever waits for names that are being looked up.
+/// The callers that wait for names that are being looked up.
 static UNDER_WAY: Mutex<Waiting> = Mutex::new(BTreeMap::new());
 
 impl Lookup {

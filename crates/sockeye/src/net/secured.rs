@@ -50,7 +50,7 @@ struct Inner {
     /// Encrypted, and not yet taken by the socket.
     wire: Vec<u8>,
     sent: usize,
-    /// What came and nobody has taken yet.
+    /// What came and was not taken yet.
     clear: Vec<u8>,
     /// What was wrong behind that.
     failed: Option<TlsError>,
@@ -264,8 +264,8 @@ impl Secured {
             let mut inner = self.inner();
             let Inner { session, wire, clear, .. } = &mut *inner;
             let came = session.receive(&piece[..length], clear);
-            // An answer to what came, such as a new key, or why it is not taken. If the socket takes none now, whoever sends
-            // next carries it.
+            // An answer to what came, such as a new key, or why it is not taken. If the socket takes none now, the next write
+            // carries it.
             session.send(&[], wire);
             session.answer_close(wire);
             let _ = inner.flush(socket);

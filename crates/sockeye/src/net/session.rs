@@ -51,7 +51,7 @@ impl ServerLayers {
         Ok(Self { accepts_proxy, proxies, tls, websocket })
     }
 
-    /// Why a client may not say whom its connection is for, if it may not.
+    /// Why a client may not say which other client its connection is for, if it may not.
     pub(crate) fn distrusts(&self, client: Option<IpAddr>) -> Option<String> {
         let may_not = |ip: &IpAddr| !self.proxies.is_empty() && !self.proxies.iter().any(|proxy| proxy.contains(*ip));
         let client = client.filter(|_| self.accepts_proxy).filter(may_not)?;

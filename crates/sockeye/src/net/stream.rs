@@ -1,4 +1,4 @@
-//! A connected stream of bytes, plain or under TLS, that never blocks by itself: whoever reads or writes waits with a
+//! A connected stream of bytes, plain or under TLS, that never blocks by itself: the code that reads or writes waits with a
 //! deadline.
 
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! Bytes over a connected socket for whoever has nothing else to do until a deadline. Blocking or not, the socket stays as it
+//! Bytes over a connected socket for a thread that has nothing else to do until a deadline. Blocking or not, the socket stays as it
 //! is.
 
 use std::os::fd::BorrowedFd;

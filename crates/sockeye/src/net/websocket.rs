@@ -1,6 +1,6 @@
 //! One WebSocket (RFC 6455), without a socket: messages of a peer become bytes of a conversation, and those bytes messages.
-//! Whoever has to know where messages end, and of which kind they are, keeps that beside the bytes.
-//! The frames are tungstenite's; the handshake is here, because whoever has the socket never waits for it.
+//! Code that has to know where messages end, and of which kind they are, keeps that beside the bytes.
+//! The frames are tungstenite's; the handshake is here, because the code that has the socket never waits for it.
 
 mod frames;
 mod handshake;
@@ -406,7 +406,7 @@ impl WebSocket {
         let State::Open(context) = &mut self.state else { return };
         let message = Message::Frame(Frame::message(bytes.to_vec(), OpCode::Data(kind), is_last));
         let mut buffers = Buffers { incoming: &mut self.incoming, outgoing: &mut self.outgoing };
-        // A peer that has closed hears nothing any more; whoever speaks learns of the close by itself.
+        // A peer that has closed hears nothing any more; a writer learns of the close by itself.
         let _ = context.write(&mut buffers, message).and_then(|()| context.flush(&mut buffers));
     }
 

@@ -126,7 +126,7 @@ impl Child {
         signal_group(&self.pidfd, self.pid, signal)
     }
 
-    /// Its group, for whoever may have to end it and not wait for it.
+    /// Its group, for code that may have to end it and not wait for it.
     ///
     /// # Errors
     /// No descriptor is left.
@@ -134,13 +134,13 @@ impl Child {
         Ok(Group { pid: self.pid, pidfd: self.pidfd.try_clone()? })
     }
 
-    /// Ends it and all of its group, and waits; how it ended if nobody has been told yet.
+    /// Ends it and all of its group, and waits; how it ended if that was not told yet.
     pub(crate) fn kill(&mut self) -> Option<Ended> {
         self.signal(libc::SIGKILL);
         if self.is_over {
             return None;
         }
-        // One that hangs in the kernel is left to whoever takes care of orphans.
+        // One that hangs in the kernel is left to the process that takes care of orphans.
         let _ = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&LAST_WAIT));
         self.ended()
     }

@@ -27,10 +27,10 @@ pub enum Holder {
         /// The user's name, if /etc/passwd has one.
         user: Option<String>,
     },
-    /// Nobody any more: connections that ended keep the number for up to a minute (TIME_WAIT; RFC 9293, section 3.6.1).
+    /// No process any more: connections that ended keep the number for up to a minute (TIME_WAIT; RFC 9293, section 3.6.1).
     /// Our own leave it to the next server; those of one that did not set SO_REUSEADDR do not.
     Closing,
-    /// Nobody was found: it may have ended by now, be bound without listening, or live in another namespace.
+    /// No process was found: it may have ended by now, be bound without listening, or live in another namespace.
     Unknown,
 }
 

@@ -1,4 +1,4 @@
-//! Descriptors that whoever started us left open for us, and what they are. systemd and others who listen for a program say
+//! Descriptors that our parent process left open for us, and what they are. systemd and others who listen for a program say
 //! in the environment how many there are (sd_listen_fds(3)).
 
 use std::io;
@@ -87,19 +87,19 @@ pub(crate) fn look_at(fd: BorrowedFd<'_>) -> io::Result<Nature> {
 /// # Errors
 /// As [`nature`]; no descriptor is left.
 pub(crate) fn take(number: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: it is used up to the end of this function, in which nobody closes it.
+    // SAFETY: it is used up to the end of this function, in which it is not closed.
     let fd = unsafe { borrowed(number) }?;
     if number <= 2 {
         // The standard library has these three, so that we have a copy.
         return Ok(fcntl_dupfd_cloexec(fd, FIRST)?);
     }
     fcntl_setfd(fd, FdFlags::CLOEXEC)?;
-    // SAFETY: nobody in this process has it: whatever we open ourselves is closed on exec, and this one was not, so that it
+    // SAFETY: no other code in this process has it: whatever we open ourselves is closed on exec, and this one was not, so that it
     // was there when we were started. It is closed on exec from now on, which keeps it from being taken again.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// A descriptor that was open when we were started and that nobody has taken.
+/// A descriptor that was open when we were started and that was not taken yet.
 ///
 /// # Safety
 /// It is not closed while the result is in use.

@@ -1,4 +1,4 @@
-//! Interfaces of this network namespace. What /sys shows may be another namespace's: it is that of whoever mounted it.
+//! Interfaces of this network namespace. What /sys shows may be another namespace's: it is that of the process that mounted it.
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
 

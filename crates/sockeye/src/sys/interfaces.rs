@@ -19,7 +19,7 @@ pub struct Interface {
     pub mtu: u32,
     /// Its hardware address, if it has one: six bytes on Ethernet.
     pub hardware: Option<Vec<u8>>,
-    /// Somebody switched it on.
+    /// It was switched on.
     pub is_up: bool,
     /// It can carry packets.
     pub is_running: bool,

@@ -103,7 +103,7 @@ fn paths(groups: &str) -> impl Iterator<Item = &str> {
     groups.lines().filter_map(|line| line.splitn(3, ':').nth(2))
 }
 
-/// A container's identifier is 64 hexadecimal digits in the path of the group, whoever runs it: `docker-ID.scope`, `/docker/ID`,
+/// A container's identifier is 64 hexadecimal digits in the path of the group, no matter what runs it: `docker-ID.scope`, `/docker/ID`,
 /// `crio-ID`, `cri-containerd-ID.scope`, `libpod-ID.scope`. Twelve of them are what those tools show. LXC and systemd-nspawn have
 /// names. Of containers in containers it is the inner one.
 fn container(groups: &str) -> Option<String> {

@@ -95,7 +95,7 @@ pub enum Reach {
 pub enum SandboxLevel {
     /// What the kernel of this version of Landlock can hold; from 4 on no new TCP socket.
     Landlock(u32),
-    /// Only that there are no new privileges: this kernel has no Landlock, or lets nobody use it.
+    /// Only that there are no new privileges: this kernel has no Landlock, or does not let it be used.
     NoNewPrivileges,
 }
 
@@ -170,7 +170,7 @@ impl Sandbox {
         if fd < 0 {
             return Err(io::Error::last_os_error().into());
         }
-        // SAFETY: the call gave a new descriptor, which nobody else has.
+        // SAFETY: the call gave a new descriptor, which no other code has.
         let rules = unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) };
         let allow = |path: &Path, rights: u64| {
             let parent = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
@@ -185,7 +185,7 @@ impl Sandbox {
         }
         for device in RANDOM {
             match allow(Path::new(device), READ_FILE) {
-                // An empty root has none, and nobody can open them.
+                // An empty root has none, and they cannot be opened.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 allowed => allowed?,
             }
@@ -225,7 +225,7 @@ impl Sandbox {
         if self.further.connect {
             return Ok(());
         }
-        // Nobody listens there: refused would mean that it went out.
+        // No socket listens there: refused would mean that it went out.
         let Some(other) = (1..).find(|port| !self.connects.contains(port)) else { return Ok(()) };
         if connect(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, other))) != Err(Errno::ACCESS) {
             return Err(SandboxError::DoesNotHold("connecting over TCP"));

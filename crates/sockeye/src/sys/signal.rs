@@ -1,7 +1,7 @@
 //! What this process does with a signal (sigaction(2)).
 
 /// Whether a signal is ignored: a shell starts `command &` of a script with SIGINT ignored, nohup(1) does so with SIGHUP,
-/// and whoever asked for that wants it to stay so.
+/// and our parent process wants it to stay so.
 #[must_use]
 pub fn is_ignored(signal: i32) -> bool {
     // SAFETY: a struct of plain numbers and a set of bits, for which all zeros are valid.

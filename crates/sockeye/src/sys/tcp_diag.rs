@@ -81,7 +81,7 @@ fn judge(answer: &[u8]) -> Option<Holder> {
     }
     let state = *answer.get(STATE)?;
     let inode = u32::from_ne_bytes(answer.get(INODE..INODE + 4)?.try_into().ok()?);
-    // One that waits to be accepted belongs to nobody either, and has not ended.
+    // One that waits to be accepted belongs to no process either, and has not ended.
     Some(if inode == 0 && ENDED.contains(&state) { Holder::Gone } else { Holder::There })
 }
 

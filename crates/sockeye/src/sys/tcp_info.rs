@@ -14,7 +14,7 @@ const TCP_INQ: i32 = 36;
 /// What has passed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Passed {
-    /// Bytes that came in order, whoever reads them, and the end of the stream as one more.
+    /// Bytes that came in order, no matter who reads them, and the end of the stream as one more.
     came: u64,
     /// Bytes that were sent.
     pub(crate) sent: u64,
@@ -58,7 +58,7 @@ pub(crate) fn passed(fd: impl AsFd) -> Option<Passed> {
     })
 }
 
-/// Asks the kernel of a connection that nobody reads any more.
+/// Asks the kernel of a connection that no thread reads any more.
 ///
 /// A reset leaves no state that tells whether an end of the stream came before it, and a read tells of an end in either case.
 /// What the kernel says of bytes that are left to read (`TCP_INQ`) does tell: an end counts for one. So what is unread is thrown away

@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-/// Whom to become.
+/// The user to become.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// As it was typed.
@@ -13,7 +13,7 @@ pub struct User {
     others: Vec<u32>,
 }
 
-/// Why there is nobody to become.
+/// Why there is no such user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UserError {

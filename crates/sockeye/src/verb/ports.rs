@@ -54,7 +54,7 @@ pub enum Of {
 pub enum State {
     /// Takes connections.
     Listen,
-    /// Has a number and neither listens nor is connected: nobody else can have it (ss(8) leaves these out).
+    /// Has a number and neither listens nor is connected: no other socket can have it (ss(8) leaves these out).
     Bound,
     /// Takes datagrams from anybody, or is a Unix socket that does nothing yet.
     Unconnected,
@@ -165,7 +165,7 @@ pub struct Socket {
     pub state: State,
     /// Where it is bound.
     pub local: Name,
-    /// Whom it is connected to.
+    /// The peer that it is connected to.
     pub peer: Option<Name>,
     /// Bytes that came and were not read; of a listener, connections that wait to be accepted.
     pub receive_queue: u32,
@@ -249,12 +249,12 @@ pub fn ports(query: &Query) -> io::Result<Vec<Socket>> {
     Ok(found)
 }
 
-/// Waits until somebody listens on each port, and gives those sockets; `None` if the time is over before.
+/// Waits until a program listens on each port, and gives those sockets; `None` if the time is over before.
 ///
 /// # Errors
 /// As [`ports`].
 pub fn wait(query: &Query, until: Option<Instant>) -> io::Result<Option<Vec<Socket>>> {
-    /// The kernel tells nobody that a socket was bound.
+    /// The kernel does not tell that a socket was bound.
     const LOOK_AGAIN: Duration = Duration::from_millis(50);
     let query = Query { listening: true, ..query.clone() };
     loop {

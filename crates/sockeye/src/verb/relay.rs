@@ -95,7 +95,7 @@ pub struct RelayOptions {
     pub grace: Duration,
     /// How long connecting to a server may take.
     pub connect_timeout: Duration,
-    /// How often the names of servers are looked up again; `None`: only when nobody answers where they led.
+    /// How often the names of servers are looked up again; `None`: only when no server answers where they led.
     pub resolve_every: Option<Duration>,
     /// How long a connection may be silent; `None` is without end, and over datagrams a minute.
     pub idle: Option<Duration>,
@@ -109,7 +109,7 @@ pub struct RelayOptions {
     pub gate: Gate,
     /// What the network between the two does.
     pub network: BadNetwork,
-    /// A header of the PROXY protocol tells each server whom its connection is for.
+    /// A header of the PROXY protocol tells each server which client its connection is for.
     pub proxy_protocol: Option<ProxyVersion>,
     /// Who the relay is to clients over TLS, where the address names no certificate.
     pub identity: Identity,
@@ -214,7 +214,7 @@ impl std::error::Error for RelayError {
     }
 }
 
-/// What a relay has from whoever runs several of them, and changes them while they run.
+/// What a relay has from the caller that runs several of them, and changes them while they run.
 #[derive(Debug, Default)]
 struct Steering {
     live: Option<Arc<Live>>,

@@ -207,7 +207,7 @@ fn bounds(options: &ServeOptions, has_one_client: bool) -> Bounds {
     Bounds {
         grace: options.grace,
         linger: options.linger,
-        // Somebody thinks, or a program works: only who asks for a limit has one.
+        // A person thinks, or a program works: there is a limit only if one is asked for.
         wait: options.timeout.or((!runs_programs).then_some(limits::SERVE_WAIT)),
         connections: if runs_programs { connections / limits::FILES_OF_PROGRAM } else { connections },
         threads: options.threads.clamp(1, MOST_THREADS),

@@ -20,16 +20,16 @@ pub struct Account {
     expected: Vec<u8>,
 }
 
-/// Those who may come in. Where there is nobody, everybody may.
+/// Those who may come in. Where none is named, every client may.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accounts {
     /// Who may read.
     pub readers: Vec<Account>,
-    /// Who may store files, and read as well; nobody: every reader may.
+    /// Who may store files, and read as well; none: every reader may.
     pub writers: Vec<Account>,
 }
 
-/// What somebody wants to do.
+/// What a client wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     Read,
@@ -68,7 +68,7 @@ impl Account {
 }
 
 impl Accounts {
-    /// Whether somebody without any account may do this.
+    /// Whether a client without any account may do this.
     pub(crate) fn is_open(&self, to: Access) -> bool {
         self.readers.is_empty() && (to == Access::Read || self.writers.is_empty())
     }

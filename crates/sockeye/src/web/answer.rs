@@ -36,7 +36,7 @@ impl Site {
         refusal::write_because(Status::BAD_REQUEST, why, "", &ResponseContext::closing(&self.options), now, head)
     }
 
-    /// Sends whoever asks over plain HTTP to the same place over HTTPS, at this port.
+    /// Sends a client that asks over plain HTTP to the same place over HTTPS, at this port.
     pub(crate) fn redirect_to_https(
         &self,
         request: &Request<'_>,
@@ -127,7 +127,7 @@ impl Site {
     }
 }
 
-/// Whether the content of a request, which nobody waits for, is read and passed over. Whether it comes at all, or is worth
+/// Whether the content of a request, which is not waited for, is read and passed over. Whether it comes at all, or is worth
 /// reading, is not known for the others: the connection ends.
 fn is_skipped(request: &Request<'_>) -> bool {
     match request.framing {

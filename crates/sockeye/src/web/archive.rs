@@ -23,7 +23,7 @@ use crate::wire::http::status::Status;
 const PIECE: u64 = 64 * 1024;
 /// Names that are looked at for one piece.
 const NAMES: usize = 64;
-/// Names that are passed over for one piece, which then ends: meanwhile nobody else is served.
+/// Names that are passed over for one piece, which then ends: meanwhile no other client is served.
 const PASSED: usize = 1024;
 /// Bytes of what is told about names that were left out.
 const TOLD: usize = 64 * 1024;
@@ -98,7 +98,7 @@ pub(crate) struct Walk {
     root: Arc<Root>,
     hidden: Hidden,
     levels: Vec<Level>,
-    /// What could not be read, and why, for whoever unpacks it.
+    /// What could not be read, and why, for the person who unpacks it.
     left_out: Vec<u8>,
     name: Vec<u8>,
     meta: Meta,

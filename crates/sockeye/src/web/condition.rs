@@ -47,7 +47,7 @@ impl Tag {
     }
 
     /// The tag of a file that may change once more without showing it: a weak one (RFC 9110, section 8.8.1), and another
-    /// than the file will have once it rests, so that whoever gets it asks again.
+    /// than the file will have once it rests, so that a client that gets it asks again.
     fn fresh(meta: &Meta) -> Self {
         let mut tag = Self::begin(meta, b"W/\"");
         tag.push(b"-new\"");

@@ -1,4 +1,4 @@
-//! What a call that failed means for whoever wants something stored.
+//! What a call that failed means for a client that wants something stored.
 
 use std::io;
 

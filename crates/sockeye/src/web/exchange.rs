@@ -80,7 +80,7 @@ impl<'e> Exchange<'e> {
                 .is_ok_and(|meta| meta.size > limits::PACKED_AT_ONCE && self.packs(media, meta.size))
     }
 
-    /// What may be asked, to whoever asks that (RFC 9110, section 9.3.7) and to browsers that ask ahead.
+    /// What may be asked, to a client that asks that (RFC 9110, section 9.3.7) and to browsers that ask ahead.
     fn methods(&self, out: &mut FieldList) -> Response {
         let head = self.begin(Status::NO_CONTENT, out).field("Allow", self.site.methods().as_bytes());
         if !self.site.is_preflight(self.request) {
@@ -335,7 +335,7 @@ impl<'e> Exchange<'e> {
         })
     }
 
-    /// The page of whoever serves, for what is not there.
+    /// The server's own page, for what is not there.
     fn not_found(&self, out: &mut FieldList) -> Option<Response> {
         let path = self.site.options.not_found.as_deref()?;
         let Found { fd, meta } = self.site.root.find(path).ok().filter(|found| found.meta.kind == Kind::File)?;
@@ -359,7 +359,7 @@ impl<'e> Exchange<'e> {
     }
 }
 
-/// Files that somebody works on are asked for again, and answered with 304 where they are as they were.
+/// Files that are being worked on are asked for again, and answered with 304 where they are as they were.
 const ASKED_AGAIN: &str = "no-cache";
 
 /// See [`Exchange::sibling`].

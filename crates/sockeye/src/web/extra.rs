@@ -1,4 +1,4 @@
-//! Fields that whoever serves adds to answers: the same ones to all of them, and how long each file may be kept.
+//! Fields that the server's options add to answers: the same ones to all of them, and how long each file may be kept.
 //!
 //! ```
 //! use sockeye::web::extra::{Extra, NoField};

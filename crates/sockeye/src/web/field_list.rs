@@ -45,7 +45,7 @@ impl FieldList {
         self.ends.extend(others.ends.iter().map(|ends| Ends { name: begin + ends.name, value: begin + ends.value }));
     }
 
-    /// Begins anew.
+    /// Starts again.
     pub(crate) fn clear(&mut self) {
         self.lines.clear();
         self.ends.clear();

@@ -1,5 +1,5 @@
 //! A form of a browser's that stores files (RFC 7578), read piece by piece: each file goes to the disk as it comes. A form
-//! stores new files alone; whoever wants one replaced uses PUT.
+//! stores new files alone; a client that wants one replaced uses PUT.
 
 use std::ffi::OsStr;
 use std::fs::File;

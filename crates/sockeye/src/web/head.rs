@@ -18,7 +18,7 @@ pub(crate) struct ResponseContext {
     pub(crate) sharing: Sharing,
     /// HEAD: all of the head, and nothing behind it.
     pub(crate) head_only: bool,
-    /// Fields that whoever serves has added.
+    /// Fields that the server's options have added.
     pub(crate) extra: Option<Arc<Extra>>,
 }
 

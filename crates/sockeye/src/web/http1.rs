@@ -7,7 +7,7 @@ use super::response::{Body, Extent, Response};
 use crate::wire::http::version::Version;
 
 /// Adds the head of an answer to one of this version. How the end of its content is known, and whether the connection stays,
-/// follows from that: all that HTTP/1.0 has for an end which nobody knows before is that of the connection.
+/// follows from that: all that HTTP/1.0 has for an end which is not known before is that of the connection.
 pub(crate) fn write_head(response: &mut Response, fields: &FieldList, version: Version, out: &mut Vec<u8>) {
     let is_old = version == Version::Http10;
     if is_old && response.extent == Extent::Open {

@@ -1,4 +1,4 @@
-//! Content that is made while it is sent: piece by piece, so that it takes little room and nobody else waits for it long.
+//! Content that is made while it is sent: piece by piece, so that it takes little room and no other client waits for it long.
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
@@ -49,7 +49,7 @@ pub struct Made {
 }
 
 impl Made {
-    /// Content of which nobody knows the length before.
+    /// Content whose length is not known before.
     pub(crate) fn of_any_length(source: Box<dyn Source>) -> Self {
         Self { source, end: End::Chunked }
     }

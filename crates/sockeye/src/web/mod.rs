@@ -3,7 +3,7 @@
 //! how a site is to behave; a server of `crate::verb::serve` answers by it.
 //!
 //! Nothing here knows a socket or waits for one. Files are opened here, through one `root`, because what may be opened
-//! is the heart of the matter; sending them is for whoever holds the connection.
+//! is the heart of the matter; sending them is for the code that holds the connection.
 //!
 //! The way of a request: `request::parse` or `request::Request::of_values`, then `site::Site::answer`, then
 //! `http1::write_head` or the frames of HTTP/2, then `log::Entry`.

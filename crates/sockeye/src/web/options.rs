@@ -125,7 +125,7 @@ pub enum Packing {
 pub enum Siblings {
     /// They are files of their own alone.
     None,
-    /// Whoever takes it so is sent them in place of the file, unless they are older than it.
+    /// A client that takes it so is sent them in place of the file, unless they are older than it.
     Packed,
 }
 
@@ -145,7 +145,7 @@ pub enum Archives {
 pub enum Hosts {
     /// Whatever is asked for.
     Any,
-    /// Addresses written as numbers, names that nobody can have lead here from elsewhere, this machine's own, and these.
+    /// Addresses written as numbers, names that no attacker can have lead here from elsewhere, this machine's own, and these.
     Local(Vec<String>),
 }
 

@@ -15,7 +15,7 @@ use crate::sys::files::read_onto;
 pub(crate) enum Coding {
     /// Everybody takes it.
     Gzip,
-    /// Browsers take it where nobody between can spoil it: over TLS, and from this machine.
+    /// Browsers take it where no proxy between can spoil it: over TLS, and from this machine.
     Brotli,
 }
 

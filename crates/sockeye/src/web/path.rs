@@ -75,7 +75,7 @@ impl<'a> RequestPath<'a> {
         Ok(Self { bytes: Cow::Owned(bytes), is_folder, climbs })
     }
 
-    /// Whether the path tried to lead out of the root. Whoever reads that is given what browsers would ask for; nothing is
+    /// Whether the path tried to lead out of the root. A reader of that is given what browsers would ask for; nothing is
     /// stored by it.
     pub(crate) fn climbs(&self) -> bool {
         self.climbs
@@ -126,7 +126,7 @@ impl<'a> RequestPath<'a> {
         self.bytes[..self.bytes.len() - name].strip_suffix(b"/").unwrap_or_default()
     }
 
-    /// Writes it as the path of a folder, encoded anew: it begins with one slash, so that no browser takes it for another
+    /// Writes it as the path of a folder, encoded again: it begins with one slash, so that no browser takes it for another
     /// host, and holds no byte that could end a field.
     pub(crate) fn push_as_folder(&self, out: &mut Vec<u8>) {
         out.push(b'/');

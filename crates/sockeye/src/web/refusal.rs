@@ -46,7 +46,7 @@ pub(crate) fn write_because(
         Status::UNAVAILABLE => head.field("Retry-After", b"1"),
         _ => head,
     };
-    // Where it leads is there for whoever may see anything here.
+    // Where it leads is there for a client that may see anything here.
     let up = if matches!(status, Status::NOT_FOUND | Status::FORBIDDEN) {
         "<p><a href=\"/\">⌂ top folder</a></p>\n"
     } else {

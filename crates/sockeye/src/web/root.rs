@@ -16,7 +16,7 @@ use crate::wire::http::status::Status;
 /// How often a lookup is tried that met a rename on its way (openat2(2), EAGAIN).
 const TRIES: usize = 128;
 
-/// A folder that is held open, and exchanged for another when its path has come to lead there: a site is built anew by
+/// A folder that is held open, and exchanged for another when its path has come to lead there: a site is built again by
 /// removing its folder, or by laying a link to another.
 #[derive(Debug)]
 pub struct Root {
@@ -54,7 +54,7 @@ pub struct Meta {
     pub size: u64,
     /// When it was last changed.
     pub modified: Modified,
-    /// When it last became what it is under its name: unlike `modified`, nobody can set this (inode(7), ctime).
+    /// When it last became what it is under its name: unlike `modified`, this cannot be set (inode(7), ctime).
     pub changed: Modified,
     /// Which file it is: its device and its number there.
     pub identity: (u64, u64),
@@ -187,7 +187,7 @@ impl Root {
 pub enum Links {
     /// As long as they end in the folder.
     Inside,
-    /// Wherever they lead, to read what is there: whoever can lay a link in the folder has everything shown that this
+    /// Wherever they lead, to read what is there: a user who can lay a link in the folder has everything shown that this
     /// process may read.
     Anywhere,
 }

@@ -24,7 +24,7 @@ impl Site {
     /// A site.
     #[must_use]
     pub fn new(root: Root, options: SiteOptions) -> Self {
-        // Whoever names one file means it, wherever it lies.
+        // A caller that names one file means it, wherever it lies.
         let links = if options.only.is_some() { Links::Anywhere } else { options.links };
         Self { root: Arc::new(root.with_links(links)), options, room: Room::default() }
     }

@@ -246,7 +246,7 @@ impl Receipt {
             (_, stored) => stored,
         };
         match stored {
-            // Somebody else was faster.
+            // Another writer was faster.
             Err(FileError { step: Step::Rename, source, .. })
                 if self.found == Found::NothingOrFail && source.kind() == io::ErrorKind::AlreadyExists =>
             {

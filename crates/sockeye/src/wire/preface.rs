@@ -100,7 +100,7 @@ fn pair(block: &[u8], ip: impl Fn(&[u8]) -> IpAddr, size: usize) -> Result<(Sock
     Ok((from, SocketAddr::new(ip(&ends[size..2 * size]), port(2 * size + 2))))
 }
 
-/// A header that says who connected to whom; `None` is not known, or no connection over IP.
+/// A header that says which client connected to which server; `None` is not known, or no connection over IP.
 pub(crate) fn write(version: ProxyVersion, ends: Option<(SocketAddr, SocketAddr)>) -> Vec<u8> {
     // Both of one family: IPv4 is written as IPv6 beside it.
     let ends = ends.map(|(from, to)| match (from.ip().to_canonical(), to.ip().to_canonical()) {

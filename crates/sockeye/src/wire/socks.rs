@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Whom the proxy is to connect to.
+/// The host that the proxy is to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Destination {
     /// A name that the proxy looks up, and a port.
@@ -125,7 +125,7 @@ impl Socks {
         let (port, ip, name) = match &self.destination {
             Destination::Address(SocketAddr::V4(address)) => (address.port(), address.ip().octets(), None),
             Destination::Address(SocketAddr::V6(address)) => (address.port(), [0; 4], None),
-            // An address that nobody has says that a name follows.
+            // An address that no host has says that a name follows.
             Destination::Name(name, port) => (*port, [0, 0, 0, 1], Some(name)),
         };
         let mut bytes = vec![4, 1];

@@ -127,7 +127,7 @@ impl Dialogue {
             Upgrade::Mysql => binary::mysql(&mut self.step, came),
             upgrade => lines::next(upgrade, &mut self.step, &self.own, came),
         }?;
-        // Whoever speaks before it is asked may have put words of its own into the server's mouth.
+        // An attacker who speaks before it is asked may have put words of its own into the server's mouth.
         match next {
             Next::Send(_) if !came.is_empty() => Err(Refusal::OutOfTurn),
             next => Ok(next),

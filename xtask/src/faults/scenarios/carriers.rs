@@ -70,7 +70,7 @@ fn loaded(stage: &Stage, address: &str, more: &[&str]) -> Outcome {
     Outcome::new(ended, (!is_whole).then(|| "it does not tell of eight good plays".to_owned()))
 }
 
-/// A run that was saved is read, shown and saved anew.
+/// A run that was saved is read, shown and saved again.
 fn report(stage: &Stage) -> Outcome {
     stage.put("ask.talk", ASK);
     let address = stage.address().to_string();

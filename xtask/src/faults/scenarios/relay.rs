@@ -35,7 +35,7 @@ fn echo() -> Peer<usize> {
     })
 }
 
-/// A server that says what it hears at once: whoever ends a WebSocket hears no more.
+/// A server that says what it hears at once: a side that ends a WebSocket hears no more.
 pub(super) fn repeater() -> Peer<Vec<u8>> {
     Peer::tcp(|mut stream| {
         let (mut all, mut buffer) = (Vec::new(), [0; 2000]);
@@ -72,7 +72,7 @@ fn hear_again(server: &mut Running, address: SocketAddr, said: &[u8]) -> Result<
 
 const CUT: &str = "an end as if it were all:";
 
-/// Relays clients, of whom a fault may cost one its connection in each thread, and looks that none was told a false end.
+/// Relays clients, of which a fault may cost one its connection in each thread, and looks that none was told a false end.
 fn relayed(relay: Running, talk: &dyn Fn(&mut Running) -> Result<(), String>) -> Outcome {
     let cut = std::cell::RefCell::new(None);
     let watched = |relay: &mut Running| {

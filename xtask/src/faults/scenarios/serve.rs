@@ -23,7 +23,7 @@ pub(super) const ALL: &[Scenario] = &[
 /// A kind of client, and how one of it fares.
 pub(super) type Client<'a> = (&'a str, &'a dyn Fn(&mut Running) -> Result<(), String>);
 
-/// Serves clients one after the other, of whom a fault may cost one its conversation in each of the two threads that these
+/// Serves clients one after the other, of which a fault may cost one its conversation in each of the two threads that these
 /// servers have, and ends the server.
 pub(super) fn clients(server: Running, kinds: &[Client<'_>]) -> Outcome {
     clients_but(2, server, kinds)

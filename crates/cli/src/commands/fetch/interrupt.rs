@@ -19,7 +19,7 @@ struct One {
 }
 
 impl Downloads {
-    /// Whoever interrupts a download is told how far it came, and no half of it stays behind but what can be gone on with.
+    /// A user who interrupts a download is told how far it came, and no half of it stays behind but what can be gone on with.
     pub(super) fn tell_when_interrupted(&self, console: &Console) -> Result<(), Exit> {
         let (downloads, told) = (self.clone(), console.apart());
         signals::end_on_signals(move |_| {

@@ -29,7 +29,7 @@ pub(super) fn open(path: &Path, console: &Console) -> Result<Jar, Exit> {
     Ok(jar)
 }
 
-/// Writes all there are, for nobody else to read: whoever has them is who they are for.
+/// Writes all there are, for no other user to read: a user who has them is who they are for.
 pub(super) fn keep(jar: &Jar, path: &Path, console: &Console) -> Result<(), Exit> {
     let is_new = !path.exists();
     let written = AtomicFile::create(path).and_then(|mut file| {

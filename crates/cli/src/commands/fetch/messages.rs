@@ -47,7 +47,7 @@ fn write_head(head: &Head, terminal: bool, console: &Console, stream: impl AsFd 
     write_all(stream.as_fd(), &cleaned)
 }
 
-/// What whoever wants to know who asks would take, where that was not given or not good enough.
+/// What a server or proxy that asks for credentials would take, where none were given or they were not good enough.
 pub(super) fn offered(head: &Head, flags: &Fetch) -> String {
     let (field, who, is_given, by_proof, flag) = match head.status {
         401 => {

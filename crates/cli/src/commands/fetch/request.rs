@@ -58,7 +58,7 @@ fn upload(path: &Path) -> Result<Body, Failure> {
         None if closed_standard_streams().stdin_is_missing() => Err(io::Error::other("it is closed")),
         None => Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?)),
     };
-    // What it is nobody knows here, and so nothing is said about it, as by curl.
+    // What it is is not known here, and so nothing is said about it, as by curl.
     let body = open().and_then(|file| Body::new("").with_stream(file, &shown));
     body.map_err(|error| unreadable(&shown, &error))
 }

@@ -17,7 +17,7 @@ use crate::clean::Cleaner;
 use crate::exit::Exit;
 use crate::pretty::{self, Pretty};
 
-/// Whoever looks on while one page is fetched.
+/// What looks on while one page is fetched.
 pub(super) struct PageWatcher<'a> {
     session: &'a Session<'a>,
     url: &'a Url,

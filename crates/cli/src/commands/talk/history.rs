@@ -1,4 +1,4 @@
-//! What was typed at terminals before, one line each, in a file that nobody else may read.
+//! What was typed at terminals before, one line each, in a file that no other user may read.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};

@@ -41,7 +41,7 @@ const NOTHING: &str = "\x1b[A\n";
 pub(super) const NO_TEXT: &str = "sockeye: what was typed is not UTF-8: that line was not sent, and no more is read; \
                                   --raw sends bytes as they are";
 
-/// The terminal as it was, for whoever ends this process while a line is edited.
+/// The terminal as it was, for the code that ends this process while a line is edited.
 static MODES: OnceLock<Termios> = OnceLock::new();
 /// No line is begun any more.
 static IS_OVER: AtomicBool = AtomicBool::new(false);
@@ -172,7 +172,7 @@ fn read(mut editor: Editor<Keys, MemHistory>, mut history: Option<History>, line
             Err(ReadlineError::Eof) => lines = None,
             Err(ReadlineError::Interrupted) if is_ignored(SIGINT) => {}
             Err(ReadlineError::Interrupted) => {
-                // As the terminal would have said it: whoever watches for it ends this process.
+                // As the terminal would have said it: the code that watches for it ends this process.
                 let own = rustix::process::getpid();
                 let _ = rustix::process::kill_process(own, rustix::process::Signal::INT);
                 loop {

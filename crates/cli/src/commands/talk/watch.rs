@@ -33,7 +33,7 @@ impl<'a> Watch<'a> {
         Self { flags, hex, digests, began: Instant::now() }
     }
 
-    /// Who hears the conversation, if anybody does: where nobody does, bytes stay in the kernel.
+    /// The listeners of the conversation, if there are any: without one, bytes stay in the kernel.
     pub(super) fn tap(&self, record: Option<&Arc<Record>>) -> Option<Arc<dyn Tap>> {
         let digests = self.digests.clone().map(|digests| digests as Arc<dyn Tap>);
         tee(self.listeners(record).into_iter().chain(digests).collect())

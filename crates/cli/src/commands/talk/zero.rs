@@ -1,4 +1,4 @@
-//! `--zero`: whether somebody listens, at one port or at many. Nothing is said to whoever does.
+//! `--zero`: whether a program listens, at one port or at many. Nothing is sent to it.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -126,7 +126,7 @@ fn ask_all(flags: &Talk, ports: &[(Address, Protocol)], console: &Console) -> Ex
 #[derive(Default)]
 struct Failures {
     first: Option<(Exit, String)>,
-    /// Nobody listens there.
+    /// No program listens there.
     closed: usize,
     /// Nothing came.
     silent: usize,
@@ -139,7 +139,7 @@ impl Failures {
             Exit::TimedOut => self.silent += 1,
             _ => {}
         }
-        // What keeps us from asking says more than that nobody answered.
+        // What keeps us from asking says more than that no answer came.
         let is_answer = |exit| matches!(exit, Exit::Refused | Exit::TimedOut);
         if self.first.as_ref().is_none_or(|(first, _)| is_answer(*first) && !is_answer(found.exit)) {
             self.first = Some((found.exit, found.text));

@@ -49,7 +49,7 @@ impl Keys {
             }
             match rustix::io::read(&stdin, &mut bytes) {
                 Ok(count @ 1..) => self.asked |= bytes[..count].iter().any(|&key| matches!(key, b'q' | b'Q')),
-                // The terminal is gone: whoever sat there says no more.
+                // The terminal is gone: the user there says no more.
                 Ok(0) | Err(_) => return self.asked,
             }
         }

@@ -129,7 +129,7 @@ impl Plot {
         self.mark(at, name, minor);
     }
 
-    /// The name of a line, at its right end. Two that would lie upon each other are moved apart.
+    /// The name of a line, at its right end. Two that would overlap are moved apart.
     pub(super) fn ends(&mut self, mut names: Vec<(&'static str, f64, &'static str)>) {
         names.sort_by(|a, b| a.1.total_cmp(&b.1));
         let apart = 0.07;

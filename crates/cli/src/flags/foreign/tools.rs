@@ -216,7 +216,7 @@ pub(super) const ADDRS: &[Answer] = &[
     (ELSEWHERE, "`sockeye addrs` shows this machine's addresses, and opens no connection"),
 ];
 
-/// What nobody can want of `check` and `import` but by mistake.
+/// What is always a mistake for `check` and `import`.
 pub(super) const CHECK_ELSEWHERE: Answer =
     (ELSEWHERE, "`sockeye check` opens no connection: `sockeye serve --play` and `sockeye talk --play` play a file");
 pub(super) const IMPORT_ELSEWHERE: Answer =

@@ -39,7 +39,7 @@ pub struct KeyLog {
 
 impl std::fmt::Debug for KeyLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Nobody is to see them.
+        // They are never shown.
         write!(f, "KeyLog({} secrets)", self.secrets.len())
     }
 }

@@ -197,7 +197,7 @@ impl Direction {
             }
             return Opened::Content(kind, bytes);
         }
-        // Before the first record that opens may stand others whose keys nobody has, and behind those of early data.
+        // Before the first record that opens may stand others whose keys are not known, and behind those of early data.
         if self.has_opened && (self.has_all || self.now + 1 == self.keys.len()) {
             Opened::Wrong
         } else {

@@ -13,7 +13,7 @@ use crate::sys::holder::Holder;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ListenError {
-    /// Somebody listens there.
+    /// A program listens there.
     InUse {
         /// Where.
         endpoint: Endpoint,

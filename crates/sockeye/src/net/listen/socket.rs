@@ -1,4 +1,4 @@
-//! A socket that somebody can come to.
+//! A socket that a client can come to.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -21,12 +21,12 @@ pub struct Socket {
     pub endpoint: Endpoint,
     /// Which of the requests it serves, from 0.
     pub request: usize,
-    /// The only client that there is, where nobody else can come: a program, standard input and output, a connection that we
+    /// The only client that there is, where no other client can come: a program, standard input and output, a connection that we
     /// were given. The socket is then something that is always ready.
     client: Option<Box<OneClient>>,
     /// Where each peer of a datagram socket comes as a client of its own: the socket is then what is ready when one comes.
     per_peer: Option<Box<PerPeer>>,
-    /// The file of a Unix socket. It goes before the socket does, while nobody can have another of the same number.
+    /// The file of a Unix socket. It goes before the socket does, while no other process can have a socket of the same number.
     pub(super) file: Option<OwnFile>,
     /// The socket.
     pub fd: OwnedFd,
@@ -59,7 +59,7 @@ impl Socket {
 
     /// Stops listening: the port and the file are free again. The name is kept.
     ///
-    /// The descriptor becomes an unbound socket that nobody can reach.
+    /// The descriptor becomes an unbound socket that no peer can reach.
     pub fn close(&mut self) {
         self.file = None;
         if let Some(per_peer) = &self.per_peer {

@@ -69,7 +69,7 @@ impl Bridge {
 
     /// Why not everything passed, if it did not.
     pub(super) fn leave(self) -> Option<Broken> {
-        // Whoever reads still, or waits to write, is to stop.
+        // A thread that still reads, or waits to write, is to stop.
         let _ = self.state.socket.shutdown(Shutdown::Both);
         self.state.broken.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -144,14 +144,14 @@ impl State {
                 match send(&self.socket, bytes, SendFlags::NOSIGNAL) {
                     Ok(length) => bytes = &bytes[length..],
                     Err(Errno::INTR) => {}
-                    // The conversation is over, which is told by whoever holds it.
+                    // The conversation is over, which is told by the code that holds it.
                     Err(_) => return Ok(()),
                 }
             }
         }
     }
 
-    /// Waits for the input; false where there is no sense in it. Whoever types is not waited for once the peer has ended, and
+    /// Waits for the input; false where there is no sense in it. A person who types is not waited for once the peer has ended, and
     /// another input that stays silent not for long.
     fn wait(&self, input: &OwnedFd) -> Result<bool, Errno> {
         let is_typed = !self.is_master && isatty(input);

@@ -49,7 +49,7 @@ struct Flow {
     last: Instant,
     /// An answer that its peer had no room for, and until when it is tried.
     held: Option<(Vec<u8>, Instant)>,
-    /// The peer was silent for long, and whoever accepted it was told.
+    /// The peer was silent for long, and the caller that accepted it was told.
     said_end: bool,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct Flows {
     inbox: Option<Inbox>,
     outbox: Outbox,
     refused: Vec<Refused>,
-    /// A message that whoever accepted its peer has no room for; nothing is taken meanwhile, and nothing lost.
+    /// A message that the caller that accepted its peer has no room for; nothing is taken meanwhile, and nothing lost.
     stuck: Option<(u64, Vec<u8>)>,
     /// Messages that were lost, by why; and when that was told.
     lost: HashMap<String, u64>,
@@ -106,7 +106,7 @@ impl Flows {
             events.clear();
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), time.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
-                // It cannot go on: whoever accepted them learns it by their ends.
+                // It cannot go on: the caller that accepted them learns it by their ends.
                 Err(_) => return,
             }
             for event in &events {
@@ -134,7 +134,7 @@ impl Flows {
                 }
             }
             if is_closed && self.flows.is_empty() && over_by.is_none() {
-                // Nobody is inside any more.
+                // No peer is left inside.
                 let _ = epoll::delete(&self.epoll, &self.shared.socket);
             }
             self.look();
@@ -210,13 +210,13 @@ impl Flows {
                 self.is_lost("datagrams that were not taken in time".to_owned(), 1, 0);
             }
             Err(Errno::AGAIN | Errno::NOBUFS) => {
-                // Whoever sends over a Unix socket waits, as it does for any full queue.
+                // A sender over a Unix socket waits, as it does for any full queue.
                 self.stuck = Some((id, message.to_vec()));
                 let _ = epoll::delete(&self.epoll, &self.shared.socket);
                 self.watch(id, EventFlags::IN | EventFlags::OUT);
             }
             Err(Errno::PIPE | Errno::CONNRESET) => {
-                // Whoever accepted it has closed it: what was said goes out, and this message begins another.
+                // The caller that accepted it has closed it: what was said goes out, and this message begins another.
                 if self.buffer.is_empty() {
                     // It holds what is being taken.
                     self.buffer = vec![0; message::LARGEST];
@@ -279,7 +279,7 @@ impl Flows {
         }
     }
 
-    /// Passes on what whoever accepted a peer says to it.
+    /// Passes on what the caller that accepted a peer says to it.
     fn take_answers(&mut self, id: u64) {
         for _ in 0..TURN {
             let Some(flow) = self.flows.get(&id) else { return };
@@ -291,7 +291,7 @@ impl Flows {
                     self.is_lost(too_large("answers"), 1, length);
                     true
                 }
-                // Whoever accepted it closed it and left something unread: that is told once, in front of what it said (unix(7)).
+                // The caller that accepted it closed it and left something unread: that is told once, in front of what it said (unix(7)).
                 Err(Errno::INTR | Errno::CONNRESET) => true,
                 Err(Errno::AGAIN) => false,
                 Ok((Received::End, _)) | Err(_) => {
@@ -410,7 +410,7 @@ impl Flows {
         }
     }
 
-    /// Ends flows that have been silent: first whoever accepted them is told, then all is over.
+    /// Ends flows that have been silent: first the caller that accepted them is told, then all is over.
     fn look(&mut self) {
         if self.looked.elapsed() < LOOK.min(self.shared.idle) {
             return;

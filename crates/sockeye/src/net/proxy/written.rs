@@ -11,7 +11,7 @@ use crate::address::{Address, Host, Target};
 pub struct Proxy {
     /// Where it is.
     pub(crate) address: Address,
-    /// Whom its certificate must be for, if it shows one.
+    /// The name that its certificate must be for, if it shows one.
     pub(crate) host: String,
     /// How it is spoken to.
     pub(crate) kind: Kind,

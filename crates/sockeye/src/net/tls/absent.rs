@@ -1,4 +1,4 @@
-//! What stands for TLS where the crate is built without it: no session ever begins, and whoever wants one is told why.
+//! What stands for TLS where the crate is built without it: no session ever begins, and a caller that wants one is told why.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ fn missing() -> TlsError {
     TlsError::local("`starttls` needs TLS, which this build of sockeye has not: turn on its feature `tls`".to_owned())
 }
 
-/// Who a server is: nobody, without TLS.
+/// The server's certificate: none, without TLS.
 #[derive(Debug, Clone, Default)]
 pub struct Identity;
 
@@ -41,7 +41,7 @@ impl Identity {
     }
 }
 
-/// Whose certificates are believed: nobody's, without TLS.
+/// Which certificates are believed: none, without TLS.
 #[derive(Debug, Clone, Default)]
 pub struct Trust;
 

@@ -8,7 +8,7 @@ use rustls::{ClientConfig, ClientConnection, KeyLog, ServerConfig, ServerConnect
 use super::{Identity, IdentityFiles, TlsError, Trust, Version};
 use crate::address::TlsOptions;
 
-/// Hears the secrets of sessions, so that whoever has what was sent can read it: nobody gets them without having asked.
+/// Hears the secrets of sessions, so that a capture of what was sent can be read: they are given only to a caller that asks.
 pub(crate) trait Secrets: std::fmt::Debug + Send + Sync {
     /// One secret, as a line of a key log file has it (draft-ietf-tls-keylogfile).
     fn tell(&self, label: &str, random: &[u8], secret: &[u8]);
@@ -40,7 +40,7 @@ impl Trust {
         Self::of_address_or(options, None)
     }
 
-    /// The same, where whom to believe may have been said elsewhere: that goes before what the address says of it.
+    /// The same, where the authorities may have been named elsewhere: that goes before what the address says of it.
     ///
     /// # Errors
     /// As [`Trust::of_address`].

@@ -27,7 +27,7 @@ struct Ready {
     pem: String,
     fingerprint: String,
     is_made: bool,
-    /// Whom clients must be.
+    /// Which clients are believed.
     clients: Option<Arc<dyn ClientCertVerifier>>,
 }
 
@@ -61,7 +61,7 @@ impl Identity {
         Ok(Self(Arc::new(OnceLock::from(ready))))
     }
 
-    /// The same, that asks each client for a certificate, and believes those for whom one of these authorities signed.
+    /// The same, that asks each client for a certificate, and believes those that one of these authorities has signed for.
     ///
     /// # Errors
     /// The file cannot be read, or holds no certificate; no certificate of our own can be made.
@@ -116,7 +116,7 @@ impl Identity {
         self.0.get().is_none_or(|ready| ready.is_made)
     }
 
-    /// The server's side of a session, inside which one of these protocols is to be spoken (RFC 7301); none: nobody asks.
+    /// The server's side of a session, inside which one of these protocols is to be spoken (RFC 7301); none: it is not asked for.
     pub(crate) fn server(&self, alpn: &[String]) -> Result<ServerConnection, TlsError> {
         let mut config = Arc::clone(&self.ready()?.config);
         if !alpn.is_empty() {

@@ -1,6 +1,6 @@
-//! TLS by rustls: whom we trust, and what is wrong with a peer in the words of people. No type of rustls leaves the crate.
+//! TLS by rustls: which certificates we trust, and what is wrong with a peer in the words of people. No type of rustls leaves the crate.
 //!
-//! Without the feature `tls` the types are there and do nothing: whoever needs a session is told that there is none.
+//! Without the feature `tls` the types are there and do nothing: code that needs a session is told that there is none.
 //!
 //! ```
 //! # #[cfg(feature = "tls")] {
@@ -47,7 +47,7 @@ pub(crate) use session::Session;
 #[cfg(feature = "tls")]
 pub use trust::{Trust, Version};
 
-/// Bytes that nobody can guess.
+/// Bytes that cannot be guessed.
 #[cfg(feature = "tls")]
 pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

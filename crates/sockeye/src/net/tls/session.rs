@@ -1,4 +1,4 @@
-//! One session, without a socket: what came goes in, what is to be sent comes out. Whoever has the socket drives it.
+//! One session, without a socket: what came goes in, what is to be sent comes out. The code that has the socket drives it.
 
 use std::io::{Read, Write};
 
@@ -14,7 +14,7 @@ const MOST: usize = 64 * 1024;
 /// Either side of a TLS session.
 pub(crate) struct Session {
     inner: Box<Connection>,
-    /// Whom messages are about.
+    /// The peer that messages name.
     peer: String,
     has_ended: bool,
     /// Bytes that came since the last that meant something: the session keeps them.
@@ -90,7 +90,7 @@ impl Session {
     }
 
     fn new(mut inner: Connection, peer: &str) -> Self {
-        // What the socket does not take is bounded by whoever has the socket.
+        // What the socket does not take is bounded by the code that has the socket.
         inner.set_buffer_limit(None);
         Self { inner: Box::new(inner), peer: peer.to_owned(), has_ended: false, buffered: 0, records: None }
     }

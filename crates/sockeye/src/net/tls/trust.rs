@@ -1,4 +1,4 @@
-//! Whom a client believes.
+//! Which certificates a client believes.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -80,7 +80,7 @@ impl Trust {
         Ok(Self { whom: Whom::Pinned(format!("sha256:{digits}")), ..Self::default() })
     }
 
-    /// Whoever answers, which is no security against anybody who is on the way.
+    /// Any server, which is no security against an attacker on the way.
     #[must_use]
     pub fn anyone() -> Self {
         Self { whom: Whom::Anyone, ..Self::default() }
@@ -114,7 +114,7 @@ impl Trust {
     }
 
     /// Writes the keys of its sessions to the file that the variable SSLKEYLOGFILE names, if it is set. Whoever reads it can
-    /// read them: nobody gets this without having asked for it.
+    /// read them: this happens only for a caller that asks for it.
     #[must_use]
     pub fn with_key_log(self) -> Self {
         Self { has_key_log: true, ready: OnceLock::new(), ..self }
@@ -193,7 +193,7 @@ fn read_authorities(path: &Path) -> Result<Verifier, TlsError> {
     Ok(Verifier::new(verifier, certificates))
 }
 
-/// Whose clients a server believes: those for whom the authorities of a file sign, and who shows one of its certificates.
+/// Whose clients a server believes: those that the authorities of a file sign for, and who shows one of its certificates.
 pub(super) fn client_verifier(path: &Path) -> Result<ClientVerifier, TlsError> {
     let (roots, certificates) = read_roots(path)?;
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
@@ -232,7 +232,7 @@ fn system_authorities() -> Result<Verifier, TlsError> {
     Ok(Verifier::new(verifier, vec![]))
 }
 
-/// Believes one certificate, whoever signed it, or every one. That the peer has its key is verified as always.
+/// Believes one certificate, no matter who signed it, or every one. That the peer has its key is verified as always.
 #[derive(Debug)]
 struct Pin {
     pin: Option<String>,

@@ -20,7 +20,7 @@ use x509_parser::prelude::FromDer;
 
 use super::reason::OfClient;
 
-/// Believes whom webpki believes, and whoever shows a certificate that was named itself, for its names and dates.
+/// Believes the servers that webpki believes, and one that shows a certificate that was named itself, for its names and dates.
 #[derive(Debug)]
 pub(super) struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,
@@ -93,7 +93,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Believes the clients whom webpki believes, and whoever shows a certificate that was named itself, for its dates.
+/// Believes the clients that webpki believes, and one that shows a certificate that was named itself, for its dates.
 #[derive(Debug)]
 pub(super) struct ClientVerifier {
     webpki: Arc<dyn ClientCertVerifier>,

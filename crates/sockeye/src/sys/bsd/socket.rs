@@ -6,7 +6,7 @@ use std::ptr::null;
 
 use super::last_error;
 
-/// A descriptor that whoever holds it closes, once.
+/// A descriptor that its holder closes, once.
 pub(crate) type Fd = c_int;
 
 /// An address of any family, as the kernel takes and gives it.
@@ -208,7 +208,7 @@ pub(crate) fn shutdown(fd: Fd, how: c_int) {
     let _ = unsafe { libc::shutdown(fd, how) };
 }
 
-/// As close(2), for a descriptor that whoever calls holds and uses no more.
+/// As close(2), for a descriptor that the caller holds and uses no more.
 pub(crate) fn close(fd: Fd) {
     // SAFETY: no owned type of Rust holds one of these descriptors.
     let _ = unsafe { libc::close(fd) };
@@ -283,7 +283,7 @@ pub(crate) fn make_folder(beginning: &str) -> io::Result<Vec<u8>> {
     Ok(template)
 }
 
-/// A number that nobody foresees, below `bound`.
+/// A number that cannot be foreseen, below `bound`.
 pub(crate) fn random_below(bound: usize) -> usize {
     let mut bytes = [0_u8; 8];
     // SAFETY: the kernel writes at most eight bytes. If it writes none, the order is the given one, which does no harm.

@@ -101,13 +101,13 @@ fn clone(plan: &Plan<'_>, stack: &mut Vec<u128>) -> io::Result<(libc::pid_t, Own
     if pid < 0 {
         return Err(error);
     }
-    // SAFETY: the kernel gave it with this call, and nobody else has it.
+    // SAFETY: the kernel gave it with this call, and no other code has it.
     Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
 }
 
 /// What the child does. It shares our memory: it must not allocate, panic, or take a lock.
 extern "C" fn run(argument: *mut libc::c_void) -> libc::c_int {
-    // SAFETY: whoever cloned us gave a plan, and waits.
+    // SAFETY: the thread that cloned us gave a plan, and waits.
     let plan = unsafe { &*argument.cast_const().cast::<Plan<'_>>() };
     let step = prepare(plan);
     if step.is_ok() {
@@ -153,7 +153,7 @@ fn prepare(plan: &Plan<'_>) -> Result<(), Failed> {
             }
         }
     }
-    // Ours close by themselves; these are what whoever started us, or another part of the program, left open.
+    // Ours close by themselves; these are what our parent process, or another part of the program, left open.
     close_from(3);
     // SAFETY: a struct of plain numbers and a set of bits, for which all zeros are valid: the system's own action.
     let default: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -186,7 +186,7 @@ fn close_from(first: libc::c_int) {
 }
 
 /// Signals that this process handles, SIGPIPE, which Rust's runtime has ignored, and SIGXFSZ, which we do: a program would inherit
-/// that and then never notice that nobody reads. What else is ignored stays so, as nohup(1) wants it. Handlers are there before a server
+/// that and then never notice that there is no reader. What else is ignored stays so, as nohup(1) wants it. Handlers are there before a server
 /// starts its first program, so that one look is enough.
 fn handled() -> &'static [libc::c_int] {
     static HANDLED: OnceLock<Vec<libc::c_int>> = OnceLock::new();

@@ -93,7 +93,7 @@ pub(super) fn controls(header: &libc::msghdr) -> Controls {
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 // SAFETY: this kind of message holds an in6_pktinfo; it may stand unaligned.
                 let info = unsafe { data.cast::<libc::in6_pktinfo>().read_unaligned() };
-                // Nobody answers from a group's address: then the system chooses.
+                // No answer comes from a group's address: then the system chooses.
                 told.to = Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr))).filter(|own| !own.is_multicast());
             }
             (libc::SOL_UDP, libc::UDP_GRO) => {

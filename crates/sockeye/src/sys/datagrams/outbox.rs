@@ -128,7 +128,7 @@ impl Outbox {
         self.entries.first().map_or(self.pushed, |entry| entry.number)
     }
 
-    /// To whom something still stands here.
+    /// The peers for which something still stands here.
     pub(crate) fn peers(&self) -> impl Iterator<Item = PeerAddress> {
         self.entries.iter().map(|entry| entry.to)
     }
@@ -146,7 +146,7 @@ impl Outbox {
     /// It never waits.
     pub(crate) fn send(&mut self, fd: impl AsFd, refused: &mut Vec<Refused>) {
         let (mut next, mut kept, mut earlier) = (0, 0, 0);
-        // An interface without room holds up those behind it, and nobody else; so does a Unix socket.
+        // An interface without room holds up those behind it, and no others; so does a Unix socket.
         let (mut full, mut is_full) = (HashSet::new(), false);
         while next < self.entries.len() {
             if is_full || full.contains(&self.entries[next].to) {

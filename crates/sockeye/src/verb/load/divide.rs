@@ -1,4 +1,4 @@
-//! One run on several machines, or in several processes: each does its part, and nobody tells them which but their number.
+//! One run on several machines, or in several processes: each does its part, and only their number tells them which.
 
 use std::fmt;
 

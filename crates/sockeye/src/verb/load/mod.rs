@@ -154,7 +154,7 @@ pub struct LoadOptions {
     pub connect: ConnectOptions,
     /// Whose certificates are believed.
     pub trust: Trust,
-    /// Whom a certificate must be for.
+    /// The name that a certificate must be for.
     pub host: String,
 }
 
@@ -498,7 +498,7 @@ fn own_model(model: LoadModel, shard: Option<Shard>) -> LoadModel {
     }
 }
 
-/// How often whoever watches is asked.
+/// How often the caller that watches is asked.
 const EACH: Duration = Duration::from_millis(100);
 /// What lies between the first connections, and how long that takes at most, unless one says.
 const BETWEEN: Duration = Duration::from_micros(100);

@@ -56,7 +56,7 @@ impl Nc<'_> {
         Ok(left)
     }
 
-    /// Whoever sends first is who is talked to; the datagram itself is read later, like those behind it.
+    /// The first sender is the peer; the datagram itself is read later, like those behind it.
     fn serve_first_sender(&mut self, fd: Fd, path: Option<&CStr>) -> Result<Left, Fatal> {
         let from = socket::sender_of_next(fd).map_err(|error| Fatal::at("recvfrom", &error))?;
         socket::connect(fd, &from).map_err(|error| Fatal::at("connect", &error))?;

@@ -80,7 +80,7 @@ pub struct Proxy {
     pub port: Option<CString>,
     /// What it speaks.
     pub protocol: ProxyProtocol,
-    /// `-P`: whom to be, if it asks.
+    /// `-P`: the user to be, if it asks.
     pub user: Option<CString>,
 }
 

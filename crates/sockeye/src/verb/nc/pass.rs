@@ -1,4 +1,4 @@
-//! `-F`: the connected socket itself goes to whoever is behind standard output.
+//! `-F`: the connected socket itself goes to the process behind standard output.
 
 use std::io;
 

@@ -10,7 +10,7 @@ use super::{Fatal, Nc};
 use crate::sys::bsd::names;
 use crate::sys::bsd::socket::{self, Address, Fd};
 
-/// Where the answers to datagrams come: a socket in a folder of its own, so that nobody else binds there first.
+/// Where the answers to datagrams come: a socket in a folder of its own, so that no other process binds there first.
 pub(super) struct Answers {
     folder: Vec<u8>,
     socket: CString,

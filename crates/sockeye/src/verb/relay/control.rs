@@ -112,7 +112,7 @@ struct Serving {
     is_local: bool,
     clients: Vec<Client>,
     proxies: Proxies,
-    /// Until when nobody is accepted, because this machine is out of something.
+    /// Until when no client is accepted, because this machine is out of something.
     rests_until: Option<Instant>,
     stop: Stop,
     /// Told when a relay has ended.
@@ -187,7 +187,7 @@ impl Serving {
             match rustix::net::accept_with(&socket.fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
                 Ok(fd) => {
                     if self.clients.len() >= limits::CONTROL_CLIENTS {
-                        // Whoever asked nothing for the longest makes room.
+                        // The client that asked nothing for the longest time makes room.
                         let oldest = (0..self.clients.len()).min_by_key(|&index| self.clients[index].since());
                         oldest.map(|index| self.clients.swap_remove(index));
                     }

@@ -1,4 +1,4 @@
-//! Names of servers are looked up again and again while a relay runs, on a thread of their own: now and then, and after nobody
+//! Names of servers are looked up again and again while a relay runs, on a thread of their own: now and then, and after no server
 //! answered where a name led.
 
 use std::io;
@@ -13,7 +13,7 @@ use crate::engine::relay::{Bell, Named};
 use crate::limits;
 use crate::net::connect::ConnectError;
 
-/// How soon a name that leads nowhere, or where nobody answers, is looked up again.
+/// How soon a name that leads nowhere, or where no server answers, is looked up again.
 const SOON: Duration = Duration::from_secs(1);
 
 /// Asks where a name leads.
@@ -31,7 +31,7 @@ pub(super) struct Lookups {
     pub(super) servers: Vec<NamedServer>,
     /// Where the relay listens: no name may lead there.
     pub(super) own: Vec<Endpoint>,
-    /// How often each is looked up; none: only after nobody answered.
+    /// How often each is looked up; none: only after no server answered.
     pub(super) every: Option<Duration>,
     pub(super) resolve: Box<Resolve>,
     pub(super) tell: Box<dyn FnMut(String) + Send>,
@@ -44,7 +44,7 @@ pub(super) struct Following(Arc<Bell>);
 
 impl Drop for Following {
     fn drop(&mut self) {
-        // It may wait for a resolver, which nobody waits for.
+        // It may wait for a resolver, and no other thread waits for it.
         self.0.end();
     }
 }
@@ -53,7 +53,7 @@ impl Drop for Following {
 struct Watch {
     due: Option<Instant>,
     looked: Instant,
-    /// How long after a look the next one is worth while, where nobody answers.
+    /// How long after a look the next one is worth while, where no server answers.
     pause: Duration,
     complaint: Option<String>,
 }
@@ -92,7 +92,7 @@ impl Lookups {
                 }
                 let is_new = self.look(index, &mut watch.complaint);
                 watch.looked = Instant::now();
-                // Where it stays as it is, whoever asks for it again and again gets an answer less and less often.
+                // Where it stays as it is, a caller that asks for it again and again gets an answer less and less often.
                 let longest = every.unwrap_or(limits::LOOK_UP_AGAIN).max(SOON);
                 watch.pause = if is_new { SOON } else { (watch.pause * 2).min(longest) };
                 watch.due = next(&named, watch.looked);
@@ -128,7 +128,7 @@ impl Lookups {
                     format!("{address} leads to {own} now, where the relay itself listens, and is not followed")
                 }
             },
-            // Until it is known nobody waits for more words.
+            // Until it is known, no caller waits for more words.
             Err(_) if before.is_empty() => return false,
             Err(error) => format!("{error}; it stays with {}", list(&before)),
         };
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(told.recv().unwrap(), "tcp://db.test:5432 leads to 10.9.9.9:5432 now");
         assert_eq!(named.addresses().len(), 1);
         drop(following);
-        // The thread has ended: nobody tells any more.
+        // The thread has ended: no news comes any more.
         assert!(told.recv().is_err());
     }
 

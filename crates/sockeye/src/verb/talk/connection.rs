@@ -33,10 +33,10 @@ pub(super) struct Connection<'a> {
     peer_ended: OnceLock<Instant>,
     /// Our end was sent: it takes a number of the sequence as a byte does.
     end_sent: AtomicBool,
-    /// Nobody is to go on.
+    /// Both directions are to stop.
     over: AtomicBool,
     broken: OnceLock<Errno>,
-    /// Whether a reset takes nothing with it any more but our end under TLS, which nobody needs.
+    /// Whether a reset takes nothing with it any more but our end under TLS, which is not needed.
     is_all_done: AtomicBool,
 }
 
@@ -149,7 +149,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Why the connection broke, if it has, as far as somebody was told.
+    /// Why the connection broke, if it has, as far as it was told.
     pub(super) fn broken(&self) -> Option<Errno> {
         self.broken.get().copied()
     }
@@ -219,13 +219,13 @@ impl<'a> Connection<'a> {
         self.end_sent.load(Ordering::Acquire)
     }
 
-    /// Nobody is to go on: what waits on the socket returns at once.
+    /// Both directions are to stop: what waits on the socket returns at once.
     pub(super) fn call_off(&self) {
         self.over.store(true, Ordering::Release);
         let _ = shutdown(self.socket, Shutdown::Both);
     }
 
-    /// Whether nobody is to go on.
+    /// Whether both directions are to stop.
     pub(super) fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }

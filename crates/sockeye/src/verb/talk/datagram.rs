@@ -21,7 +21,7 @@ pub(super) use self::receiver::add_line;
 pub(super) use self::sender::Speech;
 
 /// Joins a client's datagram socket to an input and an output, until the input has ended and it has been quiet. Where
-/// nobody listens, the name's next address is asked the same.
+/// no program listens, the name's next address is asked the same.
 pub fn talk(connected: &Connected, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &TalkOptions) -> Outcome {
     let mut speech = Speech::default();
     let outcome = talk_to(connected, &mut speech, input, sink, options);

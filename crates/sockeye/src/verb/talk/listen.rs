@@ -30,7 +30,7 @@ use crate::sys::{datagrams, option};
 pub enum Listened {
     /// The last conversation's outcome.
     Talked(Outcome),
-    /// Nobody could be accepted.
+    /// No client could be accepted.
     Failed(io::Error),
 }
 
@@ -87,7 +87,7 @@ struct Listener {
     dropped: Vec<u32>,
     /// So do datagrams of others that came before it was known to be one: they open the next.
     waiting: Vec<Waiting>,
-    /// What standard input has said, and to whom.
+    /// What standard input has said, and to which client.
     speech: Speech,
 }
 
@@ -137,7 +137,7 @@ impl Listener {
             (fd, client, None)
         };
         if !self.keep && !self.hears_many(index) {
-            // Nobody waits in vain: others are refused from here on.
+            // No client waits in vain: others are refused from here on.
             self.sockets.iter_mut().for_each(Socket::close);
         }
         Ok(Accepted { index, fd, client, sender, received_before })
@@ -244,7 +244,7 @@ enum Opening {
     Output(io::Error),
 }
 
-/// Waits until somebody comes to one of the sockets.
+/// Waits until a client comes to one of the sockets.
 fn ready(sockets: &[Socket]) -> io::Result<usize> {
     loop {
         let mut polled: Vec<PollFd<'_>> = sockets.iter().map(|socket| PollFd::new(&socket.fd, PollFlags::IN)).collect();

@@ -137,7 +137,7 @@ pub struct TalkOptions {
     pub quiet: Duration,
     /// Likewise: how long to wait for the first answer.
     pub first_answer: Duration,
-    /// Counts as they go, for whoever interrupts.
+    /// Counts as they go, for a caller that interrupts.
     pub progress: Arc<Progress>,
     /// What passes is heard here.
     pub tap: Option<Arc<Tapped>>,
@@ -306,7 +306,7 @@ impl Progress {
         self.received.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Over datagrams: those that came from somebody else than the peer, and were not taken.
+    /// Over datagrams: those that came from another address than the peer's, and were not taken.
     #[must_use]
     pub fn strangers(&self) -> u64 {
         self.strangers.load(Ordering::Relaxed)
@@ -354,7 +354,7 @@ pub enum Ending {
     InputFailed(io::Error),
     /// This machine could not do something; which.
     Failed(&'static str, io::Error),
-    /// Over datagrams: nobody listens there (the ICMP error came).
+    /// Over datagrams: no program listens there (the ICMP error came).
     PortClosed,
     /// Over datagrams: there is no way to that host.
     Unreachable(io::Error),

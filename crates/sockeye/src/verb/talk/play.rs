@@ -45,7 +45,7 @@ pub struct Setting<'a> {
     pub tap: Option<Arc<dyn Tap>>,
     /// Whose certificates are believed.
     pub trust: &'a Trust,
-    /// Whom a certificate must be for.
+    /// The name that a certificate must be for.
     pub host: &'a str,
     /// How the connection begins.
     pub begins: InitialLayers,

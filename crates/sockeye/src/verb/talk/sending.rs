@@ -180,7 +180,7 @@ impl Sending<'_> {
             // A socket that is closed would be told again and again.
             let watched = if gone.is_some() { &mut polled[..1] } else { &mut polled[..] };
             let time = match (terminal, peer_ended) {
-                // Whoever types sees that it is over.
+                // The person who types sees that it is over.
                 (true, _) => Some(Duration::ZERO),
                 (_, true) => Some(LOOK),
                 _ => None,

@@ -1,5 +1,5 @@
 //! Bytes between a socket and standard input or output that never pass through our memory: splice(2), sendfile(2).
-//! What it cannot do it leaves untouched, for whoever copies.
+//! What it cannot do it leaves untouched, for the code that copies.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -85,7 +85,7 @@ impl<'a> Receiver<'a> {
                 Some(self.pass_on(length).map(|()| length))
             }
             Err(Errno::INVAL) => None,
-            // A pipe without a reader says so though nothing came that it should take: whoever copies sees what came first.
+            // A pipe without a reader says so though nothing came that it should take: the code that copies sees what came first.
             Err(Errno::PIPE) if self.between.is_none() => None,
             Err(error) => Some(Err(Failed::Socket(error))),
         }

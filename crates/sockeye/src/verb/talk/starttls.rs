@@ -31,9 +31,9 @@ pub enum UpgradeError {
     NotOffered,
     /// It says something that is not of this protocol.
     Strange(String),
-    /// It said something before it was asked, which may be somebody else's.
+    /// It said something before it was asked, which may be an attacker's.
     OutOfTurn,
-    /// Bytes came in clear behind its yes, which may be somebody else's; how many.
+    /// Bytes came in clear behind its yes, which may be an attacker's; how many.
     ClearBytes(usize),
     /// It ended the connection.
     Cut,
@@ -164,7 +164,7 @@ impl Clear<'_> {
         Ok(())
     }
 
-    /// How many bytes came in clear that nobody waits for.
+    /// How many bytes came in clear that are not waited for.
     fn waiting(&self) -> usize {
         let mut piece = [0; 4096];
         recv(self.timed.socket, &mut piece[..], RecvFlags::DONTWAIT | RecvFlags::PEEK).map_or(0, |(_, length)| length)

@@ -21,7 +21,7 @@ use crate::net::connect::Connected;
 use crate::net::secured::Secured;
 use crate::net::{is_of_connection, timespec};
 
-/// How often it is asked whether all that was sent has arrived, when nobody reads the answers. No event tells.
+/// How often it is asked whether all that was sent has arrived, when no reader takes the answers. No event tells.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Bytes a read takes at once.
@@ -201,7 +201,7 @@ fn receive(
     }
 }
 
-/// What moves bytes without a look at them, where nobody has to see them.
+/// What moves bytes without a look at them, where no other code has to see them.
 fn splicer<'a, 'c: 'a, 's: 'a>(
     connection: &Connection<'c>,
     sink: &Sink<'s>,
@@ -234,11 +234,11 @@ enum Waited {
     Ready,
     /// Sending is over, and receiving need not go on.
     Stopped,
-    /// Nobody reads what comes, and nothing is left to be sent.
+    /// No reader takes what comes, and nothing is left to be sent.
     Unread,
 }
 
-/// Waits until the socket has something, sending is over, nobody reads what comes, or it may be time.
+/// Waits until the socket has something, sending is over, no reader takes what comes, or it may be time.
 fn wait(
     connection: &Connection<'_>,
     watched: &mut Watched<'_>,
@@ -250,7 +250,7 @@ fn wait(
         // No event tells of an acknowledgement.
         None => Instant::now() + Duration::from_millis(5),
     });
-    // As long as something is sent, it is to arrive, though nobody reads the answers.
+    // As long as something is sent, it is to arrive, though no reader takes the answers.
     if watched.is_unread && (watched.output.only_reads() || is_all_sent(connection)) {
         return Ok(Waited::Unread);
     }
@@ -321,7 +321,7 @@ fn finish_sending(
 ) -> (Ending, Unsent) {
     let mut ending = ending;
     if !matches!(ending, Ending::Done) {
-        // Nobody will hear the rest: what waits in a write returns at once.
+        // The rest has no reader: what waits in a write returns at once.
         connection.call_off();
     }
     // Closing its write end wakes the other thread for good.

@@ -1,4 +1,4 @@
-//! An output that has lost its reader, as in `talk ADDR | head -1`: whatever else the peer says, nobody will see it.
+//! An output that has lost its reader, as in `talk ADDR | head -1`: whatever else the peer says, it has no reader.
 
 use std::os::fd::BorrowedFd;
 
@@ -13,7 +13,7 @@ use crate::sink::Sink;
 pub(super) struct Output<'a> {
     /// A pipe: only of one does poll(2) tell without a write.
     pipe: Option<BorrowedFd<'a>>,
-    /// Whether nothing is lost if the conversation ends as soon as the reader goes: nothing is sent, or somebody types.
+    /// Whether nothing is lost if the conversation ends as soon as the reader goes: nothing is sent, or a person types.
     only_reads: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Whether somebody listens at a UDP port, as far as that can be known: one that is closed says so (ICMP), one that
+//! Whether a program listens at a UDP port, as far as that can be known: one that is closed says so (ICMP), one that
 //! answers is there, and silence says nothing.
 
 use std::io;
@@ -20,9 +20,9 @@ const APART: Duration = Duration::from_millis(500);
 /// What came of asking.
 #[derive(Debug)]
 pub enum Probed {
-    /// Somebody answered.
+    /// A peer answered.
     Answered,
-    /// Nobody listens there.
+    /// No program listens there.
     Closed,
     /// There is no way to that host.
     Unreachable(io::Error),

@@ -109,7 +109,7 @@ impl Listing<'_> {
         );
     }
 
-    /// The other pages of a large folder: links, so that whoever mirrors it finds every name.
+    /// The other pages of a large folder: links, so that a mirror of it finds every name.
     fn push_pages(&self, out: &mut Vec<u8>) {
         let (page, pages) = (self.view.page, self.pages());
         if pages == 1 {

@@ -157,7 +157,7 @@ fn nothing_is_overwritten_by_who_wants_a_new_file() {
     assert!(upload.is_awaited() && head.len() == 0);
     assert!(upload.take(&message.as_bytes()[length..]).unwrap().is_whole);
     assert_eq!(upload.received(), 3);
-    // Somebody else was faster.
+    // Another writer was faster.
     fs::write(folder.path().join("x"), "other").unwrap();
     assert_eq!(upload.finish(&now, &mut head).status, Status::PRECONDITION_FAILED);
     assert_eq!(fs::read(folder.path().join("x")).unwrap(), b"other");

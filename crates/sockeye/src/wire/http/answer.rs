@@ -1,4 +1,4 @@
-//! Answers of HTTP/1 read for nothing but their status and their length, without taking memory: for whoever asks a hundred
+//! Answers of HTTP/1 read for nothing but their status and their length, without taking memory: for a client that asks a hundred
 //! thousand times a second.
 
 use memchr::{memchr, memmem};

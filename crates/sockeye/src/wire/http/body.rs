@@ -84,7 +84,7 @@ enum State {
     /// The trailer section, of which that much came.
     Trailers(usize),
     Ended,
-    /// Everything, until somebody else says that it ends.
+    /// Everything, until the connection says that it ends.
     Stream,
 }
 
@@ -183,7 +183,7 @@ impl Decoder {
     }
 }
 
-/// Hexadecimal digits, and behind them nothing or an extension. Blanks before the semicolon are allowed to whoever reads
+/// Hexadecimal digits, and behind them nothing or an extension. Blanks before the semicolon are allowed to a reader
 /// (RFC 9112, section 7.1.1) and are how readers are set apart: they are refused.
 fn chunk_size(line: &[u8]) -> Result<u64, Status> {
     let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();

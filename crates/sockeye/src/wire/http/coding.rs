@@ -337,7 +337,7 @@ impl<'a> Decoder<'a> {
                 let mut decoder = FrameDecoder::new();
                 match decoder.init(&mut below) {
                     Ok(()) => Self::Frame(Box::new(Frame { source: below, decoder })),
-                    // Frames that are nobody's data stand anywhere between the others (RFC 8878, section 3.1.2).
+                    // Frames that hold no data stand anywhere between the others (RFC 8878, section 3.1.2).
                     Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
                         length, ..
                     })) => {

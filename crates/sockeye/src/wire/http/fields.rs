@@ -41,7 +41,7 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Puts one line in its place. The fields that say where a request ends and for whom it is may come once: two that
+    /// Puts one line in its place. The fields that say where a request ends and which host it is for may come once: two that
     /// differ are how one server is made to see another request than the next (RFC 9112, sections 3.2 and 11.2).
     pub(crate) fn add(&mut self, name: &str, value: &'a [u8]) -> Result<(), Status> {
         let Some(slot) = self.slot(name) else { return Ok(()) };

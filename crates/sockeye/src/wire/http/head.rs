@@ -418,7 +418,7 @@ mod tests {
             let found = head.every("x").last().map(|value| String::from_utf8_lossy(value).into_owned());
             assert_eq!(found.as_deref(), expected, "{fields:?}");
         }
-        // Folded right behind the first line: nobody knows of what.
+        // Folded right behind the first line: it is not known of what.
         assert_eq!(parse(" folded\r\nContent-Length: 5\r\n").unwrap().length, Some(5));
         assert!(parse("Transfer-Encoding:\r\n chunked\r\n").unwrap().chunked);
     }

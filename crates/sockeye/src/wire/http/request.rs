@@ -64,7 +64,7 @@ pub(crate) struct Request<'a> {
     pub(crate) path: &'a str,
     /// What stands behind the question mark.
     pub(crate) query: Option<&'a str>,
-    /// For whom it is: host and port, from the target or else from Host.
+    /// What it is for: host and port, from the target or else from Host.
     pub(crate) authority: Option<&'a str>,
     /// The version.
     pub(crate) version: Version,
@@ -81,7 +81,7 @@ impl Method {
     }
 }
 
-/// A request of HTTP/2 (RFC 9113, section 8.3), as whoever has unpacked it has it.
+/// A request of HTTP/2 (RFC 9113, section 8.3), as it is once it was unpacked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Values<'a> {
     /// `:method`
@@ -202,7 +202,7 @@ fn end_of_head(bytes: &[u8]) -> Result<Option<usize>, Status> {
             return Ok(Some(at + 1));
         }
         lines += 1;
-        // Whoever sends byte by byte has all of it looked at for each: there should not be much to look at.
+        // Of a client that sends byte by byte all of it is looked at for each: there should not be much to look at.
         if lines > limits::REQUEST_FIELDS + 1 {
             return Err(Status::FIELDS_TOO_LARGE);
         }

@@ -78,7 +78,7 @@ impl Origin {
 /// A URL that can be fetched. It shows itself without the credentials it came with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
-    /// Whom to ask.
+    /// The host to ask.
     pub origin: Origin,
     /// Path and query, percent-encoded where they must be: what the request line says.
     pub target: String,
@@ -161,12 +161,12 @@ impl Url {
     }
 
     /// Where a redirect leads from here (RFC 9110, section 10.2.2). Credentials in it are ignored: who redirects does not
-    /// choose as whom we ask.
+    /// choose which user we are.
     ///
     /// # Errors
     /// It is no URL, or leads to where we do not go.
     pub fn redirected(&self, location: &[u8]) -> Result<Self, UrlError> {
-        // Bytes above ASCII are kept as they came, in whatever encoding: whoever wrote them takes them back like that.
+        // Bytes above ASCII are kept as they came, in whatever encoding: the server that wrote them takes them back like that.
         let mut text = String::with_capacity(location.len());
         for &byte in location {
             match byte {
@@ -315,7 +315,7 @@ fn said(error: ParseError, url: &str) -> String {
     }
 }
 
-/// A URL for messages: whose password it holds is nobody's business.
+/// A URL for messages: its password is not shown.
 fn without_credentials(url: &str) -> String {
     let shown = authority_of(url).and_then(|authority| {
         let at = url[authority.clone()].rfind('@')?;

@@ -37,7 +37,7 @@ impl Answer {
     }
 }
 
-/// Whether somebody may ask at all: no browser may, whatever page it shows, and nobody who takes us for another host.
+/// Whether a client may ask at all: no browser may, whatever page it shows, and no client that takes us for another host.
 pub(super) fn admit(request: &Request<'_>, is_local: bool) -> Result<(), Refusal> {
     let agent = request.fields.user_agent.as_deref().unwrap_or_default();
     if agent.starts_with(b"Mozilla/") {

@@ -80,7 +80,7 @@ impl Client {
         self.end == End::Gone
     }
 
-    /// How long nothing was asked, for whoever needs its place.
+    /// How long nothing was asked, for a client that needs its place.
     pub(super) fn since(&self) -> Instant {
         self.since
     }

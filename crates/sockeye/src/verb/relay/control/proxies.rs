@@ -387,7 +387,7 @@ impl Proxy {
         self.running.as_ref().is_some_and(|running| !running.is_over())
     }
 
-    /// Whether it listens there, in its own words or in those of whoever asked for it: then it is not moved, and its connections
+    /// Whether it listens there, in its own words or in those of the client that asked for it: then it is not moved, and its connections
     /// stay.
     fn listens_at(&self, listen: &str) -> bool {
         listen == self.listen || listen == self.asked
@@ -420,7 +420,7 @@ impl Proxy {
     }
 }
 
-/// A proxy as somebody wants it.
+/// A proxy as a client wants it.
 struct Wanted {
     name: String,
     listen: String,
@@ -445,8 +445,8 @@ fn enabled(fields: &Map<String, Value>) -> Result<Option<bool>, Refusal> {
     enabled.map(|value| value.as_bool().ok_or_else(|| Refusal::body("enabled is true or false"))).transpose()
 }
 
-/// An address of the network or of a Unix socket: programs, standard streams and descriptors are for whoever starts the
-/// relay, and not for whoever reaches its API.
+/// An address of the network or of a Unix socket: programs, standard streams and descriptors are for the person who starts the
+/// relay, and not for clients of its API.
 fn parse(typed: &str) -> Result<Address, AddressError> {
     let address = Address::parse(typed)?;
     match address.scheme.filter(|_| address.is_local()) {

@@ -75,7 +75,7 @@ pub(super) struct Toxic {
 }
 
 impl Toxic {
-    /// One that somebody wants added.
+    /// One that a client adds.
     pub(super) fn read(wanted: &Map<String, Value>, id: u64) -> Result<Self, Refusal> {
         let stream = text(wanted, "stream")?.unwrap_or("downstream");
         let side = match stream.to_ascii_lowercase().as_str() {
@@ -99,7 +99,7 @@ impl Toxic {
         Ok(toxic)
     }
 
-    /// The same with what somebody wants changed.
+    /// The same with what a client changes.
     pub(super) fn changed(&self, wanted: &Map<String, Value>) -> Result<Self, Refusal> {
         let mut toxic = Self { version: self.version + 1, ..self.clone() };
         toxic.put(wanted)?;

@@ -206,7 +206,7 @@ impl Receiving<'_> {
         if matches!(received, Ok(1..)) {
             seen.last = Instant::now();
             self.activity.passed();
-            // At once: whoever interrupts reads it, too.
+            // At once: a person who interrupts reads it, too.
             drops.count(peer, options);
         }
         // What came before an error is delivered.

@@ -36,7 +36,7 @@ pub(super) enum SendOutcome {
 /// What comes from standard input, over however many peers it is said to.
 #[derive(Debug, Default)]
 pub(in crate::verb::talk) struct Speech {
-    /// What was asked while nobody had answered, and how many bytes that are.
+    /// What was asked before a peer answered, and how many bytes that are.
     asked: Vec<Vec<u8>>,
     asked_bytes: usize,
     /// What was read last, and how much of it was said.
@@ -65,7 +65,7 @@ impl Speech {
 pub(super) struct Sending<'a> {
     pub(super) peer: &'a Peer<BorrowedFd<'a>>,
     pub(super) input: BorrowedFd<'a>,
-    /// Closed at its other end when nobody waits for us any more.
+    /// Closed at its other end when no caller waits for us any more.
     pub(super) stop: OwnedFd,
     pub(super) activity: &'a Activity,
     pub(super) options: &'a TalkOptions,
@@ -114,7 +114,7 @@ impl Sending<'_> {
         }
     }
 
-    /// Says the line of so many bytes that stands first in hand, and keeps it as long as nobody has answered.
+    /// Says the line of so many bytes that stands first in hand, and keeps it until a peer has answered.
     fn say(&self, length: usize, ending: usize, speech: &mut Speech) -> Result<(), Ending> {
         let line = &speech.rest()[..length];
         let line = if ending > 0 { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
@@ -156,7 +156,7 @@ impl Sending<'_> {
                 Err(error @ (Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN)) if self.peer.has_end() => {
                     return Err(Ending::Reset(error.into()));
                 }
-                // Whoever reads nothing for now keeps us waiting, over Unix sockets.
+                // A peer that reads nothing for now keeps us waiting, over Unix sockets.
                 Err(Errno::AGAIN) if self.peer.waits_for_room() => self.wait_for_room()?,
                 Err(Errno::DESTADDRREQ) if self.peer.waits_for_room() => {
                     return Err(Ending::SendFailed(std::io::Error::other(message::NAMELESS)));
@@ -215,7 +215,7 @@ impl Sending<'_> {
             // An end would be told again and again.
             let watched = if self.peer.has_end() && !has_ended { &mut polled[..] } else { &mut polled[..2] };
             let time = match has_ended {
-                // Whoever types sees that it is over.
+                // The person who types sees that it is over.
                 true if self.is_typed() => Some(Duration::ZERO),
                 true => Some(LOOK),
                 false => None,
@@ -253,7 +253,7 @@ impl Sending<'_> {
         }
     }
 
-    /// Waits until the peer's queue has room, or nobody waits for us any more.
+    /// Waits until the peer's queue has room, or no caller waits for us any more.
     fn wait_for_room(&self) -> Result<(), Ending> {
         let socket = self.peer.socket();
         let (wanted, time) = match self.peer.tells_of_room() {
