@@ -7,8 +7,11 @@ mod support;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, SystemTime};
 
+use sockeye::verb::fetch::date;
 use support::web::{Web, answer, fetch, fetch_command, names, ok};
 use support::{assert_code, need, run_command, text};
 
@@ -270,4 +273,160 @@ fn what_is_asked_is_shown_without_its_secrets() {
         }
         assert!(!said.contains("secret") && !said.contains("bWU6"), "{said}");
     }
+}
+
+/// The tag of an answer is kept once its body is saved, and the next fetch asks by it.
+#[test]
+fn a_tag_is_kept_of_what_was_saved_and_of_nothing_else() {
+    let web = Web::start(|request, stream| {
+        let message = match request.split(' ').nth(1).unwrap() {
+            "/gone" => answer("404 Gone", "ETag: \"gone\"\r\nContent-Length: 1\r\n", b"x"),
+            "/cut" => answer("200 OK", "ETag: \"cut\"\r\nContent-Length: 9\r\n", b"half"),
+            "/none" => ok(b"x"),
+            "/weak" => answer("200 OK", "etag: W/\"weak\"\r\nContent-Length: 1\r\n", b"x"),
+            _ => answer("200 OK", "ETag: \"x\"\r\nContent-Length: 1\r\n", b"x"),
+        };
+        stream.write_all(&message).unwrap();
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let get = |path: &str, more: &[&str], expected: i32| {
+        let url = web.url(path);
+        assert_code(&fetch(folder.path(), &[&[url.as_str(), "--etag", "tag", "-o", "file"], more].concat()), expected);
+        (web.requests().pop().unwrap(), fs::read_to_string(folder.path().join("tag")).ok())
+    };
+    for (path, more, code) in [("/gone", &[][..], 22), ("/gone", &["--save-errors"], 22), ("/cut", &[], 18)] {
+        assert_eq!(get(path, more, code).1, None, "{path}");
+    }
+    fs::write(folder.path().join("file"), "old").unwrap();
+    let (request, kept) = get("/x", &[], 0);
+    assert!(!request.contains("If-None-Match") && !request.contains("If-Modified-Since"), "{request}");
+    assert_eq!(kept.as_deref(), Some("\"x\"\n"));
+    let (request, kept) = get("/weak", &[], 0);
+    assert!(request.contains("If-None-Match: \"x\"\r\n"), "{request}");
+    assert_eq!(kept.as_deref(), Some("W/\"weak\"\n"));
+    // Nothing of a fetch that failed is kept; an answer without a tag leaves none.
+    assert_eq!(get("/cut", &[], 18).1.as_deref(), Some("W/\"weak\"\n"));
+    let (request, kept) = get("/none", &[], 0);
+    assert!(request.contains("If-None-Match: W/\"weak\"\r\n"), "{request}");
+    assert_eq!(kept.as_deref(), Some(""));
+    assert!(!get("/x", &[], 0).0.contains("If-None-Match"));
+    // With both, the server decides by the tag (RFC 9110, section 13.2.2), and --dry-run shows what it is asked.
+    let before = web.requests().len();
+    let all = [&web.url("/x"), "--etag", "tag", "--if-newer", "-o", "file", "--dry-run"];
+    let output = fetch(folder.path(), &all);
+    assert_code(&output, 0);
+    let shown = text(&output.stdout);
+    assert!(shown.contains("if-none-match: \"x\"") && shown.contains("if-modified-since: "), "{shown}");
+    assert_eq!(web.requests().len(), before);
+}
+
+#[test]
+fn a_tag_that_cannot_be_read_or_kept_is_said() {
+    let web = Web::saying(answer("200 OK", "ETag: \"x\"\r\nContent-Length: 1\r\n", b"x"));
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("file"), "old").unwrap();
+    fs::write(at("long"), vec![b'x'; 8193]).unwrap();
+    fs::write(at("binary"), b"\xff").unwrap();
+    fs::create_dir(at("folder")).unwrap();
+    for (tag, code, says) in [
+        ("long", 26, "long holds no tag: it is no small file"),
+        ("folder", 26, "folder holds no tag: it is no small file"),
+        ("binary", 26, "cannot read the tag in binary: "),
+        ("none/tag", 23, "the tag is not kept: "),
+    ] {
+        let output = fetch(folder.path(), &[&web.url("/x"), "--etag", tag, "-o", "file"]);
+        assert_code(&output, code);
+        assert!(text(&output.stderr).contains(says), "{tag}: {}", text(&output.stderr));
+        assert_eq!(web.requests().len(), usize::from(code == 23), "{tag}");
+    }
+}
+
+/// A server takes a time in the future for none (RFC 9110, section 13.1.3).
+#[test]
+fn a_file_from_the_future_is_asked_for_by_the_time_of_now() {
+    let web = Web::saying("HTTP/1.1 304 Not Modified\r\n\r\n");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x");
+    fs::write(&path, "mine").unwrap();
+    let asked = |time: SystemTime| {
+        fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        assert_code(&fetch(folder.path(), &[&web.url("/x"), "--if-newer"]), 0);
+        let request = web.requests().pop().unwrap();
+        request.lines().find_map(|line| line.strip_prefix("If-Modified-Since: ")).unwrap().to_owned()
+    };
+    let past = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+    assert_eq!(asked(past), "Sun, 06 Nov 1994 08:49:37 GMT");
+    let before = SystemTime::now();
+    let since = asked(before + Duration::from_secs(86_400));
+    let took = before.elapsed().unwrap().as_secs();
+    let mut times = (0..=took + 1).map(|second| date(before + Duration::from_secs(second)));
+    assert!(times.any(|time| time == since), "{since}");
+    assert_eq!(fs::read(&path).unwrap(), b"mine");
+}
+
+#[test]
+fn several_are_fetched_at_the_same_time_and_never_more_than_allowed() {
+    let under_way = Arc::new((Mutex::new((0, 0)), Barrier::new(2)));
+    let seen = Arc::clone(&under_way);
+    let web = Web::start(move |_, stream| {
+        let (counts, pair) = &*seen;
+        let mut held = counts.lock().unwrap();
+        *held = (held.0 + 1, held.1.max(held.0 + 1));
+        drop(held);
+        // Each answer waits until another request is there.
+        pair.wait();
+        counts.lock().unwrap().0 -= 1;
+        stream.write_all(&ok(b"x")).unwrap();
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let urls: Vec<String> = (0..8).map(|number| web.url(&format!("/{number}"))).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    assert_code(&fetch(folder.path(), &[&urls[..], &["--jobs", "2", "--timeout", "60"]].concat()), 0);
+    assert_eq!(names(folder.path()).len(), 8);
+    assert_eq!(under_way.0.lock().unwrap().1, 2);
+}
+
+/// The code of the first URL that failed is that of the first in the list, whenever it failed; each failure is told.
+#[test]
+fn the_exit_code_is_that_of_the_first_url_in_the_list_that_failed() {
+    let (told, second_is_answered) = channel();
+    let (told, second_is_answered) = (Mutex::new(told), Mutex::new(second_is_answered));
+    let web = Web::start(move |request, stream| {
+        if request.starts_with("GET /second ") {
+            stream.write_all(&answer("200 OK", "Content-Length: 9\r\n", b"half")).unwrap();
+            told.lock().unwrap().send(()).unwrap();
+            return;
+        }
+        if request.starts_with("GET /first ") {
+            second_is_answered.lock().unwrap().recv().unwrap();
+        }
+        stream.write_all(&answer("404 Gone", "Content-Length: 0\r\n", b"")).unwrap();
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let output = fetch(folder.path(), &[&web.url("/first"), &web.url("/second"), &web.url("/third")]);
+    assert_code(&output, 22);
+    let said = text(&output.stderr);
+    for failure in ["/first: 404 Gone", "/second: ", "/third: 404 Gone"] {
+        assert!(said.contains(failure), "{failure}: {said}");
+    }
+    assert!(names(folder.path()).is_empty());
+}
+
+/// One that cannot be asked for, by what it is to be sent or where it goes, holds no other up.
+#[test]
+fn of_several_urls_one_that_has_no_place_holds_no_other_up() {
+    let web = Web::saying(ok(b"x"));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("taken"), "mine").unwrap();
+    let arguments = [&web.url("/taken"), "-o", "taken/x", &web.url("/b"), "-o", "b"];
+    assert_code(&fetch(folder.path(), &arguments), 23);
+    assert_code(&fetch(folder.path(), &[&web.url("/taken"), &web.url("/c")]), 23);
+    assert_eq!(names(folder.path()), ["b", "c", "taken"]);
+    assert_eq!(fs::read(folder.path().join("taken")).unwrap(), b"mine");
+    // Names that the server gives may be the same, and the second finds the first.
+    let web = Web::saying(answer("200 OK", "Content-Disposition: a; filename=n\r\nContent-Length: 1\r\n", b"x"));
+    let output = fetch(folder.path(), &[&web.url("/same"), &web.url("/x/same"), "-J", "--jobs", "1"]);
+    assert_code(&output, 23);
+    assert_eq!(names(folder.path()), ["b", "c", "n", "taken"]);
 }
