@@ -430,3 +430,22 @@ fn of_several_urls_one_that_has_no_place_holds_no_other_up() {
     assert_code(&output, 23);
     assert_eq!(names(folder.path()), ["b", "c", "n", "taken"]);
 }
+
+#[test]
+fn what_would_be_asked_of_several_is_shown_in_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let urls: Vec<String> = (0..9).map(|number| format!("http://127.0.0.1:1/{number}")).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let all = [&urls[..], &["--dry-run", "--dir", "made"]].concat();
+    let output = fetch(folder.path(), &all);
+    assert_code(&output, 0);
+    let shown = text(&output.stdout);
+    let asked: Vec<&str> = shown.lines().filter(|line| line.starts_with("http://")).collect();
+    assert_eq!(asked, urls);
+    assert!(names(folder.path()).is_empty());
+    // Whoever reads it must not take half of it for all.
+    let mut command = fetch_command(folder.path());
+    command.args(&all).stdout(fs::File::options().write(true).open("/dev/full").unwrap());
+    let status = command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(23));
+}

@@ -164,6 +164,10 @@ pub const COOKIES: usize = 180;
 pub const COOKIE: usize = 4096;
 /// Longest record beside a part that `fetch --resume` reads, in bytes; a longer one is none of ours.
 pub const RECORD_OF_PART: u64 = 64 * 1024;
+/// Longest file that holds the tag of an earlier fetch, in bytes.
+pub const TAG_FILE: u64 = 8 * 1024;
+/// How many of several downloads go on at the same time.
+pub const DOWNLOADS: usize = 4;
 /// How many content codings may lie on top of each other.
 pub const CODINGS: usize = 5;
 
@@ -483,6 +487,8 @@ pub const TABLE: &[Limit] = &[
         what: "cookies of a host; its oldest make room",
     },
     Limit { flag: None, default: || bytes(RECORD_OF_PART), what: "the record beside what fetch --resume left" },
+    Limit { flag: None, default: || bytes(TAG_FILE), what: "the file of fetch --etag" },
+    Limit { flag: Some("--jobs"), default: || count(DOWNLOADS as u64), what: "of several URLs, fetched at once" },
     Limit {
         flag: None,
         default: || format!("{}, {}", seconds(DATAGRAM_SEND_WAIT), bytes(SEND_QUEUE)),

@@ -1,6 +1,5 @@
 //! `sockeye fetch`.
 
-mod conditional;
 mod data;
 mod input;
 mod interrupt;
@@ -25,9 +24,6 @@ use sockeye::verb::fetch::{FetchOptions, Proxies};
 use crate::exit::Exit;
 use crate::flags::Fetch;
 use crate::output::Console;
-
-/// How the fetching of a page fails: an exit code, and why.
-type Failure = (Exit, String);
 
 /// Fetches pages.
 pub(crate) fn run(flags: &Fetch, console: &Console) -> Exit {

@@ -33,7 +33,7 @@ pub(crate) struct Fetch {
     #[arg(long = "urls", value_name = "FILE")]
     pub(crate) url_file: Option<PathBuf>,
     /// Fetch so many of several URLs at once
-    #[arg(long, value_name = "N", default_value = "4", value_parser = count)]
+    #[arg(long, value_name = "N", default_value_t = limits::DOWNLOADS, value_parser = count)]
     pub(crate) jobs: usize,
     /// Fetch a large file over so many connections, if the server has ranges and says what tells its versions
     #[arg(long, value_name = "N", default_value = "1", value_parser = count,

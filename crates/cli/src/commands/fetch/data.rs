@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
+use sockeye::verb::fetch::download::TransferError;
 use sockeye::verb::fetch::{Body, percent_encoded};
 
-use super::Failure;
 use super::input::{stdin, text_or_file, unreadable};
 use crate::flags::{Data, Datum};
 
 /// As a body: with & between the parts. Files are read while they are sent.
-pub(super) fn body(data: &Data, mut body: Body) -> Result<Body, Failure> {
+pub(super) fn body(data: &Data, mut body: Body) -> Result<Body, TransferError> {
     for (index, datum) in data.parts.iter().enumerate() {
         if index > 0 {
             body = body.with("&");
@@ -23,7 +23,7 @@ pub(super) fn body(data: &Data, mut body: Body) -> Result<Body, Failure> {
 }
 
 /// As a query. What cannot stand in one is encoded; what can is left as it was typed, for it may be encoded already.
-pub(super) fn query(data: &Data) -> Result<String, Failure> {
+pub(super) fn query(data: &Data) -> Result<String, TransferError> {
     let parts: Result<Vec<Vec<u8>>, _> = data.parts.iter().map(bytes).collect();
     let mut query = String::new();
     for byte in parts?.join(&b'&') {
@@ -37,7 +37,7 @@ pub(super) fn query(data: &Data) -> Result<String, Failure> {
     Ok(query)
 }
 
-fn bytes(datum: &Datum) -> Result<Vec<u8>, Failure> {
+fn bytes(datum: &Datum) -> Result<Vec<u8>, TransferError> {
     match datum {
         Datum::Plain(text) => text_or_contents(text),
         Datum::Lines(text) => {
@@ -53,7 +53,7 @@ fn bytes(datum: &Datum) -> Result<Vec<u8>, Failure> {
 }
 
 /// What stands in front of the first = or @ is a name, and is sent as it is. A space is a plus, as in any form.
-fn encoded(text: &str) -> Result<Vec<u8>, Failure> {
+fn encoded(text: &str) -> Result<Vec<u8>, TransferError> {
     let (name, value) = match text.find(['=', '@']) {
         None => ("", text.as_bytes().to_vec()),
         Some(at) if text.as_bytes()[at] == b'=' => (&text[..at], text.as_bytes()[at + 1..].to_vec()),
@@ -63,10 +63,10 @@ fn encoded(text: &str) -> Result<Vec<u8>, Failure> {
     Ok(format!("{name}{equals}{}", percent_encoded(&value).replace("%20", "+")).into_bytes())
 }
 
-fn text_or_contents(text: &str) -> Result<Vec<u8>, Failure> {
+fn text_or_contents(text: &str) -> Result<Vec<u8>, TransferError> {
     text.strip_prefix('@').map_or_else(|| Ok(text.as_bytes().to_vec()), contents)
 }
 
-fn contents(path: &str) -> Result<Vec<u8>, Failure> {
+fn contents(path: &str) -> Result<Vec<u8>, TransferError> {
     if path == "-" { stdin() } else { std::fs::read(path).map_err(|error| unreadable(path, &error)) }
 }

@@ -4,12 +4,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use sockeye::verb::fetch::Body;
-
-use super::Failure;
-use crate::exit::Exit;
+use sockeye::verb::fetch::download::{TransferError, TransferErrorKind};
 
 /// The words themselves, or what is in a file.
-pub(super) fn text_or_file(body: Body, data: &str) -> Result<Body, Failure> {
+pub(super) fn text_or_file(body: Body, data: &str) -> Result<Body, TransferError> {
     match data.strip_prefix('@') {
         None => Ok(body.with(data)),
         Some("-") => Ok(body.with(stdin()?)),
@@ -17,16 +15,24 @@ pub(super) fn text_or_file(body: Body, data: &str) -> Result<Body, Failure> {
     }
 }
 
-pub(super) fn stdin() -> Result<Vec<u8>, Failure> {
+pub(super) fn stdin() -> Result<Vec<u8>, TransferError> {
     let mut bytes = Vec::new();
     let read = io::stdin().read_to_end(&mut bytes);
-    read.map_err(|error| {
-        (Exit::CannotRead, format!("cannot read standard input: {error}", error = sockeye::net::words(&error)))
-    })?;
+    read.map_err(|error| unreadable("standard input", &error))?;
     Ok(bytes)
 }
 
 /// Why it cannot be.
-pub(super) fn unreadable(path: &str, error: &io::Error) -> Failure {
-    (Exit::CannotRead, format!("cannot read {path}: {error}", error = sockeye::net::words(&error)))
+pub(super) fn unreadable(path: &str, error: &io::Error) -> TransferError {
+    input(format!("cannot read {path}: {}", sockeye::net::words(error)))
+}
+
+/// A file of ours that is not what it should be.
+pub(super) fn input(why: String) -> TransferError {
+    TransferError::new(TransferErrorKind::Input, why)
+}
+
+/// What was asked for cannot be done.
+pub(super) fn usage(why: impl Into<String>) -> TransferError {
+    TransferError::new(TransferErrorKind::Usage, why)
 }

@@ -1,12 +1,10 @@
-//! Several pages at once, each by itself: one that fails holds no other up.
+//! Several pages in one run: which URLs, and what came of all.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use sockeye::file::UnsyncedFolders;
-use sockeye::verb::fetch::{ConnectionPool, FetchOptions, Url, file_name};
+use sockeye::verb::fetch::batch::Batch;
+use sockeye::verb::fetch::{FetchOptions, Progress, Url, find_collision};
 
 use super::super::bar::Bar;
 use super::interrupt::Downloads;
@@ -17,7 +15,6 @@ use super::session::Session;
 use crate::exit::Exit;
 use crate::flags::{Datum, Fetch};
 use crate::output::Console;
-use sockeye::verb::fetch::Progress;
 
 /// Reads the URLs, and refuses what can only be meant for one.
 pub(super) fn urls(flags: &Fetch) -> Result<Vec<Url>, String> {
@@ -38,31 +35,29 @@ pub(super) fn urls(flags: &Fetch) -> Result<Vec<Url>, String> {
     if outputs > 1 && outputs != urls.len() {
         return Err(format!("each URL has its own -o: there are {} URLs, and {outputs} of -o", urls.len()));
     }
-    if urls.len() < 2 {
-        return Ok(urls);
+    if urls.len() > 1 {
+        check_several(flags, &urls)?;
     }
+    Ok(urls)
+}
+
+/// Refuses what two URLs cannot share.
+fn check_several(flags: &Fetch, urls: &[Url]) -> Result<(), String> {
     let is_stdin = flags.data.parts.iter().any(Datum::is_stdin)
         || flags.data_json.as_deref() == Some("@-")
         || flags.upload_file.as_deref().is_some_and(|path| path.as_os_str() == "-")
         || flags.form.iter().any(|(_, value)| is_stdin(value));
+    let is_file = |path: &Path| std::fs::metadata(path).map_or(true, |found| found.is_file());
     let for_one = [
         ("--sha256", flags.sha256.is_some()),
         ("standard input", is_stdin),
-        ("-o FILE", matches!(flags.output.as_slice(), [path] if !flags.body_to_stdout() && !is_device(path))),
+        ("-o FILE", matches!(flags.output.as_slice(), [path] if !flags.body_to_stdout() && is_file(path))),
     ];
     if let Some((what, _)) = for_one.iter().find(|(_, is_there)| *is_there) {
         return Err(format!("{what} is for one URL, and there are {}", urls.len()));
     }
-    if flags.output.is_empty() && !flags.head && !flags.remote_header_name {
-        let mut names: HashMap<String, &Url> = HashMap::new();
-        for url in &urls {
-            let name = file_name(url);
-            if let Some(other) = names.insert(name.clone(), url) {
-                return Err(format!("{} and {} would both be saved as {name}", other.shown(), url.shown()));
-            }
-        }
-    }
-    Ok(urls)
+    let by_urls = flags.output.is_empty() && !flags.head && !flags.remote_header_name;
+    find_collision(urls).filter(|_| by_urls).map_or(Ok(()), |collision| Err(collision.to_string()))
 }
 
 /// The URLs in a file, one a line; empty lines and those that begin with # are none.
@@ -72,10 +67,6 @@ fn listed(path: &Path) -> Result<Vec<String>, String> {
     let text = read.map_err(|error| format!("cannot read the list of URLs {}: {error}", path.display()))?;
     let lines = text.lines().map(|line| line.trim_start_matches('\u{feff}').trim());
     Ok(lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect())
-}
-
-fn is_device(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|found| !found.is_file())
 }
 
 /// Fetches them all; the code is that of the first URL that failed.
@@ -93,52 +84,38 @@ pub(super) fn fetch_all(
         Bar::start(move || Progress::sum(&all), console)
     };
     let jar = flags.cookie_jar.as_deref().map(|path| jar::open(path, console)).transpose()?;
-    let folders = (urls.len() > 1).then(Arc::<UnsyncedFolders>::default);
-    let session = Session {
-        flags,
-        options,
-        console,
-        downloads: &downloads,
-        bar: bar.as_ref(),
-        jar: jar.clone(),
-        folders: folders.clone(),
-    };
+    let session = Session { flags, options, console, downloads: &downloads, bar: bar.as_ref(), jar: jar.clone() };
     let pages: Vec<Page<'_>> =
         urls.into_iter().enumerate().zip(progress).map(|(url, progress)| Page::new(&session, url, progress)).collect();
+    if flags.dry_run {
+        return Ok(show_all(&pages));
+    }
     // Two bodies in one stream would be none.
-    let jobs = if flags.body_to_stdout() { 1 } else { flags.jobs.min(pages.len()) };
-    let failed: Mutex<Option<(usize, Exit)>> = Mutex::new(None);
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let connections = ConnectionPool::default();
-        while let Some((index, page)) =
-            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, pages.get(at)?)))
-        {
-            if let Err((exit, why)) = page.run(&connections) {
-                session.aside(|| console.fail(exit, &why));
-                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                if failed.is_none_or(|(first, _)| index < first) {
-                    *failed = Some((index, exit));
-                }
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..jobs {
-            // With fewer threads it only takes longer.
-            let _ = std::thread::Builder::new().name("fetch".to_owned()).spawn_scoped(scope, work);
-        }
-        work();
-    });
+    let concurrency = if flags.body_to_stdout() { 1 } else { flags.jobs };
+    let done = Batch { concurrency }.run(&pages, options);
+    drop(pages);
     drop(bar);
-    let stored = folders.map_or(Ok(()), |folders| folders.sync());
-    let stored = stored.map_err(|error| console.fail(Exit::CannotWrite, &error.to_string()));
-    if let (Some(jar), Some(path), false) = (jar, &flags.cookie_jar, flags.dry_run) {
+    let failed = done.first_failure().map(|(_, error)| Exit::from(error));
+    let stored = done.stored.map_err(|error| console.fail(Exit::CannotWrite, &error.to_string()));
+    if let (Some(jar), Some(path)) = (jar, &flags.cookie_jar) {
         jar::keep(&jar, path, console)?;
     }
-    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match failed {
-        Some((_, exit)) => Ok(exit),
-        None => stored.map(|()| Exit::Done),
+    failed.map_or_else(|| stored.map(|()| Exit::Done), Ok)
+}
+
+/// Prints what would be asked for, in the order of the URLs; the code is that of the first that cannot be.
+fn show_all(pages: &[Page<'_>]) -> Exit {
+    let mut failed = None;
+    for page in pages {
+        match page.show() {
+            Ok(Exit::Done) => {}
+            // What is written next would fail as well.
+            Ok(exit) => return exit,
+            Err(error) => {
+                let exit = page.fail(&error);
+                failed.get_or_insert(exit);
+            }
+        }
     }
+    failed.unwrap_or(Exit::Done)
 }

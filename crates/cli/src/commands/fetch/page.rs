@@ -1,16 +1,15 @@
-//! One page: what the flags ask for, downloaded, and what came of it.
+//! One page: what the flags ask for.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sockeye::verb::fetch::download::{Download, Outcome, Retry, Target};
-use sockeye::verb::fetch::{ConnectionPool, Progress, Request, Url, file_name, preview};
+use sockeye::verb::fetch::batch::BatchJob;
+use sockeye::verb::fetch::download::{Condition, Download, Outcome, Retry, Target, TransferError, Watcher};
+use sockeye::verb::fetch::{Progress, Url, file_name};
 
-use super::Failure;
 use super::session::Session;
 use super::watcher::PageWatcher;
-use super::{conditional, request, target};
+use super::{request, target};
 use crate::exit::Exit;
 
 /// What is fetched.
@@ -28,42 +27,39 @@ impl<'a> Page<'a> {
         Self { session, url, index, progress }
     }
 
-    /// Fetches it, over a connection that stayed open, if one leads there.
-    pub(super) fn run(&self, pool: &ConnectionPool) -> Result<Exit, Failure> {
-        let began = Instant::now();
-        let (session, flags) = (self.session, self.session.flags);
-        let mut request = request::request(flags, &self.url)?;
-        request.jar = session.jar.clone();
-        if flags.skip_existing && !flags.remote_header_name {
-            let path = self.path();
-            if path.symlink_metadata().is_ok() {
-                session.note(&format!("{}: {} is there already", self.url.shown(), path.display()));
-                return Ok(Exit::Done);
-            }
-        }
-        conditional::ask(flags, &self.path(), &mut request)?;
-        if flags.dry_run {
-            let failed = |failed: sockeye::verb::fetch::Failed| (Exit::from(&*failed.error), failed.to_string());
-            let asked = preview(&request, session.options).map_err(failed)?;
-            let shown = format!("{}\n{}\n", self.url.shown(), asked.trim_end());
-            return Ok(session.console.print(shown.as_bytes()));
-        }
-        if let Some(body) = &request.body {
-            session.downloads.sends(body);
-        }
-        let download = self.download(request)?;
-        let mut watcher = PageWatcher::new(session, &self.url, self.index, &self.progress, began);
-        let outcome = download
-            .run(session.options, pool, &mut watcher)
-            .map_err(|error| (Exit::from(&error), error.to_string()))?;
-        if outcome == Outcome::Saved {
-            conditional::keep(flags, watcher.tag())?;
-        }
-        Ok(Exit::Done)
+    /// Prints what would be asked for.
+    pub(super) fn show(&self) -> Result<Exit, TransferError> {
+        let session = self.session;
+        let asked = self.download()?.preview(session.options, &mut *self.watcher())?;
+        let shown = asked.map(|asked| format!("{}\n{}\n", self.url.shown(), asked.trim_end()));
+        Ok(shown.map_or(Exit::Done, |shown| session.console.print(shown.as_bytes())))
     }
 
-    fn download(&self, request: Request) -> Result<Download, Failure> {
+    /// Says why it failed, and has the exit code for that.
+    pub(super) fn fail(&self, error: &TransferError) -> Exit {
+        self.session.aside(|| self.session.console.fail(Exit::from(error), &error.to_string()))
+    }
+
+    /// By the name from the URL; the server may say another one, but only in its answer.
+    fn condition(&self) -> Condition {
         let flags = self.session.flags;
+        let file = flags.path_of(self.index, &file_name(&self.url));
+        Condition { file: Some(file), if_newer: flags.if_newer, tag_file: flags.etag.clone() }
+    }
+}
+
+impl BatchJob for Page<'_> {
+    fn watcher(&self) -> Box<dyn Watcher + '_> {
+        Box::new(PageWatcher::new(self.session, &self.url, self.index, &self.progress, Instant::now()))
+    }
+
+    fn download(&self) -> Result<Download, TransferError> {
+        let flags = self.session.flags;
+        let mut request = request::request(flags, &self.url)?;
+        request.jar = self.session.jar.clone();
+        if let Some(body) = &request.body {
+            self.session.downloads.sends(body);
+        }
         let target = if flags.remote_header_name {
             Target::Named
         } else {
@@ -77,16 +73,18 @@ impl<'a> Page<'a> {
             max_size: flags.max_size,
             rate: flags.limit_rate,
             sha256: flags.sha256.clone(),
-            keeps_time: flags.remote_time || flags.if_newer,
-            only_if_changed: conditional::is_asked(flags),
+            keeps_time: flags.remote_time,
+            condition: self.condition(),
+            skip_existing: flags.skip_existing,
+            makes_folder: flags.dir.is_some() && flags.output_of(self.index).is_none(),
             as_named: flags.output_of(self.index).is_some(),
-            folders: self.session.folders.clone(),
             ..Download::new(request, target)
         })
     }
 
-    /// Where the body goes, unless the server says.
-    fn path(&self) -> PathBuf {
-        self.session.flags.path_of(self.index, &file_name(&self.url))
+    fn ended(&self, result: &Result<Outcome, TransferError>) {
+        if let Err(error) = result {
+            self.fail(error);
+        }
     }
 }

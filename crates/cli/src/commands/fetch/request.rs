@@ -7,17 +7,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use sockeye::file::read_secret;
+use sockeye::verb::fetch::download::TransferError;
 use sockeye::verb::fetch::range::Range;
 use sockeye::verb::fetch::{Body, Credentials, Form, Request, Url, netrc, percent_encoded};
 
-use super::Failure;
 use super::data;
-use super::input::{stdin, text_or_file, unreadable};
-use crate::exit::Exit;
+use super::input::{input, stdin, text_or_file, unreadable, usage};
 use crate::flags::{Fetch, User};
 use crate::sys::closed_standard_streams;
 
-pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, Failure> {
+pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, TransferError> {
     let with_name;
     let (body, url) = if flags.data.get {
         (None, &url.with_query(&data::query(&flags.data)?))
@@ -48,7 +47,7 @@ pub(super) fn request(flags: &Fetch, url: &Url) -> Result<Request, Failure> {
 }
 
 /// What is put there; a pipe or a terminal as it comes.
-fn upload(path: &Path) -> Result<Body, Failure> {
+fn upload(path: &Path) -> Result<Body, TransferError> {
     let (shown, name) = match path.as_os_str() == "-" {
         true => ("standard input".to_owned(), None),
         false => (path.display().to_string(), Some(path)),
@@ -58,13 +57,13 @@ fn upload(path: &Path) -> Result<Body, Failure> {
         None if closed_standard_streams().stdin_is_missing() => Err(io::Error::other("it is closed")),
         None => Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?)),
     };
-    // What it is is not known here, and so nothing is said about it, as by curl.
+    // Its type is not known here, and so none is said, as by curl.
     let body = open().and_then(|file| Body::new("").with_stream(file, &shown));
     body.map_err(|error| unreadable(&shown, &error))
 }
 
 /// In a folder a file gets its own name.
-fn named_after(url: &Url, path: &Path) -> Result<Url, Failure> {
+fn named_after(url: &Url, path: &Path) -> Result<Url, TransferError> {
     let (place, query) =
         url.target.split_once('?').map_or((url.target.as_str(), None), |(place, query)| (place, Some(query)));
     let (true, Some(name)) = (place.ends_with('/') && path.as_os_str() != "-", path.file_name()) else {
@@ -76,20 +75,18 @@ fn named_after(url: &Url, path: &Path) -> Result<Url, Failure> {
 }
 
 /// The same user, whose password is not to be shown.
-fn in_digests(credentials: Option<Credentials>, url: &Url) -> Result<Option<Credentials>, Failure> {
+fn in_digests(credentials: Option<Credentials>, url: &Url) -> Result<Option<Credentials>, TransferError> {
     match (credentials, &url.credentials) {
         (Some(Credentials::Basic(user, password)), _) => {
             Ok(Some(Credentials::Digest(user.into_bytes(), password.into_bytes())))
         }
         (None, Some((user, password))) => Ok(Some(Credentials::Digest(user.clone(), password.clone()))),
         (Some(other), _) => Ok(Some(other)),
-        (None, None) => {
-            Err((Exit::Usage, "--digest needs a user: --user, --netrc, or http://ME:PASSWORD@HOST".to_owned()))
-        }
+        (None, None) => Err(usage("--digest needs a user: --user, --netrc, or http://ME:PASSWORD@HOST")),
     }
 }
 
-fn body(flags: &Fetch) -> Result<Option<Body>, Failure> {
+fn body(flags: &Fetch) -> Result<Option<Body>, TransferError> {
     // What a form in a page sends, as all tools of this kind do.
     const FORM: &str = "application/x-www-form-urlencoded";
     if flags.data.is_body() {
@@ -98,7 +95,7 @@ fn body(flags: &Fetch) -> Result<Option<Body>, Failure> {
     if let Some(data) = &flags.data_json {
         if !data.starts_with('@') {
             let checked: Result<serde_json::Value, _> = serde_json::from_str(data);
-            checked.map_err(|error| (Exit::Usage, format!("--data-json is no JSON: {error}")))?;
+            checked.map_err(|error| usage(format!("--data-json is no JSON: {error}")))?;
         }
         return text_or_file(Body::new("application/json"), data).map(Some);
     }
@@ -106,7 +103,7 @@ fn body(flags: &Fetch) -> Result<Option<Body>, Failure> {
         return Ok(None);
     }
     if flags.form.iter().filter(|(_, value)| is_stdin(value)).count() > 1 {
-        return Err((Exit::Usage, "standard input is there for one --form only".to_owned()));
+        return Err(usage("standard input is there for one --form only"));
     }
     flags.form.iter().try_fold(Form::new(), filled_in).map(|form| Some(form.finish()))
 }
@@ -122,10 +119,10 @@ fn file_and_type(value: &str) -> Option<(&str, &str)> {
     Some(file.rsplit_once(";type=").unwrap_or((file, "application/octet-stream")))
 }
 
-fn filled_in(form: Form, (name, value): &(String, String)) -> Result<Form, Failure> {
+fn filled_in(form: Form, (name, value): &(String, String)) -> Result<Form, TransferError> {
     let Some((path, kind)) = file_and_type(value) else { return Ok(form.text(name, value.as_bytes())) };
     if kind.is_empty() || !kind.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
-        return Err((Exit::Usage, format!("`{kind}` in --form {name} is no type such as text/plain")));
+        return Err(usage(format!("`{kind}` in --form {name} is no type such as text/plain")));
     }
     if path == "-" {
         return Ok(form.bytes(name, path, stdin()?, kind));
@@ -134,12 +131,12 @@ fn filled_in(form: Form, (name, value): &(String, String)) -> Result<Form, Failu
 }
 
 /// Who asks: what was typed, then what the URL says, then what a file has for its host.
-fn credentials(flags: &Fetch, url: &Url) -> Result<Option<Credentials>, Failure> {
+fn credentials(flags: &Fetch, url: &Url) -> Result<Option<Credentials>, TransferError> {
     match (&flags.user, &flags.bearer) {
         (Some(User::Given(user, password)), _) => Ok(Some(Credentials::Basic(user.clone(), password.clone()))),
         (Some(User::In(path)), _) => {
             let line = first_line(path)?;
-            let wrong = || (Exit::CannotRead, format!("the first line of {path} is not USER:PASSWORD"));
+            let wrong = || input(format!("the first line of {path} is not USER:PASSWORD"));
             let (user, password) = line.split_once(':').ok_or_else(wrong)?;
             Ok(Some(Credentials::Basic(user.to_owned(), password.to_owned())))
         }
@@ -157,21 +154,21 @@ fn credentials(flags: &Fetch, url: &Url) -> Result<Option<Credentials>, Failure>
 }
 
 /// The first line of a file, where other users do not see it as they do in a command line.
-fn first_line(path: &str) -> Result<String, Failure> {
+fn first_line(path: &str) -> Result<String, TransferError> {
     Ok(secret(Path::new(path), "these credentials")?.lines().next().unwrap_or_default().to_owned())
 }
 
-fn secret(path: &Path, what: &str) -> Result<String, Failure> {
+fn secret(path: &Path, what: &str) -> Result<String, TransferError> {
     let read = read_secret(path, what).and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
     read.map_err(|error| unreadable(&path.display().to_string(), &error))
 }
 
-fn of_netrc(flags: &Fetch, url: &Url, user: Option<&str>) -> Result<Option<Credentials>, Failure> {
+fn of_netrc(flags: &Fetch, url: &Url, user: Option<&str>) -> Result<Option<Credentials>, TransferError> {
     let path = match (&flags.netrc_file, flags.netrc) {
         (Some(path), _) => path.clone(),
         (None, true) => {
             let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-            home.ok_or_else(|| (Exit::CannotRead, "--netrc: there is no home folder".to_owned()))?.join(".netrc")
+            home.ok_or_else(|| input("--netrc: there is no home folder".to_owned()))?.join(".netrc")
         }
         (None, false) => return Ok(None),
     };
@@ -179,14 +176,12 @@ fn of_netrc(flags: &Fetch, url: &Url, user: Option<&str>) -> Result<Option<Crede
     let bytes = read_secret(&path, "these passwords").map_err(|error| unreadable(&shown, &error))?;
     // What is wrong with the bytes of another entry, or of a comment, is nothing to this one.
     let text = String::from_utf8_lossy(&bytes);
-    let found =
-        netrc::look_up(&text, &url.host(), user).map_err(|why| (Exit::CannotRead, format!("{shown}: {why}")))?;
+    let found = netrc::look_up(&text, &url.host(), user).map_err(|why| input(format!("{shown}: {why}")))?;
     let is_known = |word: &String| !word.contains(char::REPLACEMENT_CHARACTER) || std::str::from_utf8(&bytes).is_ok();
     if let Some((user, password)) = &found
         && !(is_known(user) && is_known(password))
     {
-        let why = format!("{shown}: the entry for {} is not UTF-8: save the file so", url.host());
-        return Err((Exit::CannotRead, why));
+        return Err(input(format!("{shown}: the entry for {} is not UTF-8: save the file so", url.host())));
     }
     Ok(found.map(|(user, password)| Credentials::Basic(user, password)))
 }

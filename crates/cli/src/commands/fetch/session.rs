@@ -1,8 +1,5 @@
 //! What all pages of one run have in common.
 
-use std::sync::Arc;
-
-use sockeye::file::UnsyncedFolders;
 use sockeye::verb::fetch::{FetchOptions, Jar};
 
 use super::super::bar::Bar;
@@ -19,8 +16,6 @@ pub(super) struct Session<'a> {
     pub(super) bar: Option<&'a Bar>,
     /// Cookies that stay.
     pub(super) jar: Option<Jar>,
-    /// Of many pages, the folders in which they are saved.
-    pub(super) folders: Option<Arc<UnsyncedFolders>>,
 }
 
 impl Session<'_> {

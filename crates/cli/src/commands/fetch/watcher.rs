@@ -12,12 +12,11 @@ use sockeye::verb::fetch::{Answer, Head, Progress, Url, Watch, file_name};
 
 use super::messages::{self, offered, show_head};
 use super::session::Session;
-use super::{conditional, target};
+use super::target;
 use crate::clean::Cleaner;
-use crate::exit::Exit;
 use crate::pretty::{self, Pretty};
 
-/// What looks on while one page is fetched.
+/// Tells what happens while one page is fetched.
 pub(super) struct PageWatcher<'a> {
     session: &'a Session<'a>,
     url: &'a Url,
@@ -26,8 +25,6 @@ pub(super) struct PageWatcher<'a> {
     /// When the page's turn came.
     began: Instant,
     redirects: Vec<String>,
-    /// The tag of what was saved.
-    tag: Option<String>,
 }
 
 impl<'a> PageWatcher<'a> {
@@ -38,12 +35,7 @@ impl<'a> PageWatcher<'a> {
         progress: &'a [Arc<Progress>],
         began: Instant,
     ) -> Self {
-        Self { session, url, index, progress, began, redirects: vec![], tag: None }
-    }
-
-    /// The tag of what was saved, for the next time.
-    pub(super) fn tag(self) -> Option<String> {
-        self.tag
+        Self { session, url, index, progress, began, redirects: vec![] }
     }
 }
 
@@ -94,7 +86,6 @@ impl Watcher for PageWatcher<'_> {
     }
 
     fn ended(&mut self, report: &Report<'_>) {
-        self.tag = conditional::tag(report.head);
         messages::tell(self.session, report, &self.redirects, self.began);
     }
 
@@ -110,17 +101,8 @@ impl Watcher for PageWatcher<'_> {
     }
 
     fn named(&mut self, answer: &Answer) -> Result<Option<Target>, TransferError> {
-        let flags = self.session.flags;
         let name = answer.offered_name().unwrap_or_else(|| file_name(self.url));
-        let path = flags.path_of(self.index, &name);
-        if flags.skip_existing && path.symlink_metadata().is_ok() {
-            self.session.note(&format!("{}: {} is there already", answer.url.shown(), path.display()));
-            return Ok(None);
-        }
-        target::choose(flags, self.index, &name).map(Some).map_err(|(exit, why)| {
-            let kind = if exit == Exit::Usage { TransferErrorKind::Usage } else { TransferErrorKind::Output };
-            TransferError::new(kind, why)
-        })
+        target::choose(self.session.flags, self.index, &name).map(Some)
     }
 
     /// As it came, but harmless to a terminal, and JSON there in a form that is easy to read.

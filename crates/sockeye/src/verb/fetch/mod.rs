@@ -12,6 +12,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod batch;
 mod body;
 mod connector;
 mod cookies;
@@ -49,7 +50,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub use credentials::Credentials;
 pub use error::FetchError;
 pub use form::Form;
-pub use name::{file_name, safe_name};
+pub use name::{NameCollision, file_name, find_collision, safe_name};
 pub use outgoing::Body;
 pub use pool::ConnectionPool;
 pub use progress::Progress;

@@ -1,5 +1,9 @@
-//! The name of the file that a body is saved under when nobody chose one: made from the URL that was typed, so that no
+//! The name of the file that a body is saved under if the caller has chosen none: made from the URL that was typed, so that no
 //! server has a say in it, and harmless whatever stands there.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
 
 use transcript::is_hidden;
 
@@ -33,6 +37,48 @@ pub fn safe_name(text: &str) -> String {
     }
     shorten(&mut name);
     if name.is_empty() { "index.html".to_owned() } else { name }
+}
+
+/// Two URLs of a list whose bodies would be saved under one name. Displays as a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NameCollision {
+    /// The URL that stands first in the list.
+    pub first: Url,
+    /// The other one.
+    pub second: Url,
+    /// The name.
+    pub name: String,
+}
+
+impl fmt::Display for NameCollision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} and {} would both be saved as {}", self.first.shown(), self.second.shown(), self.name)
+    }
+}
+
+impl Error for NameCollision {}
+
+/// The first URL of a list whose [`file_name`] is that of one before it, if there is one.
+///
+/// ```
+/// use sockeye::verb::fetch::{Url, find_collision};
+///
+/// let urls = ["http://a.test/x", "http://a.test/y", "http://b.test/x?z"].map(Url::parse);
+/// let urls: Vec<Url> = urls.into_iter().collect::<Result<_, _>>()?;
+/// let collision = find_collision(&urls).ok_or("there is one")?;
+/// assert_eq!(collision.to_string(), "http://a.test/x and http://b.test/x?z would both be saved as x");
+/// assert!(find_collision(&urls[..2]).is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn find_collision(urls: &[Url]) -> Option<NameCollision> {
+    let mut names: HashMap<String, &Url> = HashMap::new();
+    urls.iter().find_map(|url| {
+        let name = file_name(url);
+        let first = names.insert(name.clone(), url)?;
+        Some(NameCollision { first: first.clone(), second: url.clone(), name })
+    })
 }
 
 fn harmless(character: char) -> char {

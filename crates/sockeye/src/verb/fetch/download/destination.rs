@@ -1,4 +1,4 @@
-//! Where a body goes: a file that is there whole or not at all, a device, or whoever has it downloaded.
+//! Where a body goes: a file that is there whole or not at all, a device, or the caller.
 
 use std::fs::File;
 use std::io;
@@ -38,12 +38,34 @@ pub enum Target {
     },
     /// A device or a pipe, which takes bytes as they come.
     Device(PathBuf),
-    /// To whoever has it downloaded: see [`Watcher::output`](super::Watcher::output).
+    /// To the caller: see [`Watcher::output`](super::Watcher::output).
     Output,
     /// Nowhere.
     Nowhere,
     /// Where the answer says: see [`Watcher::named`](super::Watcher::named).
     Named,
+}
+
+impl Target {
+    /// What stands at a path decides: into a device or a pipe bytes are written as they come, anything else is a file with this
+    /// path, and `replace` says whether it may be there already.
+    #[must_use]
+    pub fn at(path: PathBuf, replace: bool) -> Self {
+        let is_device = std::fs::metadata(&path).is_ok_and(|found| {
+            let kind = found.file_type();
+            kind.is_char_device() || kind.is_fifo()
+        });
+        if is_device { Self::Device(path) } else { Self::File { path, replace } }
+    }
+
+    /// The path of the file that the body becomes, if it becomes one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. } | Self::Resumable { path, .. } => Some(path),
+            Self::Device(_) | Self::Output | Self::Nowhere | Self::Named => None,
+        }
+    }
 }
 
 /// What is to become of what has come so far, if the process ends now.
@@ -243,7 +265,7 @@ fn sha256(file: BorrowedFd<'_>) -> io::Result<String> {
     }
 }
 
-/// Opens a device or a pipe. A pipe that nobody reads is waited for, and not longer than everything may take.
+/// Opens a device or a pipe. A pipe without a reader is waited for, and not longer than everything may take.
 fn open_device(path: &Path, until: Option<Instant>) -> Result<File, TransferError> {
     let cannot = |error: io::Error| {
         TransferError::new(TransferErrorKind::Output, format!("cannot write {}: {error}", path.display()))
@@ -252,7 +274,7 @@ fn open_device(path: &Path, until: Option<Instant>) -> Result<File, TransferErro
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(file) => {
-                // Whoever writes waits by its own rules.
+                // Writing waits by its own rules.
                 let flags = rustix::fs::fcntl_getfl(&file).map_err(|error| cannot(error.into()))?;
                 rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK).map_err(|error| cannot(error.into()))?;
                 return Ok(File::from(file));
@@ -263,7 +285,7 @@ fn open_device(path: &Path, until: Option<Instant>) -> Result<File, TransferErro
                     let why = format!("nobody reads the pipe {} in time (--timeout)", path.display());
                     return Err(TransferError::new(TransferErrorKind::TimedOut, why));
                 }
-                // Nothing tells when somebody opens the other end.
+                // Nothing tells when the other end is opened.
                 std::thread::sleep(Duration::from_millis(20));
             }
             Err(error) => return Err(cannot(error.into())),
