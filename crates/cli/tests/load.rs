@@ -265,6 +265,114 @@ fn several_transcripts_are_played_as_often_as_their_weights_say() {
     assert_eq!(heard, [("often".to_owned(), 300), ("seldom".to_owned(), 100)]);
 }
 
+/// A server that says `ok` to every line.
+fn agreeing() -> String {
+    serve_each(|stream, _| answer_lines(&stream, |_| Some("ok\n".to_owned()))).0
+}
+
+/// All that was given was to be tried: a load that never played one of its files says nothing of that file.
+#[test]
+fn a_transcript_that_was_never_played_fails_the_load_and_is_named() {
+    let folder = Folder::new();
+    let [one, two] = ["one", "two"].map(|name| folder.file(&format!("{name}.talk"), &format!("C: {name}\nS: ok\n")));
+    let address = agreeing();
+    let (often, seldom) = (format!("{one}@1000000"), format!("{one}@3"));
+    for (weighted, more) in [
+        (&one, &["--plays", "1"][..]),
+        (&seldom, &["--plays", "2", "--threads", "2", "--connections", "2"]),
+        (&often, &["--duration", "200ms", "--rate", "100", "--connections", "3"]),
+        (&often, &["--duration", "100ms", "--max-errors", "100%"]),
+    ] {
+        let (output, figures) =
+            folder.load(&[&[&address as &str, "--play", weighted, "--play", &two][..], more].concat());
+        assert_code(&output, 1);
+        let says = format!("came to an end, and none of {two}: give --plays, --duration or its weight more");
+        assert!(text(&output.stderr).contains(&says), "{more:?} {}", both(&output));
+        assert!(text(&output.stdout).contains(&format!("  {two}")), "{more:?} {}", both(&output));
+        assert_eq!(figures["never_played"], serde_json::json!([two]), "{more:?}");
+        let saved = folder.path("figures.json");
+        let output = run(&["report", saved.to_str().unwrap()], b"");
+        assert_code(&output, 0);
+        assert!(text(&output.stderr).contains(&format!("no play of {two} came to an end")), "{}", both(&output));
+    }
+    // Nor does one that is cut before its end.
+    let waits = folder.file("waits.talk", "C waits 60s\nC: late\nS: ok\n");
+    let arguments = [&address as &str, "--play", &one, "--play", &waits, "--duration", "300ms", "--timeout", "100ms"];
+    let (output, _) = folder.load(&arguments);
+    assert_code(&output, 1);
+    assert!(text(&output.stderr).contains(&format!("none of {waits}:")), "{}", both(&output));
+}
+
+#[test]
+fn of_few_plays_every_transcript_has_its_part_however_many_threads_and_shards_there_are() {
+    let folder = Folder::new();
+    let files = ["a", "b", "c", "d"].map(|name| folder.file(&format!("{name}.talk"), &format!("C: {name}\nS: ok\n")));
+    let address = agreeing();
+    let played = files.iter().flat_map(|file| ["--play", file as &str]).collect::<Vec<_>>();
+    for (plays, threads) in [("4", "4"), ("4", "2"), ("4", "3"), ("5", "4"), ("7", "1")] {
+        let more = [&address as &str, "--plays", plays, "--threads", threads, "--connections", threads];
+        let (output, figures) = folder.load(&[&more[..], &played].concat());
+        assert_code(&output, 0);
+        assert_eq!(figures["never_played"], Value::Null);
+        assert_eq!(figures["lines"].as_array().unwrap().len(), 4, "{plays} by {threads}: {figures}");
+    }
+    // What one shard has none of is another's, and is said; only together it would be missed.
+    let mut saved = Vec::new();
+    for shard in ["1/2", "2/2"] {
+        let more = ["--plays", "4", "--threads", "1", "--connections", "2", "--shard", shard];
+        let (output, _) = folder.load(&[&[&address as &str][..], &more, &played].concat());
+        assert_code(&output, 0);
+        assert!(
+            text(&output.stderr).contains(&format!("shard {shard} never played {}", files[0]))
+                || text(&output.stderr).contains(&format!("shard {shard} never played {}", files[2])),
+            "{}",
+            both(&output)
+        );
+        let path = folder.path(&format!("{}.json", &shard[..1]));
+        std::fs::rename(folder.path("figures.json"), &path).unwrap();
+        saved.push(path.display().to_string());
+    }
+    let output = run(&["report", &saved[0], &saved[1]], b"");
+    assert_code(&output, 0);
+    assert!(!both(&output).contains("no play of"), "{}", both(&output));
+    let output = run(&["report", &saved[0]], b"");
+    assert!(both(&output).contains("no play of"), "{}", both(&output));
+}
+
+#[test]
+fn rows_and_addresses_that_were_never_used_are_told() {
+    let folder = Folder::new();
+    let (named, plain) = (folder.file("named.talk", "C: {who}\nS: ok\n"), folder.file("plain.talk", "C: x\nS: ok\n"));
+    let counted = folder.file("counted.talk", "C: {play} {who}\nS: ok\n");
+    let rows = folder.file("rows.csv", "who\nann\nbob\neve\nkim\n");
+    let address = agreeing();
+    let load = |arguments: &[&str]| {
+        let (output, figures) = folder.load(&[&[&address as &str, "--data", &rows], arguments].concat());
+        assert_code(&output, 0);
+        (text(&output.stderr).to_owned(), figures["warnings"].to_string())
+    };
+    for (file, plays, says) in [
+        (&named, "1", "3 of 4 rows of --data were never used, first that of line 3"),
+        (&counted, "3", "1 of 4 rows of --data were never used, first that of line 5"),
+    ] {
+        let (told, saved) = load(&["--play", file, "--plays", plays]);
+        assert!(told.contains(says) && saved.contains(says), "{told} {saved}");
+    }
+    for threads in ["1", "2"] {
+        // Half of the plays take a row: none of the rows is left out for that.
+        let few = ["--plays", "8", "--threads", threads, "--connections", "2"];
+        let (told, _) = load(&[&["--play", &named, "--play", &plain][..], &few].concat());
+        assert!(!told.contains("never used"), "{threads}: {told}");
+        let (told, _) = load(&["--play", &counted, "--plays", "4", "--threads", threads]);
+        assert!(!told.contains("never used"), "{threads}: {told}");
+    }
+    let sources = ["--play", &named, "--plays", "4", "--source", "127.0.0.1,127.0.0.2,127.0.0.3", "--connections"];
+    let (told, _) = load(&[&sources[..], &["2"]].concat());
+    assert!(told.contains("2 of 3 addresses of --source were used"), "{told}");
+    let (told, _) = load(&[&sources[..], &["3", "--threads", "2"]].concat());
+    assert!(!told.contains("addresses of --source"), "{told}");
+}
+
 /// A server that stands still for a while, once for every connection at the same time.
 fn stalling(after: usize, time: Duration) -> String {
     let (answers, gate) = (AtomicUsize::new(0), Mutex::new(()));

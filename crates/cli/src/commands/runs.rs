@@ -42,6 +42,9 @@ fn report(flags: &flags::Report, console: &Console) -> Result<Exit, Exit> {
         failed => return Err(failed),
     }
     run.all_warnings().for_each(|warning| console.warn(warning));
+    if !run.never_played.is_empty() {
+        console.warn(&format!("no play of {} came to an end", run.never_played.join(", ")));
+    }
     if let Some(base) = &base {
         base.all_warnings().for_each(|warning| console.warn(&format!("in the base: {warning}")));
     }

@@ -32,6 +32,9 @@ pub(crate) fn summary(run: &Run) -> String {
         String::new()
     };
     row("failures", units::count(failures), part);
+    if !run.never_played.is_empty() {
+        row("unplayed", units::count(run.never_played.len() as u64), clean::line(&run.never_played.join(", ")));
+    }
     row("sent", units::bytes(sent), String::new());
     row("received", units::bytes(received), String::new());
     if late > 0 {

@@ -24,7 +24,7 @@ use super::values::{FamilyFlags, Values};
     Latency is told for each exchange, named by file and line: from the last byte of a run of C lines to the last byte of the run of S lines \
     after it. Each connection is given the time when its turn comes, so a latency is never shorter than it was, and longer by a \
     few microseconds at most.\n\
-    Exit code 0: at least one play was finished, none failed or no more than --max-errors allows, and every gate was reached."
+    Exit code 0: at least one play of every transcript was finished, none failed or no more than --max-errors allows, and every gate was reached."
 )]
 pub(crate) struct Load {
     /// Where to: [tcp://|udp://|tls://|ws://|wss://][HOST]:PORT, HOST PORT, PORT, unix:PATH, unix-dgram:PATH or unix-seqpacket:PATH, or the URL of a page; with --play, the transcript's

@@ -70,6 +70,7 @@ pub fn merge(mut runs: Vec<(String, Run)>) -> Result<Run, MergeError> {
     run.begun.ramp = runs.iter().map(|(_, run)| run.begun.ramp).max().unwrap_or_default();
     run.begun.files = united(runs.iter().flat_map(|(_, run)| run.begun.files.iter().cloned()));
     run.begun.target = united(runs.iter().map(|(_, run)| run.begun.target.clone())).join(", ");
+    run.never_played = never_played(&runs);
     run.interrupted = runs.iter().any(|(_, run)| run.interrupted);
     run.generator.threads = runs.iter().map(|(_, run)| run.generator.threads).fold(0, u32::saturating_add);
     run.generator.cpu = runs.iter().map(|(_, run)| run.generator.cpu).fold(Duration::ZERO, Duration::saturating_add);
@@ -85,6 +86,14 @@ pub fn merge(mut runs: Vec<(String, Run)>) -> Result<Run, MergeError> {
     };
     run.parts = parts;
     Ok(run)
+}
+
+/// What no run played of the files that it was to play.
+fn never_played(runs: &[(String, Run)]) -> Vec<String> {
+    let was_played =
+        |file: &String| runs.iter().any(|(_, run)| run.begun.files.contains(file) && !run.never_played.contains(file));
+    let never = united(runs.iter().flat_map(|(_, run)| run.never_played.iter().cloned()));
+    never.into_iter().filter(|file| !was_played(file)).collect()
 }
 
 /// The runs of which a file was made.

@@ -89,6 +89,8 @@ pub struct Run {
     pub generator: Generator,
     /// Whether it was ended before its time: by Ctrl-C, or `q`.
     pub interrupted: bool,
+    /// Files of which no play ended, as written or not. Of a merged run: in none of its runs.
+    pub never_played: Vec<String>,
     /// What to know before believing the figures, a sentence each.
     pub warnings: Vec<String>,
     /// What came to light when runs were merged: a shard that is missing, one that was late.
@@ -272,6 +274,7 @@ impl Begun {
             measured,
             generator: Generator::default(),
             interrupted: false,
+            never_played: Vec::new(),
             warnings,
             gaps,
             parts,

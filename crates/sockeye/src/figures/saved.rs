@@ -47,6 +47,8 @@ struct SavedRun {
     late: SavedLate,
     generator: SavedGenerator,
     interrupted: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    never_played: Vec<String>,
     warnings: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gaps: Vec<String>,
@@ -264,6 +266,7 @@ impl From<&Run> for SavedRun {
             late: SavedLate::of(&measured.counts),
             generator: SavedGenerator::from(*generator),
             interrupted: run.interrupted,
+            never_played: run.never_played.clone(),
             warnings: run.warnings.clone(),
             gaps: run.gaps.clone(),
             histogram: measured.latency.encode(),
@@ -322,6 +325,7 @@ impl SavedRun {
             measured,
             generator,
             interrupted: self.interrupted,
+            never_played: self.never_played,
             warnings: self.warnings,
             gaps: self.gaps,
             parts: self.merged.into_iter().map(SavedPart::part).collect::<Result<_, _>>()?,

@@ -1,6 +1,7 @@
 //! What makes a loop a generator of load: which connection plays what, when, and what is counted. It knows no socket: the loop
 //! opens connections when it is told to, and a channel says what became of its play.
 
+mod deal;
 mod places;
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "nothing is asked over HTTP"))]
 mod requests;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use transcript::{Input, Moment, Output, Play, Row, Scratch, Script, Step};
 
+pub(crate) use deal::Played;
 pub(crate) use places::Places;
 pub(crate) use requests::Request;
 #[cfg(feature = "http")]
@@ -59,10 +61,20 @@ pub(crate) struct Piece {
     pub(crate) turn: i64,
 }
 
+impl Piece {
+    /// How many rows of values its plays take in turn.
+    fn count_of_rows(&self) -> usize {
+        self.numbered.as_ref().map_or(self.rows.len(), |numbered| numbered.rows())
+    }
+}
+
 /// Makes the values of a play that has a number in them.
 pub(crate) trait Numbered: std::fmt::Debug + Send + Sync {
-    /// The row of the play with this number, which was looked at for another number; in the memory of an old one.
-    fn row(&self, script: &Script, number: u64, old: Option<Row>) -> Option<Row>;
+    /// How many rows of other values there are; none: the number is the only value.
+    fn rows(&self) -> usize;
+
+    /// The values of the play with this number, which were looked at for another number; in the memory of an old one.
+    fn row(&self, script: &Script, number: u64, row: u32, old: Option<Row>) -> Option<Row>;
 }
 
 /// What decides when a play begins.
@@ -95,10 +107,12 @@ pub(crate) struct Job {
     pub(crate) grace: Option<Duration>,
     /// The number of the first play, and how far the next one is.
     pub(crate) numbers: (u64, u64),
+    /// Plays that come before, of all that threads share.
+    pub(crate) skipped: u64,
 }
 
 /// What a loop knows of itself in the end.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Account {
     /// Plays that began, and those that were cut at the end.
     pub(crate) begun: u64,
@@ -120,6 +134,8 @@ pub(crate) struct Account {
     pub(crate) gave_up: bool,
     /// The first failure, by what exit codes come from.
     pub(crate) first: Option<Kind>,
+    /// What was played of all that was given.
+    pub(crate) played: Played,
 }
 
 /// What makes a loop a generator of load.
@@ -132,6 +148,8 @@ pub(crate) struct Generator {
     pub(super) left: u64,
     pub(super) until: Moment,
     pub(super) number: u64,
+    /// Plays that took a row of values.
+    rows_taken: u64,
     /// Plays under way.
     pub(super) playing: usize,
     /// Requests that a server closed before, and that are asked again: when they were due.
@@ -150,19 +168,21 @@ pub(crate) struct Generator {
 }
 
 impl Generator {
-    pub(crate) fn new(job: Job, recorder: Recorder) -> Self {
+    pub(crate) fn new(mut job: Job, recorder: Recorder) -> Self {
         let after = |time: Duration| Moment::default().after(time);
         let mut wakes = BinaryHeap::new();
         let (first, step) = job.opens;
         for slot in 0..job.connections as u32 {
             wakes.push(Reverse((after(first + step * slot), slot)));
         }
+        deal::skip(&mut job.pieces, job.skipped);
         Self {
             slots: vec![Slot::default(); job.connections],
-            account: Account::default(),
+            account: Account { played: Played::none_of(&job.pieces), ..Account::default() },
             left: job.plays.unwrap_or(u64::MAX),
             until: job.until.map_or(Moment::from_nanos(u64::MAX), after),
             number: job.numbers.0,
+            rows_taken: 0,
             playing: 0,
             free: VecDeque::new(),
             wakes,
@@ -228,41 +248,33 @@ impl Generator {
         }
     }
 
-    /// The transcript that is next: each as often as its weight says, and spread.
-    fn choose(&mut self) -> usize {
-        let pieces = &mut self.job.pieces;
-        if pieces.len() == 1 {
-            return 0;
-        }
-        let all: u64 = pieces.iter().map(|piece| piece.weight).sum();
-        let mut best = 0;
-        for index in 0..pieces.len() {
-            pieces[index].turn += pieces[index].weight as i64;
-            if pieces[index].turn > pieces[best].turn {
-                best = index;
-            }
-        }
-        pieces[best].turn -= all as i64;
-        best
-    }
-
     /// Has a play begin in a slot, which was due then.
     fn begin(&mut self, slot: usize, due: Moment) -> Start {
-        let piece = self.choose();
+        let piece = deal::next(&mut self.job.pieces);
         let number = self.number;
         self.number += self.job.numbers.1;
         self.left -= 1;
         self.playing += 1;
         self.account.begun += 1;
         let chosen = &self.job.pieces[piece];
-        let row = match (&chosen.numbered, chosen.rows.len()) {
+        // Row by row: one that stood at the turn of a transcript without these names would never be used.
+        let own_row = match chosen.count_of_rows() {
+            0 => None,
+            rows => {
+                let (first, step) = self.job.numbers;
+                let turn = (first - 1).wrapping_add(step.wrapping_mul(self.rows_taken));
+                self.rows_taken += 1;
+                Some((turn % rows as u64) as u32)
+            }
+        };
+        let row = match (&chosen.numbered, own_row) {
             (Some(_), _) => Values::Numbered,
-            (None, 0) => Values::Without,
-            (None, rows) => Values::Row(chosen.rows[((number - 1) % rows as u64) as usize].clone()),
+            (None, None) => Values::Without,
+            (None, Some(row)) => Values::Row(chosen.rows[row as usize].clone()),
         };
         let place = &mut self.slots[slot];
         let script = (place.piece != Some(piece as u32)).then(|| Arc::clone(&chosen.script));
-        place.begin(piece as u32, number, due, matches!(self.job.start, StartPolicy::Open(_)));
+        place.begin(piece as u32, (number, own_row), due, matches!(self.job.start, StartPolicy::Open(_)));
         Start { script, row }
     }
 
@@ -270,7 +282,7 @@ impl Generator {
     pub(super) fn numbered_row(&self, slot: usize, old: Option<Row>) -> Option<Row> {
         let place = &self.slots[slot];
         let piece = &self.job.pieces[place.piece? as usize];
-        piece.numbered.as_ref()?.row(&piece.script, place.number, old)
+        piece.numbered.as_ref()?.row(&piece.script, place.number, place.row.unwrap_or(0), old)
     }
 
     /// A play for a connection that stands ready, if one is due.
@@ -415,7 +427,16 @@ impl Generator {
         (place.backoff, place.is_proven, place.stage) = (Duration::ZERO, true, Stage::Resting);
         let lasted = Duration::from_nanos(over.nanos().saturating_sub(place.began.nanos()));
         self.account.last = Duration::from_nanos(over.nanos());
+        self.ended_play(slot);
         self.record(|recorder| recorder.play(lasted));
+    }
+
+    /// What was played over a connection was played to an end.
+    fn ended_play(&mut self, slot: usize) {
+        let place = &self.slots[slot];
+        if let Some(piece) = place.piece {
+            self.account.played.ended(piece as usize, place.row);
+        }
     }
 
     /// Bytes of a connection so far.
@@ -459,8 +480,9 @@ impl Generator {
                 self.number += self.job.numbers.1;
                 self.account.begun += 1;
             }
-            Stage::Playing | Stage::Said | Stage::Passed => {}
+            Stage::Playing | Stage::Said | Stage::Passed => self.ended_play(slot),
         }
+        let place = &mut self.slots[slot];
         place.stage = Stage::Failed;
         place.abandon();
         self.playing -= 1;

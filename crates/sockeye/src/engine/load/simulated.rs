@@ -72,6 +72,7 @@ fn job(start: StartPolicy, connections: usize, duration: Duration, script: &Arc<
         until: Some(duration),
         grace: None,
         numbers: (1, 1),
+        skipped: 0,
     }
 }
 

@@ -34,6 +34,8 @@ pub(in crate::engine) struct Slot {
     /// The transcript that is played, or was played last over this connection.
     pub(in crate::engine) piece: Option<u32>,
     pub(in crate::engine) number: u64,
+    /// Which of the rows of values its play has.
+    pub(in crate::engine) row: Option<u32>,
     /// When the play began, or was due.
     pub(in crate::engine) began: Moment,
     /// When it was over.
@@ -58,8 +60,14 @@ pub(in crate::engine) struct Slot {
 }
 
 impl Slot {
-    pub(in crate::engine) fn begin(&mut self, piece: u32, number: u64, due: Moment, is_open: bool) {
-        (self.piece, self.number, self.began) = (Some(piece), number, due);
+    pub(in crate::engine) fn begin(
+        &mut self,
+        piece: u32,
+        (number, row): (u64, Option<u32>),
+        due: Moment,
+        is_open: bool,
+    ) {
+        (self.piece, self.number, self.row, self.began) = (Some(piece), number, row, due);
         (self.stage, self.is_due) = (Stage::Playing, is_open);
         self.abandon();
     }

@@ -62,6 +62,15 @@ impl Thresholds {
                 failures => format!("no play was finished as written: {failures} failed"),
             });
         }
+        // A shard has its part of the plays, and may have none of some transcript.
+        if let never @ [_, ..] = &run.never_played[..]
+            && has_a_success(counts)
+            && run.begun.shard.is_none()
+        {
+            let plays = if counts.plays == 1 { "1 play".to_owned() } else { format!("{} plays", counts.plays) };
+            let files = never.join(", ");
+            miss(format!("{plays} came to an end, and none of {files}: give --plays, --duration or its weight more"));
+        }
         let is_too_many = match self.errors {
             None => counts.failures > 0,
             Some(Allowed::Count(most)) => counts.failures > most,

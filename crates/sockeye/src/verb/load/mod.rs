@@ -383,6 +383,8 @@ impl Load {
         run.interrupted = is_interrupted;
         run.warnings.clone_from(&self.warnings);
         run.warnings.extend(warn::warnings(&run, &account, self.connections));
+        run.never_played = self.pieces.never_played(&account.played);
+        run.warnings.extend(warn::unused(&run, &account.played, &self.options));
         let is_short = account.portless + account.fileless > 0;
         let first = account.first.or_else(|| is_short.then_some(Kind::NoResources));
         Ok(LoadOutcome { run, first, cut: account.cut, is_short_of_files: self.is_short_of_files })
@@ -439,10 +441,14 @@ impl Load {
                 StartPolicy::Open(schedule.after(self.lead()))
             }
         };
-        let sources: Vec<Option<Source>> = match options.sources.as_slice() {
+        let mut sources: Vec<Option<Source>> = match options.sources.as_slice() {
             [] => vec![options.connect.source.clone()],
             sources => sources.iter().map(|ip| Some(Source::Address(*ip))).collect(),
         };
+        // Each thread goes on where the one before ends, so that few connections come from as many as they can.
+        let before: u64 = (0..thread).map(|thread| share(self.connections as u64, thread, threads)).sum();
+        let first = (before % sources.len() as u64) as usize;
+        sources.rotate_left(first);
         let targets = sources.into_iter().map(|source| {
             let connecting = ConnectOptions { source, ..options.connect.clone() };
             Arc::new(Target { options: connecting, ..self.target.clone() })
@@ -468,6 +474,7 @@ impl Load {
             until: self.duration().map(|duration| duration + self.lead()),
             grace: if counted { None } else { Some(options.timeout.unwrap_or(limits::TALK_WAIT)) },
             numbers: (lane + 1, lanes),
+            skipped: options.plays.map_or(lane, |plays| (0..lane).map(|lane| share(plays, lane, lanes)).sum()),
         }
     }
 }
@@ -525,6 +532,7 @@ fn add_up(accounts: &[Account]) -> Account {
         all.lapsed += account.lapsed;
         all.gave_up |= account.gave_up;
         all.first = all.first.or(account.first);
+        all.played.or(&account.played);
     }
     all
 }

@@ -8,7 +8,7 @@ use transcript::{Diagnostic, PlayOptions, Refused, Row, Script, Side, Transcript
 use super::{LoadOptions, Rows, Work};
 use crate::endpoint::Protocol;
 use crate::engine::client::InitialLayers;
-use crate::engine::load::{Numbered, Piece, Places, Request};
+use crate::engine::load::{Numbered, Piece, Places, Played, Request};
 #[cfg(feature = "http")]
 use crate::limits;
 
@@ -159,6 +159,12 @@ impl Pieces {
         Places::new(places)
     }
 
+    /// The files of which no play ended.
+    pub(super) fn never_played(&self, played: &Played) -> Vec<String> {
+        let files = self.files.iter().zip(&played.pieces);
+        files.filter(|(_, was_played)| !**was_played).map(|(file, _)| file.clone()).collect()
+    }
+
     /// Whether connections stay from play to play.
     pub(super) fn keeps(&self) -> bool {
         self.pieces.iter().all(|piece| piece.keeps)
@@ -178,8 +184,12 @@ struct WithNumber {
 }
 
 impl Numbered for WithNumber {
-    fn row(&self, script: &Script, number: u64, old: Option<Row>) -> Option<Row> {
-        let row = &self.rows[((number - 1) % self.rows.len() as u64) as usize];
+    fn rows(&self) -> usize {
+        if self.rows[0].is_empty() { 0 } else { self.rows.len() }
+    }
+
+    fn row(&self, script: &Script, number: u64, row: u32, old: Option<Row>) -> Option<Row> {
+        let row = &self.rows[row as usize];
         let mut room = [0; 20];
         let digits = decimal(number, &mut room);
         let value = |index: usize| row.get(index).map_or(digits, Vec::as_slice);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::engine::load::Account;
+use super::LoadOptions;
+use crate::engine::load::{Account, Played};
 use crate::figures::{Histogram, LoadModel, Run};
 
 /// From this part of its processors on a generator is taken to be at its end.
@@ -14,6 +15,32 @@ const LATE: f64 = 0.01;
 
 pub(super) fn warnings(run: &Run, account: &Account, connections: usize) -> Vec<String> {
     limit(run, account).into_iter().chain(held(account, connections)).chain(pauses(run, connections)).collect()
+}
+
+/// What was given and not used. Shards use the values and addresses of all together, and none knows what the others used.
+pub(super) fn unused(run: &Run, played: &Played, options: &LoadOptions) -> Vec<String> {
+    let mut told = Vec::new();
+    match (&run.begun.shard, &run.never_played[..]) {
+        (Some(shard), [_, ..]) => {
+            told.push(format!("shard {shard} never played {}", run.never_played.join(", ")));
+        }
+        (Some(_), []) => {}
+        (None, _) => told.extend(unused_rows(played, options)),
+    }
+    let (connections, sources) = (run.begun.connections, options.sources.len() as u64);
+    if run.begun.shard.is_none() && connections < sources {
+        told.push(format!("{connections} of {sources} addresses of --source were used: more --connections use more"));
+    }
+    told
+}
+
+/// A file of values may be larger than what a run takes of it; that some were never tried is said.
+fn unused_rows(played: &Played, options: &LoadOptions) -> Option<String> {
+    let unused = played.rows.iter().filter(|was_used| !**was_used).count();
+    let first = played.rows.iter().position(|was_used| !*was_used)?;
+    let (line, _) = options.rows.rows.get(first)?;
+    let all = played.rows.len();
+    Some(format!("{unused} of {all} rows of --data were never used, first that of line {line}: more --plays use more"))
 }
 
 /// The generator, and not the server, decided what was measured.
