@@ -134,6 +134,43 @@ kill %1
     assert_eq!(text(&output.stdout), "to all\n", "{}", text(&output.stderr));
 }
 
+/// Answers to a question to a group come from hosts. A socket of IPv6 that was ever connected to a group takes none of them.
+#[test]
+fn whoever_of_a_group_answers_is_heard_over_ipv6_too() {
+    let script = r#"
+echo 0 >/proc/sys/net/ipv6/conf/d0/accept_dad; ip addr add fd00::1/64 dev d0 nodad
+until ip -6 addr show dev d0 scope link | grep fe80 | grep -qv tentative; do read -t 0.01 <> <(:) || :; done
+python3 -c '
+import socket, struct
+one = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+one.bind(("::", 9000))
+group = socket.inet_pton(socket.AF_INET6, "ff02::1234") + struct.pack("i", socket.if_nametoindex("d0"))
+one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group)
+print("ready", flush=True)
+while True:
+    data, who = one.recvfrom(100)
+    one.sendto(b"first " + data, who)
+    socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(b"second from %d" % (who[1] == 9100), who)
+' >ready &
+until [ -s ready ]; do read -t 0.01 <> <(:) || :; done
+printf 'C: who\nS: first who\nS: second from 0\n' >who.talk
+group='udp://[ff02::1234%d0]:9000'
+echo who | "$1" talk "$group"; echo "code $?"
+echo who | "$1" talk "$group" --source :9100; echo "code $?"
+echo who | "$1" talk "$group" --source fd00::1; echo "code $?"
+echo who | "$1" talk 'udp://[ff02::1234]:9000' --interface d0; echo "code $?"
+"$1" talk "$group" --play who.talk; echo "play $?"
+"$1" load "$group" --play who.talk --plays 3 --connections 1 >/dev/null; echo "load $?"
+"$1" talk --zero "$group" 2>/dev/null; echo "zero $?"
+kill %1
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let output = alone(&format!("cd {}\n{script}", folder.path().display()));
+    let heard = |from: u8| format!("first who\nsecond from {from}\ncode 0\n");
+    let expected = [heard(0), heard(1), heard(0), heard(0), "play 0\nload 0\nzero 0\n".to_owned()].concat();
+    assert_eq!(text(&output.stdout), expected, "{}", text(&output.stderr));
+}
+
 #[test]
 fn an_interface_is_gone_through_by_its_name() {
     let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

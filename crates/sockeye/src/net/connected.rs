@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketFlags, SocketType, connect as connect_to, getpeername, getsockname, socket_with,
+    AddressFamily, SocketFlags, SocketType, bind, connect as connect_to, getpeername, getsockname, socket_with,
 };
 
 use super::attempt::{Attempt, ConnectError, ConnectOptions, Outcome};
@@ -22,11 +22,12 @@ use super::websocket::{Messages, WsClient};
 use super::{is_exhausted, words_at};
 use crate::address::{Address, AddressOptions};
 use crate::endpoint::{Name, Protocol};
+use crate::sys::option;
 
 /// A connected socket.
 #[derive(Debug)]
 pub struct Connected {
-    /// Blocking; Nagle's algorithm is off.
+    /// Blocking; Nagle's algorithm is off. Over datagrams to a group of IPv6 it is bound and not connected.
     pub fd: OwnedFd,
     /// The transport.
     pub protocol: Protocol,
@@ -179,15 +180,22 @@ pub(super) fn connect_datagrams(
     let mut attempts = Vec::new();
     for (index, &candidate) in addresses.iter().enumerate() {
         let family = if candidate.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let tried = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
-            .and_then(|fd| source.as_ref().map_or(Ok(()), |source| source.take(&fd, &candidate)).map(|()| fd))
-            .and_then(|fd| {
-                super::options::apply(&fd, of_address, Protocol::Udp, candidate.is_ipv4())?;
-                super::options::take_source(&fd, of_address, &candidate)?;
-                datagrams.set(&fd, &candidate)?;
-                connect_to(&fd, &candidate).map(|()| fd)
-            })
-            .and_then(|fd| connected(fd, Protocol::Udp, candidate));
+        let socket = || {
+            let fd = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+            source.as_ref().map_or(Ok(()), |source| source.take(&fd, &candidate))?;
+            super::options::apply(&fd, of_address, Protocol::Udp, candidate.is_ipv4())?;
+            super::options::take_source(&fd, of_address, &candidate)?;
+            datagrams.set(&fd, &candidate)?;
+            Ok(fd)
+        };
+        let joined = socket().and_then(|fd| {
+            connect_to(&fd, &candidate)?;
+            connected(fd, Protocol::Udp, candidate)
+        });
+        let tried = match joined {
+            Ok(joined) if candidate.is_ipv6() && candidate.ip().is_multicast() => to_group(joined, socket),
+            joined => joined,
+        };
         match tried {
             Ok(connected) => {
                 attempts.push(Attempt { outcome: Outcome::Won, ..Attempt::new(candidate) });
@@ -212,6 +220,31 @@ pub(super) fn connect_datagrams(
         }
     }
     Err(UnreachableError::Refused(attempts))
+}
+
+/// The same to a group of IPv6, by a socket that was never connected: one that was takes nothing but what comes from the
+/// group, also after it was told to forget that, and answers come from hosts. What the connected one knows of its ends holds.
+fn to_group(joined: Connected, socket: impl FnOnce() -> Result<OwnedFd, Errno>) -> Result<Connected, Errno> {
+    // It gives its port back first.
+    drop(joined.fd);
+    let fd = socket()?;
+    let own = |fd: &OwnedFd| getsockname(fd).and_then(SocketAddr::try_from);
+    let own_address = own(&fd)?;
+    if own_address.port() == 0 {
+        let _ = option::set(&fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 0);
+        bind(&fd, &own_address)?;
+    }
+    let port = own(&fd)?.port();
+    let local = match joined.local {
+        Name::Inet(address) => Name::Inet(with_port(address, port)),
+        other => other,
+    };
+    Ok(Connected { fd, local, ..joined })
+}
+
+fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
 }
 
 /// Why no datagram can go to any of several addresses.

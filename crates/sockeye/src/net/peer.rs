@@ -11,8 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    RecvFlags, SendFlags, Shutdown, SocketAddrUnix, bind, connect, getsockname, recvfrom, send, sendto, shutdown,
-    sockopt,
+    RecvFlags, SendFlags, Shutdown, SocketAddrUnix, bind, connect, getpeername, getsockname, recvfrom, send, sendto,
+    shutdown, sockopt,
 };
 
 use super::message::{self, Received};
@@ -90,12 +90,19 @@ impl<F: AsFd> Peer<F> {
         let Name::Inet(address) = *asked else { return Err(Errno::AFNOSUPPORT) };
         if address.ip().is_multicast() || sockopt::socket_broadcast(&socket)? {
             // The kernel lets everybody through that sends to the port; one that was chosen stays.
-            option::disconnect(&socket)?;
+            // To a group of IPv6 it never was connected, and keeps its port.
+            if getpeername(&socket).is_ok() {
+                option::disconnect(&socket)?;
+            }
             return Ok(Self::at(socket, State::Many(address)));
         }
         let local = getsockname(&socket)?;
         // While it is connected the kernel lets nothing through but what comes from the port that was asked.
-        let open = option::disconnect(&socket).and_then(|()| bind(&socket, &local));
+        let open = option::disconnect(&socket).and_then(|()| match bind(&socket, &local) {
+            // It has a port of its own already, and keeps it.
+            Err(Errno::INVAL) => Ok(()),
+            bound => bound,
+        });
         let state = match open.and_then(|()| datagrams::report_errors(&socket, address.is_ipv6(), true)) {
             Ok(()) => State::Asked(address),
             Err(_) => {
