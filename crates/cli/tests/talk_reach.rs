@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
@@ -91,6 +91,151 @@ fn retry_waits_until_whoever_is_to_answer_is_there() {
     let output = run(&["talk", "--zero", &closed.address.to_string(), "--retry", "200ms"], b"");
     assert_code(&output, 7);
     assert!(text(&output.stderr).contains("tried for 0.2 s (--retry)"), "{}", text(&output.stderr));
+}
+
+/// Waits until a program has paused so often that it has asked more than once.
+fn until_it_asked_again(pid: u32) {
+    let pauses = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+        count.trim().parse::<u64>().unwrap()
+    };
+    let before = pauses();
+    until("further attempts", || pauses() > before + 8);
+}
+
+/// Answers every datagram with `heard` before it.
+fn answers(server: UdpSocket) {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok((length, from)) = server.recv_from(&mut buffer) {
+            let _ = server.send_to(&[b"heard ", &buffer[..length]].concat(), from);
+        }
+    });
+}
+
+/// Over UDP a closed port is known when something was sent there, and what was sent is asked again.
+#[test]
+fn retry_asks_a_closed_udp_port_again_and_says_everything_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (play, record) = (path("p.talk"), path("record.talk"));
+    std::fs::write(&play, "C: one\nS: heard one\nC: two\nS: heard two\n").unwrap();
+    let cases = [
+        &["--play", &play, "--record", &record][..],
+        &["--record", &record],
+        &["--source", "127.0.0.1"],
+        &["--send-only"],
+        &["--zero"],
+    ];
+    for more in cases {
+        let closed = Closed::udp();
+        let address = format!("udp://{}", closed.address);
+        let mut talk = Talk::start(&[&[&address, "-v", "--retry", "60s"], more].concat());
+        talk.stdin.as_mut().unwrap().write_all(b"one\ntwo\n").unwrap();
+        drop(talk.stdin.take());
+        until_it_asked_again(talk.child.id());
+        answers(closed.answer());
+        let log = talk.log.clone();
+        let (code, heard) = talk.finish();
+        assert_eq!(code, 0, "{more:?} {:?}", log.all());
+        if more.contains(&"--record") {
+            let said = "C: one\nS: heard one\nC: two\nS: heard two\n";
+            let recorded = std::fs::read_to_string(&record).unwrap();
+            for line in said.lines() {
+                assert_eq!(recorded.lines().filter(|recorded| *recorded == line).count(), 1, "{recorded}");
+            }
+            assert!(log.all().iter().any(|line| line.contains("6 bytes sent, 18 received")), "{:?}", log.all());
+        }
+        let expected = if more.contains(&"--source") { "heard one\nheard two\n" } else { "" };
+        assert!(text(&heard).contains(expected), "{more:?} {}", text(&heard));
+    }
+    // Its time is a bound, and a peer that answered once and is gone is not asked again.
+    let closed = Closed::udp();
+    for more in [&["--play", &play][..], &[]] {
+        let address = format!("udp://{}", closed.address);
+        assert_code(&run(&[&["talk", &address, "--retry", "200ms"], more].concat(), b"one\n"), 7);
+    }
+}
+
+#[test]
+fn retry_asks_a_unix_socket_again_that_is_not_there_dead_or_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let play = folder.path().join("p.talk").to_str().unwrap().to_owned();
+    std::fs::write(&play, "C: one\nS: heard one\n").unwrap();
+    for more in [&[][..], &["--play", &play]] {
+        for (number, is_there) in [false, true].into_iter().enumerate() {
+            let path = folder.path().join(format!("{number}{}", more.len()));
+            // Closed, its file stays.
+            drop(is_there.then(|| UnixDatagram::bind(&path).unwrap()));
+            let mut talk =
+                Talk::start(&[&[&format!("unix-dgram:{}", path.display()), "--retry", "60s"], more].concat());
+            talk.stdin.as_mut().unwrap().write_all(b"one\n").unwrap();
+            until_it_asked_again(talk.child.id());
+            let _ = std::fs::remove_file(&path);
+            let server = UnixDatagram::bind(&path).unwrap();
+            let mut buffer = [0; 64];
+            let (length, from) = server.recv_from(&mut buffer).unwrap();
+            assert_eq!(&buffer[..length], b"one");
+            server.send_to_addr(b"heard one", &from).unwrap();
+            drop(talk.stdin.take());
+            assert_eq!(talk.finish().0, 0, "{more:?} {is_there}");
+        }
+    }
+    // It was joined to a socket that died before anything was said.
+    let path = folder.path().join("anew");
+    let first = UnixDatagram::bind(&path).unwrap();
+    let mut talk = Talk::start(&["-v", &format!("unix-dgram:{}", path.display()), "--retry", "60s"]);
+    talk.log.wait_for("connected");
+    drop(first);
+    std::fs::remove_file(&path).unwrap();
+    talk.stdin.as_mut().unwrap().write_all(b"one\n").unwrap();
+    until_it_asked_again(talk.child.id());
+    let server = UnixDatagram::bind(&path).unwrap();
+    let mut buffer = [0; 64];
+    let (length, from) = server.recv_from(&mut buffer).unwrap();
+    server.send_to_addr(b"heard one", &from).unwrap();
+    assert_eq!(&buffer[..length], b"one");
+    drop(talk.stdin.take());
+    assert_eq!(talk.finish(), (0, b"heard one\n".to_vec()));
+}
+
+/// What stands before a server that is only starting takes connections and breaks them, with a reset or an end.
+#[test]
+fn retry_begins_a_handshake_again_that_was_broken() {
+    for (scheme, more) in [("tls", "?insecure"), ("ws", ""), ("wss", "?insecure")] {
+        let echo = Server::start_at(&[&format!("{scheme}://127.0.0.1:0")], &["--echo"]);
+        let to = echo.address();
+        let front = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = front.local_addr().unwrap();
+        let fronting = std::thread::spawn(move || {
+            for resets in [true, false, true] {
+                let mut client = accept(&front);
+                // Only when it has said something: else an end may be taken for one after its words.
+                client.read_exact(&mut [0]).unwrap();
+                if resets {
+                    rustix::net::sockopt::set_socket_linger(&client, Some(std::time::Duration::ZERO)).unwrap();
+                }
+            }
+            let client = accept(&front);
+            let server = std::net::TcpStream::connect(to.split_once("://").map_or(&*to, |(_, to)| to)).unwrap();
+            let (mut from, mut into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut from, &mut into);
+                let _ = into.shutdown(std::net::Shutdown::Write);
+            });
+            let _ = std::io::copy(&mut &server, &mut &client);
+            let _ = client.shutdown(std::net::Shutdown::Write);
+        });
+        let output = run(&["talk", &format!("{scheme}://{address}{more}"), "--retry", "60s"], b"hello\n");
+        assert_code(&output, 0);
+        assert_eq!(text(&output.stdout), "hello\n");
+        fronting.join().unwrap();
+    }
+    // What answers and is not trusted will not be so later.
+    let echo = Server::start_at(&["tls://127.0.0.1:0"], &["--echo"]);
+    let address = format!("tls://{}", echo.address().rsplit("//").next().unwrap());
+    assert_code(&run(&["talk", &address, "--retry", "60s"], b"hello\n"), 60);
 }
 
 /// A bare port is both loopbacks: only the second has a server.

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sockeye::address::{self, Address, Scheme};
+use sockeye::failure::{Failure, Kind};
 use sockeye::net::connect::connect_within;
 use sockeye::net::listen::protocol_of;
 use sockeye::net::tls::Trust;
 use sockeye::record::{Record, Tap};
-use sockeye::verb::talk::{InitialLayers, Setting, play};
+use sockeye::verb::talk::{InitialLayers, Played, Setting, play};
 use transcript::record::Secret;
 use transcript::{Refused, Script, Side};
 
@@ -17,11 +18,16 @@ use super::data::{self, DataError, Row};
 use super::hex::Hex;
 use super::play_once::{self, Target, begins_once, judge, prepare, ready_trust, unconnected};
 use super::report::{self, Case, Form};
-use super::{connection, file, taps, update};
+use super::taps::{self, UntilHeard};
+use super::{connection, file, update};
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::flags::Talk;
 use crate::output::Console;
+
+/// Pauses before a play that nobody heard is tried again.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Plays everything that was asked for; the code is that of the first play that failed.
 pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) -> Result<Exit, Exit> {
@@ -232,6 +238,13 @@ fn open_record(
     connection::begin_record(flags, path, connection::Recorded { at, protocol, secrets, ports }, console).map(Some)
 }
 
+/// Whether no program was there that could have heard a word of the play: the server may only be starting.
+fn is_unheard(played: &Played) -> bool {
+    let kind = played.failure.as_ref().map(Failure::kind);
+    let is_refused = matches!(kind, Some(Kind::Refused | Kind::Unreachable));
+    played.protocol.keeps_bounds() && played.received == 0 && is_refused
+}
+
 /// One play over a connection of its own; else its code and its account.
 fn play_once(
     flags: &Talk,
@@ -244,20 +257,46 @@ fn play_once(
 ) -> Result<(), (Exit, CommandFailure)> {
     let target = ready.target;
     let (script, row) = ready.script(row).map_err(|refused| (Exit::Usage, refused.into()))?;
-    let connected = connect_within(&target.address, target.protocol, &connection::options(flags), flags.retry)
-        .map_err(|error| unconnected(&error, flags))?;
+    let until = flags.retry.map(|retry| Instant::now() + retry);
+    let connect = |retry| {
+        connect_within(&target.address, target.protocol, &connection::options(flags), retry)
+            .map_err(|error| unconnected(&error, flags))
+    };
+    let connected = connect(flags.retry)?;
     connection::tell_attempts(&connected, console);
     let hex = flags.hex.then(|| Arc::new(Hex::new(Side::Client, connection::carrier(target.protocol))) as Arc<dyn Tap>);
-    let record = record.map(|record| Arc::clone(record) as Arc<dyn Tap>);
-    let tap = taps::tee(record.into_iter().chain(hex).collect());
+    let record = record.map(|record| UntilHeard::new(Arc::clone(record) as Arc<dyn Tap>));
+    let recording = record.clone().map(|record| record as Arc<dyn Tap>);
+    let tap = taps::tee(recording.into_iter().chain(hex).collect());
     let host = target.address.tls_host();
     let reconnect = connection::reconnect(flags, &target.address);
     let setting = Setting { tap, trust, host: &host, begins: begins.clone(), reconnect, row: row.as_ref() };
     let mut played = play(connected, script, &setting);
-    // Over datagrams a name's next address is tried where nothing listens at the one before.
-    while let Some(next) = played.next.take() {
-        connection::tell_attempts(&next, console);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        // Over datagrams a name's next address is tried where nothing listens at the one before.
+        let next = match played.next.take() {
+            Some(next) => {
+                connection::tell_attempts(&next, console);
+                next
+            }
+            None => {
+                let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+                if left.is_zero() || !is_unheard(&played) {
+                    break;
+                }
+                std::thread::sleep(pause.min(left));
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                connect(Some(left.saturating_sub(pause)))?
+            }
+        };
+        if let Some(record) = &record {
+            record.forget();
+        }
         played = play(next, script, &setting);
+    }
+    if let Some(record) = &record {
+        record.release();
     }
     judge(played, number, console)
 }

@@ -8,7 +8,7 @@ mod zero;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use transcript::Side;
 
 use self::history::History;
@@ -32,9 +32,13 @@ use sockeye::net::secured::SecureError;
 use sockeye::net::tls::{Identity, TlsError};
 use sockeye::record::{Record, Tap};
 use sockeye::verb::talk::{
-    Direction, Ending, Listened, ListenerLayers, OurEnd, Outcome, Progress, Role, Sink, TalkOptions, Tapped, Upgrade,
-    UpgradeError, Writer, listen, over_datagrams, over_stream, upgrade,
+    AskAgain, Direction, Ending, Listened, ListenerLayers, OurEnd, Outcome, Progress, Role, Sink, TalkOptions, Tapped,
+    Upgrade, UpgradeError, Writer, listen, over_datagrams, over_stream, upgrade,
 };
+
+/// Pauses before a handshake is tried again.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Talks once, or plays a transcript.
 pub(crate) fn run(flags: &Talk, console: &Console) -> Exit {
@@ -81,10 +85,11 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     if flags.zero {
         return zero::run(flags, Ok(vec![address.clone()]), console);
     }
+    let until = flags.retry.map(|retry| Instant::now() + retry);
     let connected = connect_within(address, protocol, &connection::options(flags), flags.retry)
         .map_err(|error| console.fail(Exit::from(&error), &no_connection(&error, flags)))?;
     tell_attempts(&connected, console);
-    converse(flags, address, connected, console)
+    converse(flags, address, connected, until, console)
 }
 
 /// Flags that mean nothing over this protocol, or beside each other.
@@ -119,9 +124,16 @@ fn check_flags(flags: &Talk, address: &Address, protocol: Protocol) -> Result<()
     Ok(())
 }
 
-fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Console) -> Result<Exit, Exit> {
+fn converse(
+    flags: &Talk,
+    to: &Address,
+    mut connected: Connected,
+    until: Option<Instant>,
+    console: &Console,
+) -> Result<Exit, Exit> {
     let watch = Watch::new(flags, Side::Client, connected.protocol);
     let mut options = options(flags);
+    options.again = until.map(|until| AskAgain { address: to.clone(), connect: connection::options(flags), until });
     if connected.via.is_some() {
         options.our_end = OurEnd::WhenQuiet;
     }
@@ -137,7 +149,7 @@ fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Cons
         }
     }
     if matches!(to.scheme, Some(Scheme::Tls | Scheme::Ws | Scheme::Wss))
-        && let Err(exit) = begin_secure(flags, to, &mut connected, console)
+        && let Err(exit) = begin_secure(flags, to, &mut connected, until, console)
     {
         return Err(finish(record.as_ref(), exit, console));
     }
@@ -171,19 +183,38 @@ fn converse(flags: &Talk, to: &Address, mut connected: Connected, console: &Cons
     Ok(finish(record.as_ref(), exit, console))
 }
 
-/// Begins TLS or a WebSocket with the first byte.
-fn begin_secure(flags: &Talk, to: &Address, connected: &mut Connected, console: &Console) -> Result<(), Exit> {
-    let (who, until) = (name_of(connected), Instant::now() + flags.connect_timeout);
-    if to.scheme == Some(Scheme::Ws) {
-        return connected.begin_websocket(to, None, until).map_err(|error| no_session(&who, error, console));
-    }
-    let trust = connection::ready_trust(to, flags, console)?;
-    let host = to.tls_host();
-    let begun = match to.scheme {
-        Some(Scheme::Wss) => connected.begin_websocket(to, Some((&trust, &host)), until),
-        _ => connected.secure(&trust, &host, until),
+/// Begins TLS or a WebSocket with the first byte. A proxy before a server that is only starting takes the connection
+/// and breaks it: until then it is tried again.
+fn begin_secure(
+    flags: &Talk,
+    to: &Address,
+    connected: &mut Connected,
+    until: Option<Instant>,
+    console: &Console,
+) -> Result<(), Exit> {
+    let trust = match to.scheme {
+        Some(Scheme::Ws) => None,
+        _ => Some(connection::ready_trust(to, flags, console)?),
     };
-    begun.map_err(|error| no_session(&who, error, console))
+    let host = to.tls_host();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let (who, at) = (name_of(connected), Instant::now() + flags.connect_timeout);
+        let begun = match (to.scheme, &trust) {
+            (Some(Scheme::Tls), Some(trust)) => connected.secure(trust, &host, at),
+            (_, trust) => connected.begin_websocket(to, trust.as_ref().map(|trust| (trust, &*host)), at),
+        };
+        let Err(error) = begun else { return Ok(()) };
+        let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+        if left.is_zero() || !error.may_pass() {
+            return Err(no_session(&who, error, console));
+        }
+        std::thread::sleep(pause.min(left));
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        let left = left.saturating_sub(pause);
+        *connected = connect_within(to, connected.protocol, &connection::options(flags), Some(left))
+            .map_err(|error| console.fail(Exit::from(&error), &no_connection(&error, flags)))?;
+    }
 }
 
 fn no_session(who: &str, error: SecureError, console: &Console) -> Exit {

@@ -601,6 +601,14 @@ impl Closed {
         rustix::net::listen(&self.socket, 16).unwrap();
         self.socket.into()
     }
+
+    /// The same over datagrams.
+    pub fn answer(self) -> std::net::UdpSocket {
+        // It forgets its port with its peer.
+        rustix::net::connect_unspec(&self.socket).unwrap();
+        rustix::net::bind(&self.socket, &self.address).unwrap();
+        self.socket.into()
+    }
 }
 
 /// The next client of a listener.

@@ -74,6 +74,18 @@ pub enum SecureError {
     Socket(io::Error),
 }
 
+impl SecureError {
+    /// Whether it may be otherwise in a moment: the connection broke, or nothing came, before a word of the handshake was
+    /// refused.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Tls(error) => error.is_cut,
+            Self::TimedOut | Self::Socket(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for SecureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

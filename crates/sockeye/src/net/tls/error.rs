@@ -12,6 +12,8 @@ pub struct TlsError {
     pub why: TlsErrorKind,
     text: String,
     source: Option<Box<dyn Error + Send + Sync>>,
+    /// The peer ended the connection, and said nothing about why.
+    pub(crate) is_cut: bool,
 }
 
 /// What kind of failure it is.
@@ -56,7 +58,7 @@ impl TlsError {
     }
 
     pub(super) fn new(why: TlsErrorKind, text: String) -> Self {
-        Self { why, text, source: None }
+        Self { why, text, source: None, is_cut: false }
     }
 
     /// A file that cannot be used.
@@ -69,7 +71,7 @@ impl TlsError {
     }
 
     pub(crate) fn cut(host: &str) -> Self {
-        Self::local(format!("{host} closed the connection in the handshake"))
+        Self { is_cut: true, ..Self::local(format!("{host} closed the connection in the handshake")) }
     }
 }
 

@@ -6,7 +6,7 @@ mod sender;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -14,27 +14,82 @@ use self::receiver::{Drops, Receiving};
 use self::sender::{SendOutcome, Sending, send_lines};
 use super::unread::Output;
 use super::{Activity, Direction, Ending, Outcome, Sink, TalkOptions, Unsent, input};
-use crate::net::connect::Connected;
+use crate::address::Address;
+use crate::endpoint::Protocol;
+use crate::net::connect::{ConnectOptions, Connected, connect_within};
 use crate::net::peer::Peer;
 
 pub(super) use self::receiver::add_line;
 pub(super) use self::sender::Speech;
 
+/// Pauses before a closed port is asked again.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Until when is asked again where no program listens: the server may only be starting.
+#[derive(Debug, Clone)]
+pub struct AskAgain {
+    /// Where it is asked.
+    pub address: Address,
+    /// How to connect there anew, where a socket knows only one that is gone.
+    pub connect: ConnectOptions,
+    /// How long that goes on.
+    pub until: Instant,
+}
+
 /// Joins a client's datagram socket to an input and an output, until the input has ended and it has been quiet. Where
-/// no program listens, the name's next address is asked the same.
+/// no program listens, the name's next address is asked the same, and all of them again as long as [`TalkOptions::again`] says.
 pub fn talk(connected: &Connected, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &TalkOptions) -> Outcome {
     let mut speech = Speech::default();
-    let outcome = talk_to(connected, &mut speech, input, sink, options);
-    let mut last = (outcome, connected.next());
-    while let (outcome, Some(next)) = &last
-        && matches!(outcome.ending, Ending::PortClosed | Ending::Unreachable(_))
+    let mut outcome = ask_each(connected, &mut speech, input, sink, options);
+    let (mut pause, mut anew) = (FIRST_PAUSE, None);
+    while let Some(again) = &options.again
+        && is_unheard(&outcome, &speech)
+    {
+        let left = again.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        std::thread::sleep(pause.min(left));
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        if connected.protocol == Protocol::UnixDgram {
+            // Its socket is joined to another one, and not to the path.
+            let left = again.until.saturating_duration_since(Instant::now());
+            match connect_within(&again.address, connected.protocol, &again.connect, Some(left)) {
+                Ok(connected) => anew = Some(connected),
+                Err(_) => break,
+            }
+        }
+        let sent = outcome.sent;
+        outcome = ask_each(anew.as_ref().unwrap_or(connected), &mut speech, input, sink, options);
+        outcome.sent += sent;
+    }
+    outcome
+}
+
+/// Whether nothing listened, and all that was asked can be asked once more.
+fn is_unheard(outcome: &Outcome, speech: &Speech) -> bool {
+    matches!(outcome.ending, Ending::PortClosed | Ending::Unreachable(_))
         && outcome.received == 0
         && speech.may_be_asked_again()
+}
+
+/// Asks one address of a name after the other.
+fn ask_each(
+    connected: &Connected,
+    speech: &mut Speech,
+    input: BorrowedFd<'_>,
+    sink: &mut Sink<'_>,
+    options: &TalkOptions,
+) -> Outcome {
+    let outcome = talk_to(connected, speech, input, sink, options);
+    let mut last = (outcome, connected.next());
+    while let (outcome, Some(next)) = &last
+        && is_unheard(outcome, speech)
     {
         let sent = outcome.sent;
-        let outcome = talk_to(next, &mut speech, input, sink, options);
-        // The same bytes are counted once.
-        let outcome = Outcome { sent: outcome.sent.max(sent), ..outcome };
+        let outcome = talk_to(next, speech, input, sink, options);
+        let outcome = Outcome { sent: outcome.sent + sent, ..outcome };
         let after = next.next();
         last = (outcome, after);
     }

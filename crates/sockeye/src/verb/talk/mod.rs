@@ -60,7 +60,7 @@ use crate::record::Tap;
 pub use crate::sink::Sink;
 pub use crate::wire::starttls::Upgrade;
 
-pub use datagram::talk as over_datagrams;
+pub use datagram::{AskAgain, talk as over_datagrams};
 pub use listen::{Listened, listen};
 pub(crate) use play::play_at;
 pub use play::{Played, Setting, play};
@@ -137,6 +137,8 @@ pub struct TalkOptions {
     pub quiet: Duration,
     /// Likewise: how long to wait for the first answer.
     pub first_answer: Duration,
+    /// Over datagrams: whether is asked again where no program listens.
+    pub again: Option<AskAgain>,
     /// Counts as they go, for a caller that interrupts.
     pub progress: Arc<Progress>,
     /// What passes is heard here.
@@ -257,6 +259,7 @@ impl Default for TalkOptions {
             idle: None,
             quiet: crate::limits::DATAGRAM_QUIET,
             first_answer: crate::limits::DATAGRAM_ANSWER,
+            again: None,
             progress: Arc::default(),
             tap: None,
             gate: Gate::default(),

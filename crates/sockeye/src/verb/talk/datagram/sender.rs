@@ -84,7 +84,8 @@ pub(super) fn send_lines(sending: &Sending<'_>, speech: &mut Speech, report: &Se
 impl Sending<'_> {
     fn lines(&self, speech: &mut Speech) -> Result<(), Ending> {
         for datagram in &speech.asked {
-            self.send(datagram, speech.lines)?;
+            // It was heard and counted when it was said first.
+            self.send_by(speech.lines, datagram, |datagram| self.peer.send(datagram))?;
         }
         let mut buffer = vec![0; LARGEST];
         loop {
@@ -140,13 +141,25 @@ impl Sending<'_> {
     }
 
     fn send(&self, datagram: &[u8], line: u64) -> Result<(), Ending> {
+        let heard = |datagram: &[u8]| self.options.send_heard(datagram, |datagram| self.peer.send(datagram));
+        let length = self.send_by(line, datagram, heard)?;
+        self.options.progress.sent_more(length);
+        Ok(())
+    }
+
+    /// Sends a datagram by a call that may have to be made again.
+    fn send_by(
+        &self,
+        line: u64,
+        datagram: &[u8],
+        send: impl Fn(&[u8]) -> Result<usize, Errno>,
+    ) -> Result<usize, Ending> {
         let since = Instant::now();
         loop {
-            match self.options.send_heard(datagram, |datagram| self.peer.send(datagram)) {
+            match send(datagram) {
                 Ok(length) => {
                     self.activity.passed();
-                    self.options.progress.sent_more(length);
-                    return Ok(());
+                    return Ok(length);
                 }
                 Err(Errno::INTR) => {}
                 Err(error @ Errno::CONNREFUSED) if self.peer.waits_for_room() => {
