@@ -47,7 +47,7 @@ struct SavedRun {
     late: SavedLate,
     generator: SavedGenerator,
     interrupted: bool,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     never_played: Vec<String>,
     warnings: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
