@@ -217,11 +217,11 @@ pub(crate) fn later(verb: &str) -> String {
         );
     }
     let meant = match verb_meant(verb) {
-        Some(meant) => format!(": did you mean {meant}?"),
-        None => String::new(),
+        Some(meant) => format!(": did you mean {meant}? The verbs are"),
+        None => "; the verbs are".to_owned(),
     };
     format!(
-        "`{verb}` is no verb{meant}; the verbs are serve, talk, relay, fetch, load, check, import, report, ports, addrs, nc, completions and man: sockeye --help"
+        "`{verb}` is no verb{meant} serve, talk, relay, fetch, load, check, import, report, ports, addrs, nc, completions and man: sockeye --help"
     )
 }
 

@@ -1,4 +1,4 @@
-//! Binding: all or nothing, never a port that somebody holds, and wrong addresses.
+//! Binding: all or nothing, never a port that is taken, and wrong addresses.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use support::{command, run_command, text, transcript};
 
-/// Set to write the words anew; then read them, all of them.
+/// Set to rewrite the words; then read them, all of them.
 const BLESS: &str = "SOCKEYE_BLESS";
 
 fn files() -> Vec<PathBuf> {

@@ -190,7 +190,7 @@ fn a_report_is_read_in_both_schemes_and_on_a_telephone() {
         // Nothing of what a peer said became an element, and the page asked for nothing.
         assert_eq!(browser.eval("return document.querySelectorAll('script, img, a, iframe, link').length"), 0);
         assert_eq!(browser.eval("return performance.getEntriesByType('resource').length"), 0);
-        // Words beside a drawing lie within the window, and names of an axis not upon each other.
+        // Words beside a drawing lie within the window, and names of an axis do not overlap.
         let apart = browser.eval(
             "return [...document.querySelectorAll('.plot')].every(plot => {
                  const boxes = [...plot.querySelectorAll('span')].map(e => e.getBoundingClientRect()).filter(b => b.width > 0);

@@ -1,4 +1,4 @@
-//! Whom `fetch` believes: certificates of every kind that is not to be believed, made and shown by OpenSSL, and handshakes that
+//! Which servers `fetch` believes: certificates of every kind that is not to be believed, made and shown by OpenSSL, and handshakes that
 //! lead nowhere.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

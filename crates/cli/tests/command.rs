@@ -203,7 +203,7 @@ fn colour_is_written_only_where_it_is_asked_for() {
 }
 
 /// Row 24: a pipe on standard error that is full and never read.
-/// Whatever is said, it is an object for whoever asked for objects: also before flags are known, and by a signal's thread.
+/// Whatever is said, it is an object if objects were asked for: also before flags are known, and by a signal's thread.
 #[test]
 fn with_json_each_line_of_standard_error_is_an_object() {
     let folder = tempfile::tempdir().unwrap();
@@ -258,7 +258,7 @@ fn with_json_each_line_of_standard_error_is_an_object() {
         let mut keep = child.stdin.take().unwrap();
         keep.write_all(b"typed\n").unwrap();
         let (mut peer, _) = silent.accept().unwrap();
-        // Whoever says something watches for signals by now.
+        // A program that has said something watches for signals by now.
         assert!(!line(&mut peer).is_empty());
         signal(child.id(), "INT");
         let output = child.wait_with_output().unwrap();

@@ -72,7 +72,7 @@ fn plays_that_wait_for_a_connection_are_bounded_in_all_and_the_longest_waiting_g
     server.log.wait_for("all buffers together reached their bound");
     let grown = server.resident().saturating_sub(before);
     assert!(grown < 3 * 4096, "{grown} KiB");
-    // The last one is still waited for. The first is not: whoever comes from there begins anew.
+    // The last one is still waited for. The first is not: a client that comes from there begins a new play.
     let mut last = connect_from([127, 0, 1, 199], server.port());
     says(&mut last, "more\n");
     assert_eq!(to_end(&mut last).len(), 60_001);
@@ -87,13 +87,13 @@ fn the_next_client_from_the_same_host_goes_on_and_any_other_begins_anew() {
     let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path]);
     let mut first = server.connect();
     assert_eq!(line(&mut first), "220 hi\r\n");
-    // While it is inside, who comes begins anew.
+    // While it is inside, a client that comes begins a new play.
     let mut other = server.connect();
     assert_eq!(line(&mut other), "220 hi\r\n");
     says(&mut first, "HELO one\r\n");
     assert_eq!(to_end(&mut first), b"450 abc\r\n");
     drop(first);
-    // From another host nobody goes on with it.
+    // From another host no client goes on with it.
     let mut stranger = connect_from([127, 0, 0, 2], server.port());
     assert_eq!(line(&mut stranger), "220 hi\r\n");
     says(&mut stranger, "HELO stranger\r\n");

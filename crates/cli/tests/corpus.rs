@@ -336,7 +336,7 @@ service PROTOCOL-login {
     }
 }
 
-/// Debian's module needs others that nobody else does.
+/// Debian's module needs others that no other program needs.
 /// Beside it stand serial and serial_asyncio, without which its servers cannot be imported.
 const MODBUS: &str = "/usr/lib/python3/dist-packages/pymodbus";
 

@@ -259,7 +259,7 @@ fn a_play_over_standard_input_and_output_is_judged() {
     assert!(text(&output.stderr).contains("sh exited with 4"), "{}", text(&output.stderr));
 }
 
-/// Has a program started with a descriptor at a number, as whoever starts it for others does.
+/// Has a program started with a descriptor at a number, as a service manager does.
 fn with_descriptor(fd: OwnedFd, number: i32, arguments: &str) -> Child {
     let script = format!("exec {number}<&0 </dev/null; exec \"$0\" {arguments}");
     let mut command = Command::new("bash");
@@ -589,7 +589,7 @@ fn a_kernel_that_gives_no_random_numbers_is_an_error_in_words() {
     let output = without("EIO", &plain.address());
     assert!(text(&output.stderr).contains("the kernel gives no random numbers"), "{}", text(&output.stderr));
     assert!((1..=100).contains(&code(&output)), "{}", code(&output));
-    // Whoever needs none goes on.
+    // A client that needs none goes on.
     let output = without("EPERM", &plain.address());
     assert_code(&output, 0);
     assert_eq!(text(&output.stdout), "hello\n");

@@ -496,11 +496,11 @@ fn with_too_few_open_files_clients_wait_and_all_are_served() {
 #[test]
 fn without_processes_clients_wait_until_there_are_some() {
     if !rustix::process::geteuid().is_root() {
-        // Whoever is not root has processes of others counted too: nothing here would be known of them.
+        // A user who is not root has processes of others counted too: nothing here would be known of them.
         return;
     }
     support::need("setpriv");
-    // A user of this run alone, for whom no process of another run is counted. It may not write our files.
+    // A user of this run alone, for which no process of another run is counted. It may not write our files.
     let user = 100_000 + std::process::id();
     let (uid, gid) = (format!("--reuid={user}"), format!("--regid={user}"));
     let mut child = command(&["setpriv", &uid, &gid, "--clear-groups", "prlimit", "--nproc=6:6"])

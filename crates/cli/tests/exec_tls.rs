@@ -12,7 +12,7 @@ fn serve(arguments: &[&str]) -> Server {
     Server::start_at(&["tls://127.0.0.1:0"], arguments)
 }
 
-/// `talk` over TLS, which believes whoever answers.
+/// `talk` over TLS, which believes any server.
 fn client(server: &Server) -> Child {
     let mut client = command(&[]);
     client.args(["talk", &format!("tls://127.0.0.1:{}?insecure", server.port())]);
@@ -86,7 +86,7 @@ fn a_reply_under_tls_survives_input_that_its_program_never_read() {
     }
 }
 
-/// Whoever shakes no hands costs no process.
+/// A client without a handshake costs no process.
 #[test]
 fn a_client_without_tls_has_no_program() {
     let folder = tempfile::tempdir().unwrap();

@@ -108,7 +108,7 @@ fn silence_is_the_end_of_what_it_hears() {
     server.log.wait_for("closed #2");
 }
 
-/// What comes keeps a conversation, not what is said: whoever is asked by a forged address is not told for ever.
+/// What comes keeps a conversation, not what is said: the owner of a forged address is not answered for ever.
 #[test]
 fn a_program_that_talks_on_to_a_silent_peer_is_ended() {
     let server = serve(&[
@@ -157,7 +157,7 @@ fn all_that_a_peer_said_while_it_waited_comes_to_its_program_at_once_and_in_orde
     assert_eq!([hear(&first), hear(&second)], [&b"1 2 3\n"[..], b"a b c\n"]);
 }
 
-/// Whoever comes beside the only peer that there is to be has no program, though that one's still runs.
+/// A second peer beside the only one that may come has no program, though that one's still runs.
 #[test]
 fn with_once_nobody_but_the_first_peer_has_a_program() {
     let until_end = "while read -r word && [ \"$word\" != end ]; do echo \"$word\"; done";

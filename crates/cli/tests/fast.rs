@@ -31,7 +31,7 @@ fn descriptors(pid: u32) -> Vec<u64> {
     entries.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()
 }
 
-/// Row 1: really out of open files, as accept(2) says it, since somebody lowered the limit. Those inside are served,
+/// Row 1: really out of open files, as accept(2) says it, since the limit was lowered. Those inside are served,
 /// the others wait and come in when there is room, the server rests meanwhile, and says so once a second.
 #[test]
 fn a_server_without_a_free_descriptor_rests_from_accepting_and_serves_on() {
@@ -135,7 +135,7 @@ fn nineteen_thousand_silent_connections_cost_little_and_delay_nobody() {
     for _ in 0..200 {
         greet(&mut server.welcomed(), "Ann");
     }
-    // They leave all at once, and nobody notices.
+    // They leave all at once, and no other client notices.
     drop(crowd);
     greet(&mut server.welcomed(), "Ann");
 }
@@ -162,7 +162,7 @@ fn clients_that_pipeline_names_and_never_read_hold_little_and_harm_nobody() {
     assert!(grown <= 20 * 256, "{grown} KiB for 20 clients");
 }
 
-/// A time limit that passes while the client does not read was due again and again, and nobody else had a turn.
+/// A time limit that passes while the client does not read was due again and again, and no other client had a turn.
 #[test]
 fn a_time_limit_that_passes_while_a_client_does_not_read_stops_nobody() {
     // The gap of the greeting, behind a name without an ending.

@@ -1,4 +1,4 @@
-//! Batches of lines, and clients that never pause: the answers are those of one line at a time, and nobody starves.
+//! Batches of lines, and clients that never pause: the answers are those of one line at a time, and no client starves.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -145,7 +145,7 @@ impl Drop for Busy {
     }
 }
 
-/// Rounds 1 to 50 for one client while others are served without a pause. Whoever starves waits for ever.
+/// Rounds 1 to 50 for one client while others are served without a pause. A client that starves waits for ever.
 fn fifty_answers(server: &Server, busy: &[Busy]) {
     busy.iter().for_each(|busy| busy.wait_for_more(1 << 20));
     let mut client = server.welcomed();

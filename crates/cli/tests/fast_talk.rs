@@ -109,7 +109,7 @@ fn taker() -> (SocketAddr, JoinHandle<Vec<u8>>) {
 /// A server that says this and ends.
 fn giver(bytes: Vec<u8>) -> (SocketAddr, JoinHandle<()>) {
     serve_one(move |mut stream| {
-        // Whoever cannot write what comes goes away, and takes not all of it.
+        // A program that cannot write what comes goes away, and takes not all of it.
         let _ = stream.write_all(&bytes);
         let _ = stream.shutdown(Shutdown::Write);
         let _ = stream.read_to_end(&mut Vec::new());
@@ -186,7 +186,7 @@ fn standard_streams_that_cannot_be_used_have_their_exit_code() {
         let output = Command::new("bash").args(["-c", &script, "bash", BINARY]).stdout(Stdio::null()).output().unwrap();
         assert_eq!((redirect, support::code(&output)), (redirect, code), "{}", text(&output.stderr));
         assert!(text(&output.stderr).contains(words), "{redirect}: {}", text(&output.stderr));
-        // Where it is plain that nothing can come, nobody called, and the server still waits.
+        // Where it is plain that nothing can come, no read was made, and the server still waits.
         let _ = TcpStream::connect(address);
         server.join().unwrap();
     }
@@ -273,7 +273,7 @@ fn small_pieces_are_not_held_back() {
     assert_eq!(talk.finish(), (0, Vec::new()));
 }
 
-/// The time for the whole conversation is over though nobody reads what came, whether it is copied or not.
+/// The time for the whole conversation is over though what came is not read, whether it is copied or not.
 #[test]
 fn a_time_limit_holds_though_the_sink_takes_nothing() {
     let folder = tempfile::tempdir().unwrap();

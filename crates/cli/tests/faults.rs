@@ -35,7 +35,7 @@ fn clients_beyond_the_limit_of_open_files_wait_and_come_in_when_there_is_room() 
         for client in &mut inside {
             greet(client, "Ann");
         }
-        // Nobody speaks: it looks whether there is room, and then it rests again.
+        // No client speaks: it looks whether there is room, and then it rests again.
         wake_ups.wait_for_one();
     }
     wake_ups.assert_few(rounds * inside.len());
@@ -111,7 +111,7 @@ fn a_line_that_drips_is_ended_by_the_limit_on_the_whole_line() {
     server.log.wait_for("by timeout");
 }
 
-/// Row 8: a client that never reads holds a bounded queue, and nobody else.
+/// Row 8: a client that never reads holds a bounded queue, and holds up no other.
 #[test]
 fn a_client_that_never_reads_harms_nobody() {
     let server = Server::start(&[]);
@@ -278,7 +278,7 @@ fn a_slow_reader_gets_every_byte() {
     assert!(got == [&b"Welcome!\n"[..], &b"Hello, Ann!\n".repeat(10_000)].concat());
 }
 
-/// Row 24: a standard error that is full, closed, or a pipe that nobody reads takes no server down.
+/// Row 24: a standard error that is full, closed, or a pipe without a reader takes no server down.
 #[test]
 fn a_server_does_not_need_its_standard_error() {
     for redirect in ["2>/dev/full", "2>&-", "2> >(exit 0)", "<&- >&- 2>&-", ""] {
@@ -313,7 +313,7 @@ fn a_server_does_not_need_its_standard_error() {
     }
 }
 
-/// Row 53: off the loopback nobody can be flooded through us.
+/// Row 53: off the loopback no host can be flooded through us.
 #[test]
 fn answers_over_udp_off_the_loopback_are_bounded() {
     let script = r#"ip addr add 10.7.7.1/24 dev lo; ip addr add 10.8.8.1/24 dev lo
@@ -499,7 +499,7 @@ def start():
     started += 1; open_now += 1
     selector.register(s, selectors.EVENT_READ, b'')
 while started < most: start()
-# Nobody leaves before the limit is met.
+# No client leaves before the limit is met.
 sys.stdin.readline()
 while done < total:
     ready = selector.select(60)

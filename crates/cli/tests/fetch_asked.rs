@@ -1,4 +1,4 @@
-//! What `fetch` sends: lengths of nothing, passwords from files, cookies, and to whom without a proxy.
+//! What `fetch` sends: lengths of nothing, passwords from files, cookies, and to which hosts without a proxy.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;

@@ -219,7 +219,7 @@ fn every_kind_of_challenge_is_met_as_by_curl() {
             let requests = web.requests();
             let last = requests.last().unwrap();
             assert_eq!(last.ends_with("\r\n\r\nx=1"), more.contains(&"--data"), "{last}");
-            // The password was shown to nobody, and the body was sent once.
+            // The password was shown to no server, and the body was sent once.
             assert!(!requests.iter().any(|request| request.contains("Basic ")), "{requests:?}");
             assert!(!requests[requests.len() - 2].ends_with("x=1"), "{requests:?}");
         }

@@ -70,7 +70,7 @@ fn what_is_told_as_saved_outlives_a_loss_of_power() {
     }
 }
 
-/// Row 39: that it could not be stored is told. Before it has its name the old file stays; behind it nobody can tell.
+/// Row 39: that it could not be stored is told. Before it has its name the old file stays; behind it that cannot be told.
 #[test]
 fn what_could_not_be_stored_is_told() {
     let web = Web::saying(ok(&bytes(300_000)));
@@ -181,7 +181,7 @@ fn a_target_that_is_no_file_is_dealt_with_by_its_kind() {
     assert_eq!(names(folder.path()), ["folder", "link", "lost", "pipe", "round", "socket", "x"]);
 }
 
-/// Row 50: what is written before it has its name is nobody else's file: new, and behind no link.
+/// Row 50: what is written before it has its name is no other program's file: new, and behind no link.
 #[test]
 fn no_link_leads_what_is_written_elsewhere() {
     let folder = tempfile::tempdir().unwrap();

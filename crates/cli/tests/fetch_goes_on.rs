@@ -134,7 +134,7 @@ fn where_ranges_are_promised_and_ignored_the_whole_is_taken() {
     let all = body.clone();
     let web = Web::start(move |_, stream| {
         let fields = format!("{TAG}Accept-Ranges: bytes\r\nContent-Length: {}\r\n", all.len());
-        // Whoever has enough hangs up.
+        // A client that has enough hangs up.
         let _ = stream.write_all(&answer("200 OK", &fields, &all));
     });
     let folder = tempfile::tempdir().unwrap();
@@ -165,7 +165,7 @@ fn what_is_cut_or_reset_is_asked_for_again_and_saved_once() {
         });
         let folder = tempfile::tempdir().unwrap();
         let output = fetch(folder.path(), &[&[web.url("/x").as_str()], more].concat());
-        // What somebody has read cannot be taken back.
+        // What was read cannot be taken back.
         assert_code(&output, if is_saved { 0 } else { 18 });
         if is_saved {
             assert!(fs::read(folder.path().join("x")).unwrap() == body, "{more:?}");

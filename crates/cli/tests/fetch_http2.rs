@@ -147,7 +147,7 @@ fn a_stream_that_is_ended_without_its_end_is_cut_whatever_the_reason() {
 fn an_answer_that_is_whole_before_the_request_is_counts() {
     let folder = tempfile::tempdir().unwrap();
     let out = tempfile::tempdir().unwrap();
-    // More than fits into the window that nobody opens.
+    // More than fits into the window that is never opened.
     fs::write(out.path().join("request"), vec![b'r'; 1_000_000]).unwrap();
     let whole = [head(Some(100)), frame(DATA, END_STREAM, 1, &[b'x'; 100]), frame(RESET, 0, 1, &0_u32.to_be_bytes())];
     // Behind it may stand fields: `a: b`.

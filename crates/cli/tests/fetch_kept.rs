@@ -180,7 +180,7 @@ fn what_says_that_it_ends_or_changes_something_has_a_connection_of_its_own() {
     });
     fetch_all(&server, &["l1", "l22"]);
     assert_eq!(server.connections(), [0, 1]);
-    // Nobody would know whether a POST was heard.
+    // It would not be known whether a POST was heard.
     let server = Keeping::start(|_, line| Some((framed(line), Then::Stays)));
     let folder = tempfile::tempdir().unwrap();
     let mut command = fetch_command(folder.path());
@@ -292,7 +292,7 @@ fn real_servers_are_asked_over_one_secure_connection_until_they_end_it() {
     }
 }
 
-/// Nobody wants what stands in a redirect; what is short is read, and its connection serves for what it leads to.
+/// The body of a redirect is not wanted; what is short is read, and its connection serves for what it leads to.
 #[test]
 fn a_redirect_with_a_short_body_keeps_its_connection() {
     let led = |fields: &str, body: &[u8]| answer("302 Found", &format!("Location: /x\r\n{fields}"), body);

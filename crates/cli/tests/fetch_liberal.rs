@@ -1,4 +1,4 @@
-//! `fetch` takes what servers send beside the standard, as far as nobody can doubt what it means: where RFCs say that a
+//! `fetch` takes what servers send beside the standard, as far as it is plain what it means: where RFCs say that a
 //! reader must be liberal, and where curl is.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

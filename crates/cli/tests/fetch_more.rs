@@ -264,7 +264,7 @@ fn what_passes_is_tried_again_and_what_may_be_done_already_is_not() {
         (vec![busy("86400"), ok(b"x")], &["--retry", "5"], 22, 1),
         (vec![busy("100"), ok(b"x")], &["--retry", "5", "--max-time", "50s"], 22, 1),
         (vec![answer("404 No", "Retry-After: 0\r\nContent-Length: 0\r\n", b""), ok(b"x")], &["--retry", "5"], 22, 1),
-        // Nothing came: nobody knows whether a POST was done.
+        // Nothing came: it is not known whether a POST was done.
         (vec![vec![], ok(b"x")], &["--retry", "5"], 0, 2),
         (vec![vec![], ok(b"x")], &["--retry", "5", "--data", "x"], 18, 1),
         (vec![b"garbage".to_vec(), ok(b"x")], &["--retry", "5"], 56, 1),
@@ -277,13 +277,13 @@ fn what_passes_is_tried_again_and_what_may_be_done_already_is_not() {
         assert_eq!(web.requests().len(), asked, "{arguments:?} {}", text(&output.stderr));
     }
     assert_eq!(names(folder.path()), ["x"]);
-    // Nobody listens: it is safe to ask again whatever is asked.
+    // No server listens: it is safe to ask again whatever is asked.
     let closed = support::Closed::tcp();
     let free = closed.address;
     let output = fetch(folder.path(), &[&free.to_string(), "--retry", "1", "--data", "x"]);
     assert_code(&output, 7);
     assert!(text(&output.stderr).contains("Connection refused; again in 0."), "{}", text(&output.stderr));
-    // Unless somebody has heard it before, and sent us there.
+    // Unless a server has heard it before, and sent us there.
     let web = leading_to(format!("http://{free}/"), "");
     assert_code(&fetch(folder.path(), &[&web.url("/from"), "--retry", "1", "--data", "x"]), 7);
     assert_eq!(web.requests().len(), 1);
@@ -418,7 +418,7 @@ fn socks_proxies_look_names_up_there_or_let_us() {
 #[test]
 fn several_urls_are_fetched_at_once_and_their_heads_stay_whole() {
     let folder = tempfile::tempdir().unwrap();
-    // Nobody is answered before four have asked.
+    // No client is answered before four have asked.
     let together = std::sync::Barrier::new(4);
     let web = Web::start(move |request, stream| {
         let name = request.split([' ', '/']).nth(2).unwrap();

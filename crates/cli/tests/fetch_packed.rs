@@ -104,7 +104,7 @@ fn nginx_that_packs_on_the_fly_gives_the_file_that_it_has() {
             let (head, saved) = get(&path, &[]);
             assert!(saved == gzip(&long()), "{path}: {head}");
             assert!(!head.contains("Content-Encoding"), "no coding is offered for {path}: {head}");
-            // Whoever asks for one all the same gets the same file.
+            // A client that asks for one all the same gets the same file.
             let (head, saved) = get(&path, &["-H", "Accept-Encoding: gzip"]);
             assert!(saved == gzip(&long()), "{path}: {head}");
             assert!(head.contains("Content-Encoding: gzip"), "{path}: {head}");

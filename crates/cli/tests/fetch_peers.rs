@@ -204,7 +204,7 @@ while True:
     }
 }
 
-/// A server that lets in only whom its authority signed for; the keys of a session; and trust in whoever answers.
+/// A server that lets in only clients that its authority signed for; the keys of a session; and trust in any server.
 #[test]
 fn openssls_server_asks_who_we_are_and_insecure_says_what_it_is() {
     let folder = tempfile::tempdir().unwrap();
@@ -367,7 +367,7 @@ fn carrying(socket: &Path, most: usize, hangs: bool) -> std::net::SocketAddr {
             if !hangs {
                 let _ = stream.shutdown(Shutdown::Write);
             }
-            // Whoever closes before all was read may have the system reset the connection, and lose what was sent.
+            // A peer that closes before all was read may have the system reset the connection, and lose what was sent.
             let _ = until_gone.join();
         }
     });

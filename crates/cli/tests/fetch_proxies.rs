@@ -12,7 +12,7 @@ use support::peers::{Authority, Peer, s_server};
 use support::web::{bytes, fetch, fetch_command, names};
 use support::{assert_code, need, run_command, serve_one, text, with_enough_time};
 
-/// A proxy for everything, one that wants a password, and none for whom no_proxy names.
+/// A proxy for everything, one that wants a password, and none for hosts that no_proxy names.
 #[test]
 fn tinyproxy_carries_http_and_tunnels_https() {
     need("tinyproxy");

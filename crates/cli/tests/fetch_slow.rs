@@ -109,7 +109,7 @@ fn a_slow_drip_ends_a_head_and_not_a_body() {
     }
 }
 
-/// The time for everything holds also where there is always something to do, or somebody else is waited for.
+/// The time for everything holds also where there is always something to do, or another party is waited for.
 #[test]
 fn the_time_for_everything_ends_what_never_waits_for_the_server() {
     let folder = tempfile::tempdir().unwrap();
@@ -124,7 +124,7 @@ fn the_time_for_everything_ends_what_never_waits_for_the_server() {
         with_enough_time(|times| {
             let time = format!("{}ms", 300 * times);
             let says = format!("not done within {} s (--timeout), after ", seconds(300 * times));
-            // Nobody reads what it writes.
+            // What it writes is not read.
             let (reader, writer) = std::io::pipe().unwrap();
             let mut command = fetch_command(folder.path());
             command.args([&web.url(path), "-q", "-o", "-", "--timeout", &time]).stdout(writer).stderr(Stdio::piped());

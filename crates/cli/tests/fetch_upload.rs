@@ -255,7 +255,7 @@ fn what_was_sent_is_not_sent_a_second_time() {
     upload.say(b"body");
     upload.stdin = None;
     assert_eq!(upload.end().0, 0);
-    // Nobody was there: it was not touched.
+    // No server was there: it was not touched.
     let closed = support::Closed::tcp();
     let port = closed.address.port();
     let mut upload = Upload::start(folder.path(), &[&format!("127.0.0.1:{port}"), "--retry", "50"]);
@@ -392,7 +392,7 @@ fn an_upload_that_breaks_says_how_much_was_sent() {
         let sent: u64 = sent.rsplit(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("{said}"));
         assert!((100_000..100_000_000).contains(&sent), "{said}");
     }
-    // Whoever interrupts it is told the same.
+    // A user who interrupts it is told the same.
     let mut command = fetch_command(folder.path());
     command.args([&deaf, "-T", "-", "-o", "x", "-H", "Expect:"]);
     let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();

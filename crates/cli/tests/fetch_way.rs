@@ -88,7 +88,7 @@ fn a_proxy_under_tls_carries_http_and_tunnels_https() {
 fn no_proxy_is_an_option_that_counts_over_the_environment() {
     let web = Web::saying(ok(b"direct"));
     let folder = tempfile::tempdir().unwrap();
-    // Nobody can be there: port 1 of the loopback is refused.
+    // No server can be there: port 1 of the loopback is refused.
     let ask = |hosts: &str| {
         let mut command = fetch_command(folder.path());
         command.args([&web.url("/x"), "-o", "x", "--no-proxy", hosts]);
@@ -211,7 +211,7 @@ fn a_server_that_speaks_only_old_tls_can_be_refused() {
     }
 }
 
-/// Who we are, in every form in which keys come, to a server that lets nobody else in.
+/// Who we are, in every form in which keys come, to a server that lets no other client in.
 #[test]
 fn keys_under_a_passphrase_and_archives_say_who_we_are() {
     let folder = tempfile::tempdir().unwrap();

@@ -194,7 +194,7 @@ fn a_connection_stays_for_the_next_request_and_takes_several_at_once() {
     stream.write_all(get("large.bin", "").as_bytes()).unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     assert!(to_end(&mut stream).len() > 5_000_000);
-    // One that is idle is closed when the server ends; nobody waits for it.
+    // One that is idle is closed when the server ends; it is not waited for.
     let _idle = server.connect();
     server.signal("TERM");
     assert_eq!(server.wait(), 0);
@@ -328,7 +328,7 @@ fn tls_and_unix_sockets_carry_the_same_files() {
     assert_code(&output, 0);
     assert!(output.stdout == whole);
     server.log.wait_for("\"GET /large.bin HTTP/2.0\" 200 5000000");
-    // Row 67 of the faults: who does not speak TLS is told so and gone, and nobody waits for him.
+    // Row 67 of the faults: a client that does not speak TLS is told so and gone, and is not waited for.
     let mut silent = server.connect();
     silent.write_all(b"\x16\x03\x01").unwrap();
     let mut garbage = server.connect();

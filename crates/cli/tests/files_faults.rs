@@ -338,7 +338,7 @@ fn requests_that_come_together_are_answered_one_after_the_other() {
     }
 }
 
-/// A disk that takes its time: whoever stores something waits for it, and nobody else does.
+/// A disk that takes its time: the client that stores something waits for it, and no other does.
 #[test]
 fn a_slow_disk_keeps_nobody_waiting_but_who_stores_something() {
     need("strace");
@@ -391,7 +391,7 @@ fn stuck(server: &Server, count: usize) -> Vec<TcpStream> {
     (0..count).map(ask).collect()
 }
 
-/// Row 8, for files: who does not read holds next to nothing, and nobody else.
+/// Row 8, for files: a client that does not read holds next to nothing, and holds up no other.
 #[test]
 fn a_client_that_never_reads_costs_no_memory_and_keeps_nobody_waiting() {
     let place = place();

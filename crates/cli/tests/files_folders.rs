@@ -1,4 +1,4 @@
-//! `serve --files` and folders of many names: all of them are found, and nobody else waits for them.
+//! `serve --files` and folders of many names: all of them are found, and no other client waits for them.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -79,7 +79,7 @@ fn what_takes_long_comes_in_its_turn_and_others_are_answered_meanwhile() {
         assert_eq!(client.hear("GET").text(), "small");
         assert_eq!(client.hear("GET").field("content-encoding"), Some("gzip"));
     }
-    // Who leaves before the answer is there harms nobody.
+    // A client that leaves before the answer is there harms no other.
     for _ in 0..8 {
         Client::new(&server).say(b"GET /many/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
     }

@@ -1,5 +1,5 @@
 //! `serve --files` under attacks that only HTTP/2 has (rows 6 and 60 of the faults, in its words): each ends its own
-//! connection, and nobody else notices.
+//! connection, and no other client notices.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -139,7 +139,7 @@ fn one_client_that_asks_for_much_does_not_hold_all_files() {
             held += heads;
         }
         assert!(held <= most, "{limit}: {held} for {clients}");
-        // Whoever does not read over HTTP/1 has a file too, and so has whoever comes then.
+        // A client that does not read over HTTP/1 has a file too, and so has the next client.
         let deaf: Vec<TcpStream> = (0..8)
             .map(|_| {
                 let mut client = server.connect();

@@ -149,7 +149,7 @@ fn every_answer_has_its_line_however_many_come_at_once_and_none_is_lost_at_the_e
     }
 }
 
-/// A pipe that is open and not read: nobody waits for it, neither clients nor the end.
+/// A pipe that is open and not read: neither clients nor the end wait for it.
 #[test]
 fn a_log_that_nobody_reads_keeps_nobody_waiting() {
     let folder = folder();

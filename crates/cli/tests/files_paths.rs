@@ -76,7 +76,7 @@ fn what_is_well_known_is_served_and_other_hidden_names_are_not() {
     }
     let listing = client.get("/.well-known/", "").text() + &client.get("/", "").text();
     assert!(!listing.contains(".secret") && !listing.contains(".git"));
-    // Whoever could store something there could have certificates signed for this machine.
+    // A user who could store something there could have certificates signed for this machine.
     assert_eq!(client.ask("PUT", "/.well-known/acme-challenge/mine", "", b"x").status, 403);
 }
 

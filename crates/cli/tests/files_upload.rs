@@ -36,7 +36,7 @@ fn being_stored(pid: u32, folder: &std::path::Path) -> usize {
     all.filter(|entry| entry.as_ref().is_ok_and(|entry| fs::read_link(entry.path()).is_ok_and(inside))).count()
 }
 
-/// Under few open files, uploads leave enough for whoever reads, and for those who come in.
+/// Under few open files, uploads leave enough for clients that read, and for those who come in.
 #[test]
 fn many_uploads_at_once_are_told_to_come_again_and_cost_others_nothing() {
     for (limit, most) in [(64, 8), (256, 16)] {
@@ -70,7 +70,7 @@ fn many_uploads_at_once_are_told_to_come_again_and_cost_others_nothing() {
             assert_eq!(form.hear("POST").status, 303);
         }
         assert_eq!(begin(200, most + 1).hear("POST").status, 503);
-        // Whoever reads does not notice, and there is room for whoever comes.
+        // A client that reads does not notice, and there is room for new ones.
         let readers: Vec<Client> = (0..limit / 4).map(|_| Client::new(&server)).collect();
         for mut reader in readers {
             let answer = reader.get("/page", "");
@@ -204,7 +204,7 @@ fn a_person_stores_files_and_makes_folders_from_the_page() {
          const form = document.querySelector('form[method=post]');
          form.querySelector('input').files = chosen.files;
          form.requestSubmit();";
-    // With the script, each by itself, and the page is shown anew; without it, all in one form.
+    // With the script, each by itself, and the page is shown again; without it, all in one form.
     for (round, script) in [("with", true), ("without", false)] {
         browser.tools("Emulation.setScriptExecutionDisabled", &json!({"value": !script}));
         browser.open(&page);

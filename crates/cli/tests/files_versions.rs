@@ -120,7 +120,7 @@ fn a_date_joins_nothing() {
     assert_eq!(client.get("/page", &format!("If-Modified-Since: {date}\r\n")).status, 304);
 }
 
-/// What somebody stored and knows by the tag of the answer, she may store anew as long as nobody else has.
+/// What a client stored and knows by the tag of the answer, it may store again as long as no other client has.
 #[test]
 fn what_was_stored_is_known_by_its_tag() {
     let folder = tempfile::tempdir().unwrap();

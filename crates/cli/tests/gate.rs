@@ -294,7 +294,7 @@ fn connections_that_have_not_asked_yet_make_way_for_nobody() {
     drop((resting, next));
 }
 
-/// Whoever is greeted last knows that nobody else will be, whatever it had to say first.
+/// The client that is greeted last knows that no other will be, whatever it had to say first.
 #[test]
 fn nobody_listens_any_more_when_the_last_client_is_greeted() {
     let server = Server::start_at(&["tcp://127.0.0.1:0?accept-proxy"], &["--once"]);

@@ -36,7 +36,7 @@ fn a_relay_keeps_out_who_is_not_allowed_or_denied() {
         assert!(!is_echoed(&mut connect_from(address, relay.port()), "no"));
         relay.log.wait_for(&format!(": {name} may not come in (--allow, --deny)"));
     }
-    // Nobody else was connected to the server.
+    // No other client was connected to the server.
     let (code, log) = relay.stop();
     assert_eq!(code, 0);
     assert!(log.last().unwrap().starts_with("2 connections, "), "{log:#?}");

@@ -60,7 +60,7 @@ fn an_imported_session_plays_from_both_ends() {
     assert_eq!(text(&run(&["import", page, "--session", "2"], b"").stdout).lines().last(), Some("S: two"));
 }
 
-/// Set to write what is expected anew; then read it, all of it.
+/// Set to rewrite what is expected; then read it, all of it.
 const BLESS: &str = "SOCKEYE_BLESS";
 
 #[test]

@@ -113,7 +113,7 @@ fn plays_again(folder: &tempfile::TempDir, capture: &str, stream: &str, imported
     let id = if scheme == "udp" { "udp:0" } else { "0" };
     assert_eq!(without_address(&printed(&["import", "--exact", &again, "--stream", id])), without_address(imported));
     assert_eq!(as_wireshark_reads(&again, id), as_wireshark_reads(capture, stream), "{imported}");
-    // With holes it says the same, as long as nobody gives them other values.
+    // With holes it says the same, unless they are given other values.
     let (open, record) = (path(folder, "open.talk"), path(folder, "open-record.talk"));
     fs::write(&open, printed(&["import", capture, "--stream", stream])).unwrap();
     printed(&["check", &open]);
@@ -527,7 +527,7 @@ fn a_capture_of_several_conversations_is_listed_with_what_to_type() {
         assert_code(&output, 2);
         assert!(text(&output.stderr).contains(words), "{arguments:?}: {}", text(&output.stderr));
     }
-    // The other way round, as somebody may know better.
+    // The other way round, as a user may know better.
     let server = row.split(" -> ").nth(1).unwrap().split(',').next().unwrap();
     let turned = printed(&["import", &capture, "--stream", "1", "--client", server]);
     assert!(turned.ends_with("S: one\nC: two\nC closes\n"), "{turned}");
@@ -719,7 +719,7 @@ wait $device
         imported.contains("\nC raw: M-SEARCH * HTTP/1.1{0x0d}{0x0a}HOST: ") && imported.contains("ST: upnp:rootdevice")
     );
     plays_again(&folder, &capture, "udp:0", &imported);
-    // The group says nothing, and the device asks nobody: these are two conversations, and each is half of one.
+    // The group says nothing, and the device asks no one address: these are two conversations, and each is half of one.
     let group = path(&folder, "group.pcapng");
     let asked = printed(&["import", "--exact", &group, "--stream", "udp:0"]);
     assert!(asked.contains("C raw: M-SEARCH * HTTP/1.1") && !asked.contains("\nS"), "{asked}");

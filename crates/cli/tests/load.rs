@@ -455,7 +455,7 @@ fn gates_at_their_edges_mean_what_they_say() {
         (&wrong, &client, &["--max-errors", "100%"], 1, "no play was finished as written: 40 failed"),
         (&wrong, &client, &["--max-errors", "40"], 1, "no play was finished as written: 40 failed"),
         (&wrong, &client, &["--max-errors", "100%", "--max-p99", "1h"], 1, "there is no p99: no exchange was finished"),
-        // Nobody answers anything: there is nothing to measure.
+        // No server answers: there is nothing to measure.
         (&listens, &silent, &[], 0, ""),
         (&listens, &silent, &["--max-p99", "1h"], 1, "there is no p99: no exchange was finished (--max-p99)"),
         (&listens, &silent, &["--min-rate", "0.001"], 1, "0.0 exchanges a second, and at least 0.001 are asked for"),

@@ -57,7 +57,7 @@ fn a_server_that_dies_in_the_middle_is_reported_as_it_was() {
     let client = folder.file("ping.talk", ECHO);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    // It answers a while, then it is gone with all of its connections: nobody is let in before they are closed.
+    // It answers a while, then it is gone with all of its connections: no client is let in before they are closed.
     let server = std::thread::spawn(move || {
         let streams: Vec<TcpStream> = (0..4).map(|_| listener.accept().unwrap().0).collect();
         drop(listener);
@@ -209,7 +209,7 @@ fn a_machine_with_few_open_files_does_what_it_can_and_says_so() {
         ]);
         let output = run_command(&mut command, b"");
         assert_code(&output, 27);
-        // How many are open already is whoever started us.
+        // How many are open already is up to our parent process.
         let words = [
             "Too many open files",
             "no descriptor was free to connect (ulimit -n)",
@@ -354,7 +354,7 @@ fn a_server_that_dies_and_returns_is_played_with_again() {
             let (output, figures) =
                 folder.load(&[&[&target as &str][..], what, &["--connections", "1", "--duration", &duration]].concat());
             assert_code(&output, 1);
-            // What it was asked last in each life is a failure, and so is each time that nobody was there.
+            // What it was asked last in each life is a failure, and so is each time that no server was there.
             assert!(
                 count(&figures, "failures") >= 1 && count(&figures, "exchanges").is_multiple_of(5),
                 "{}",
@@ -423,7 +423,7 @@ fn a_signal_ends_a_load_wherever_it_stands() {
     let folder = Folder::new();
     let client = folder.file("ping.talk", ECHO);
     let silent = serve_each(|mut stream, _| while stream.read(&mut [0; 100]).is_ok_and(|length| length > 0) {}).0;
-    // A backlog that is full takes nobody in.
+    // A backlog that is full takes no client in.
     let hangs = Closed::tcp().listen();
     rustix::net::listen(&hangs, 0).unwrap();
     let full = hangs.local_addr().unwrap();

@@ -124,7 +124,7 @@ fn nginx_that_closes_connections_after_some_requests_makes_no_failures() {
     // All of them came: nginx counted, too.
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.lines().count() >= 13 * 300, "{}", log.lines().count());
-    // Between two requests the server may close, as it is idle too long: that is nobody's failure.
+    // Between two requests the server may close, as it is idle too long: that is no failure.
     let arguments = [&url("/page.txt") as &str, "--plays", "4", "--connections", "2", "--think", "1500ms"];
     let (output, figures) = folder.load(&arguments);
     assert_code(&output, 0);

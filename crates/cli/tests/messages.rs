@@ -176,7 +176,7 @@ fn every_kind_of_messages_reaches_every_other_and_keeps_its_bounds() {
             for message in &messages[1..] {
                 client.say(message);
                 assert!(server.hear() == *message, "{from} to {to}: {}", message.len());
-                // Read again by a peer for whom an empty message is an end.
+                // Read again by a peer that takes an empty message for an end.
                 if !(message.is_empty() && matches!(client, End::Packets(_))) {
                     server.say(message);
                     assert!(client.hear() == *message, "{from} to {to}: {}", message.len());
@@ -361,7 +361,7 @@ fn what_is_too_large_is_told_and_not_cut() {
     client.shutdown(Shutdown::Write).unwrap();
     relay.log.wait_for("the stream ended inside a message, of which 6 bytes had come");
     assert_eq!(relay.wait(), 18);
-    // More than a Unix socket takes from whoever sends.
+    // More than a Unix socket takes from a sender.
     let folder = tempfile::tempdir().unwrap();
     let packets = Messages::new("unix-seqpacket", folder.path());
     let mut relay =
@@ -419,7 +419,7 @@ fn a_peer_that_dies_is_told_and_one_that_returns_is_found() {
             again.hears_soon() == b"again"
         });
     }
-    // Nobody there from the beginning.
+    // No server there from the beginning.
     let folder = tempfile::tempdir().unwrap();
     let to = format!("unix-dgram:{}", folder.path().join("nobody").display());
     let mut relay = Server::relay(&["tcp://127.0.0.1:0", &to], &["--once"]);
@@ -491,7 +491,7 @@ fn socket_files_are_made_refused_and_removed_as_those_of_streams() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("front");
         let address = format!("{scheme}:{}", path.display());
-        // One that was left by somebody who died.
+        // One that was left by a process that died.
         drop(Messages::new(scheme, folder.path()));
         std::fs::rename(folder.path().join(format!("{scheme}-server")), &path).unwrap();
         let relay = Server::relay(&[&address, "exec:cat"], &[]);

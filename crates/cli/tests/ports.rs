@@ -65,7 +65,7 @@ fn a_port_without_a_socket_is_exit_1() {
 fn a_udp_socket_and_a_tcp_socket_share_a_number() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    // Somebody else may have the number for datagrams: then this test shows that one.
+    // Another program may have the number for datagrams: then this test shows that one.
     let socket = UdpSocket::bind(address).ok();
     let found = objects(&run(&["ports", &port(&listener), "--listening", "--json"], b"").stdout);
     let protocols: Vec<_> = found.iter().map(|socket| socket["proto"].as_str().unwrap()).collect();
@@ -168,7 +168,7 @@ fn names_that_processes_choose_are_made_harmless() {
     assert!(shown.contains("a{0x1b}[31m{0x0a}b"), "{shown}");
 }
 
-/// Makes about 5,000 sockets in a network namespace of its own, where nobody else makes any, and shows them to both.
+/// Makes about 5,000 sockets in a network namespace of its own, where no other process makes any, and shows them to both.
 const CROWD: &str = r#"
 import json, socket, subprocess, sys
 sockets = []

@@ -298,7 +298,7 @@ fn a_reset_is_passed_on_through_tls_and_websocket() {
     }
 }
 
-/// Row 21 of the list of faults, behind an end: nobody reads that side any more, and that it is gone is noticed all the same.
+/// Row 21 of the list of faults, behind an end: that side has no reader any more, and that it is gone is noticed all the same.
 #[test]
 fn whoever_is_gone_behind_its_end_is_a_reset_for_a_peer_that_says_nothing() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -367,7 +367,7 @@ fn a_connection_is_over_once_the_last_that_was_said_is_taken() {
     }
 }
 
-/// What stands in the queue of a Unix socket has arrived: it is read whenever its owner likes, whoever has closed since.
+/// What stands in the queue of a Unix socket has arrived: it is read whenever its owner likes, no matter which end has closed since.
 #[test]
 fn a_unix_peer_that_reads_late_keeps_no_connection_open() {
     for (near, far) in [("unix", "tcp"), ("tcp", "unix")] {
@@ -409,7 +409,7 @@ fn a_server_that_is_quiet_is_probed_unless_its_address_says_no() {
     let mut served = server.accept().unwrap().0;
     until("a keepalive timer", || is_probed(served.peer_addr().unwrap().port()));
     assert!(!is_probed(unprobed_server.peer_addr().unwrap().port()));
-    // Whoever asks for probes late loses nothing by it.
+    // A caller that asks for probes late loses nothing by it.
     client.write_all(b"still there\n").unwrap();
     let mut heard = [0; 12];
     served.read_exact(&mut heard).unwrap();
@@ -589,13 +589,13 @@ fn a_flow_that_is_silent_is_forgotten_and_a_port_that_is_closed_is_said() {
     relay.log.wait_for("by timeout, 1 bytes from the client, 0 from the server");
 }
 
-/// Many flows that have made room for others leave their times behind, which are forgotten together: not those of whoever is
+/// Many flows that have made room for others leave their times behind, which are forgotten together: not those of a client that is
 /// still there.
 #[test]
 fn a_flow_is_forgotten_in_its_time_though_thousands_came_and_went() {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     let to = format!("udp://{}", server.local_addr().unwrap());
-    // Room for few: no lot of those below drives out whoever speaks in each.
+    // Room for few: no lot of those below drives out clients that speak in each.
     let relay = Server::start_verb(
         "relay",
         &["prlimit", "--nofile=104:104"],
@@ -913,7 +913,7 @@ fn tls_is_begun_and_ended_for_real_peers() {
     relay.log.wait_for("TLS: ");
 }
 
-/// Bytes pass unchanged between two sockets, until an end of either is shut by somebody else.
+/// Bytes pass unchanged between two sockets, until an end of either is shut by other code.
 fn join(one: &TcpStream, other: &TcpStream) {
     for (from, to) in [(one, other), (other, one)] {
         let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
@@ -924,7 +924,7 @@ fn join(one: &TcpStream, other: &TcpStream) {
     }
 }
 
-/// A stream that ends without an end of TLS may have been cut short, and it is said by whom.
+/// A stream that ends without an end of TLS may have been cut short, and it is said by which side.
 #[test]
 fn whoever_cuts_its_tls_is_named() {
     need("openssl");

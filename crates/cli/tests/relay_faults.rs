@@ -278,7 +278,7 @@ fn a_record_of_each_connection_can_be_played_against_either_end() {
     }
 }
 
-/// Whoever stops first only stops sending, whoever stops last closes, and a reset is none of both.
+/// The side that stops first only stops sending, the side that stops last closes, and a reset is none of both.
 #[test]
 fn a_record_says_which_side_ended_how() {
     let reset = |stream: TcpStream| {

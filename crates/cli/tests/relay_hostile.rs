@@ -176,7 +176,7 @@ fn a_server_that_dies_and_comes_back_is_found_again() {
         drop(inside);
     }
     drop(server);
-    // Nobody is there: whoever comes is told so.
+    // No server is there: each client is told so.
     let mut client = relay.connect();
     assert!(client.read(&mut [0; 1]).is_err());
     relay.log.wait_for("cannot connect to");
@@ -355,13 +355,13 @@ fn no_number_of_clients_takes_more_memory_than_the_relay_may_have() {
             }
             let much = Arc::clone(&much);
             std::thread::spawn(move || {
-                // Whoever had to go cannot say the rest; the others stay.
+                // A client that had to go cannot say the rest; the others stay.
                 let _ = client.write_all(&much);
                 let _ = client.read(&mut [0]);
             });
         }
         relay.log.wait_for("the buffers of all connections together reached their bound");
-        // A client of now is let in, and nobody has ended the relay.
+        // A client of now is let in, and the relay was not ended.
         relay.log.wait_for_count("opened #", 60);
         let mut client = relay.connect();
         client.write_all(begin.as_bytes()).unwrap();

@@ -151,7 +151,7 @@ fn datagrams_that_nobody_answers_follow_a_name_and_conversations_stay() {
     assert_eq!(talks.recv(&mut buffer).unwrap(), 6);
     hosts.lead_to("127.0.0.3 log.test\n");
     relay.log.wait_for("leads to 127.0.0.3");
-    // A log's line goes where the name leads, and so does whoever comes new.
+    // A log's line goes where the name leads, and so does a new client.
     one_way.send(b"two").unwrap();
     assert_eq!(second.recv(&mut buffer).unwrap(), 3);
     client().send(b"three").unwrap();

@@ -255,7 +255,7 @@ fn what_is_no_header_never_reaches_a_transcript_and_half_of_one_has_a_time() {
     assert_no_header_is_refused(&server, b"Ann\n");
     drop(server.connect());
     server.log.wait_for("the connection ended before its header");
-    // One that says nothing holds nobody up.
+    // One that says nothing holds no other up.
     let silent = server.connect();
     let mut client = server.connect();
     client.write_all(&[V1, b"exit\n"].concat()).unwrap();
@@ -308,7 +308,7 @@ fn clients_that_have_not_said_whom_they_are_for_are_counted_when_the_server_is_s
     let (code, log) = server.stop();
     let line = "dropped 2: clients that had not said whom they are for: the server was stopped";
     assert!(code == 0 && log.iter().any(|told| told == line), "{log:#?}");
-    // Nobody is counted where nobody waits, whoever came before.
+    // No client is counted where none waits, no matter which came before.
     let server = Server::start_at(&[IN], &[]);
     let mut client = server.connect();
     client.write_all(&[V2, b"exit\n"].concat()).unwrap();
@@ -371,7 +371,7 @@ fn a_relay_counts_the_connections_of_the_client_that_a_header_names() {
     assert!(is_turned_away(announced(&relay, V1)));
     relay.log.wait_for("as many as may be of one address");
     assert_eq!(line(&mut announced(&relay, V2)), "Welcome!\n");
-    // Without that, whoever comes waits until the one before has left.
+    // Without that, a client waits until the one before has left.
     let relay = Server::relay(&[IN, &server.address()], &counted);
     let mut first = announced(&relay, V1);
     assert_eq!(line(&mut first), "Welcome!\n");

@@ -61,7 +61,7 @@ fn many_unfinished_lines_are_bounded_and_the_longest_waiting_goes_first() {
     assert!(first.len() <= 9);
 }
 
-/// A client that goes on begins to wait anew, even if it leaves something unfinished again.
+/// A client that goes on begins to wait again, even if it leaves something unfinished again.
 #[test]
 fn a_client_that_went_on_is_not_the_one_that_waited_longest() {
     const HALF: &[u8] = &[b'y'; 10_000];
@@ -325,7 +325,7 @@ fn where_plays_are_judged_one_that_had_to_go_is_a_failed_play() {
 
 const ASK: &str = "S: hi\nrepeat\n  C: {x}\n  S: {x}!\nend\nC: exit\nS closes\n";
 
-/// Whoever sent the first end that was read or sent closed it.
+/// The side that sent the first end that was read or sent closed it.
 #[test]
 fn who_closed_first_is_told_as_it_was() {
     let folder = tempfile::tempdir().unwrap();

@@ -55,7 +55,7 @@ fn a_signal_before_as_many_came_as_were_asked_for_is_exit_1() {
             }
         }
     }
-    // Whoever just serves may have been asked by nobody.
+    // A server that just serves may have had no client.
     assert_eq!(Server::start(&[]).stop().0, 0);
     // One of two.
     let (mut server, _folder) = serve(GREET, &["--times", "2"]);

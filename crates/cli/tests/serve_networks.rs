@@ -243,7 +243,7 @@ fn a_firewall_a_full_queue_and_a_long_answer_are_told_as_they_are() {
         let script = format!(
             "{TWO_HOSTS}\
             printf 'C: ping\\nS: pong\\n' >/run/ping.talk\n\
-            # Nobody has to ask for addresses, which would meet the same queue.\n\
+            # No host has to ask for addresses, which would meet the same queue.\n\
             ip neigh replace 10.9.0.2 dev va lladdr 02:00:00:00:00:02 nud permanent\n\
             ip netns exec x ip neigh replace 10.9.0.1 dev vb lladdr 02:00:00:00:00:01 nud permanent\n\
             ip netns exec x sh -euc '{fault}'\n\

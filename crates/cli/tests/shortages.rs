@@ -30,7 +30,7 @@ fn run(injection: &str, arguments: &[&str], input: &[u8]) -> Output {
 fn a_thread_that_cannot_be_started_is_an_error_and_no_panic() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    // It hears all there is and closes; whoever had no thread may have left by a reset.
+    // It hears all there is and closes; a client without a thread may have left by a reset.
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let _ = stream.write_all(b"hello\n");

@@ -211,7 +211,7 @@ fn time_limits_end_a_conversation_and_a_connection_attempt() {
     });
     drop(over);
     server.join().unwrap();
-    // A listener whose backlog is full answers nobody.
+    // A listener whose backlog is full answers no client.
     let full = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
     rustix::net::bind(&full, &std::net::SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     rustix::net::listen(&full, 0).unwrap();
@@ -297,7 +297,7 @@ fn datagrams_of_every_size_arrive_whole() {
     let server = Server::start(&["--echo"]);
     let address = format!("udp://{}", server.address());
     // One at a time each, since a burst may be more than a socket's buffer holds; many at once, since each waits a second. A
-    // queue that nobody reads for a while holds all of the first, and one of the largest.
+    // queue that is not read for a while holds all of the first, and one of the largest.
     let small = [1, 2, 511, 512, 1471, 1472, 1473, 8191, 8192, 8193, 16_383, 16_384, 16_385];
     for sizes in [&small[..], &[32_768], &[65_506], &[65_507]] {
         let talks = sizes.iter().copied().map(|size| {
@@ -339,7 +339,7 @@ fn a_closed_udp_port_and_a_silent_one_are_told_apart() {
     assert_code(&output, 7);
 }
 
-/// Row 24: standard output that is full, closed, or a pipe nobody reads.
+/// Row 24: standard output that is full, closed, or a pipe without a reader.
 #[test]
 fn output_that_cannot_be_written_is_exit_23() {
     let server = Server::start(&["--echo"]);

@@ -210,7 +210,7 @@ fn zero_asks_at_many_ports_and_one_that_is_open_is_enough() {
     let output = run(&["talk", "--zero", "127.0.0.1", &list, "-v"], b"");
     let shown = text(&output.stderr);
     assert!(shown.contains(&format!("cannot connect to 127.0.0.1:{first}: Connection refused")), "{shown}");
-    // Nobody at all is what the first one says.
+    // The first one says that there is no server.
     drop(listeners);
     let output = run(&["talk", "--zero", &format!("127.0.0.1:{},{first}", first)], b"");
     assert_code(&output, 7);
@@ -230,7 +230,7 @@ fn zero_asks_at_many_ports_and_one_that_is_open_is_enough() {
         assert_code(&output, 2);
         assert!(text(&output.stderr).contains(&format!("has no port, and `{word}` behind it is none")), "{output:?}");
     }
-    // That it could not be asked says more than that nobody answered.
+    // That it could not be asked says more than that no answer came.
     let output = run(&["talk", "--zero", "no-such-name.invalid", "1-3"], b"");
     assert_code(&output, 6);
     assert!(text(&output.stderr).contains("no-such-name.invalid:1: the name was not found"), "{output:?}");

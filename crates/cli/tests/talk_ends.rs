@@ -1,4 +1,4 @@
-//! How a conversation of `talk` ends: nobody's end is taken for more than it says, and a reset is always one.
+//! How a conversation of `talk` ends: no end is taken for more than it says, and a reset is always one.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -336,7 +336,7 @@ fn a_conversation_in_which_nothing_passes_ends_after_its_idle_time() {
     }
 }
 
-/// A reset is never a clean end, whoever of the two directions is told of it, and what came before it is delivered.
+/// A reset is never a clean end, no matter which of the two directions is told of it, and what came before it is delivered.
 #[test]
 fn what_came_before_a_reset_is_delivered_and_then_it_is_56() {
     let folder = tempfile::tempdir().unwrap();
@@ -626,12 +626,12 @@ fn behind_an_urgent_byte_a_stream_goes_on() {
     }
 }
 
-/// A file that may not grow further (setrlimit(2), RLIMIT_FSIZE) is one that cannot be written, and ends nobody by a signal.
+/// A file that may not grow further (setrlimit(2), RLIMIT_FSIZE) is one that cannot be written, and ends no process by a signal.
 #[test]
 fn a_file_that_may_not_grow_is_one_that_cannot_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let (address, server) = serve_one(|mut client| {
-        // Whoever cannot write what comes goes away.
+        // A program that cannot write what comes goes away.
         let _ = client.write_all(&[b'x'; 300_000]);
     });
     let file = File::create(folder.path().join("out")).unwrap();

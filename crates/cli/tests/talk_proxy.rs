@@ -110,7 +110,7 @@ fn tinyproxy_makes_tunnels_with_and_without_a_password() {
     assert!(text(&output.stderr).contains("the proxy says 50"), "{}", text(&output.stderr));
 }
 
-/// Plays, records and asking whether somebody listens go through a proxy, too; and whoever starts late is waited for.
+/// Plays, records and asking whether a server listens go through a proxy, too; and a server that starts late is waited for.
 #[test]
 fn whatever_talk_does_goes_through_the_proxy() {
     let folder = tempfile::tempdir().unwrap();
@@ -300,7 +300,7 @@ fn a_proxy_that_says_nothing_is_left_in_time() {
     });
 }
 
-/// Whom the proxy is asked for: the name as it was typed, or an address that we found.
+/// The host that the proxy is asked for: the name as it was typed, or an address that we found.
 #[test]
 fn names_are_looked_up_where_the_scheme_says() {
     for (kind, place, asked) in [

@@ -1,4 +1,4 @@
-//! Whether somebody is there: `talk --zero`, `--retry`, a name's other addresses, and what UDP can tell.
+//! Whether a server is there: `talk --zero`, `--retry`, a name's other addresses, and what UDP can tell.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -69,7 +69,7 @@ fn retry_waits_until_whoever_is_to_answer_is_there() {
             let address = unix.cloned().unwrap_or_else(|| closed.address.to_string());
             let mut talk = Talk::start(&[&["-v", &address, "--retry", "60s"], more].concat());
             drop(talk.stdin.take());
-            // It has tried, and nobody was there.
+            // It has tried, and no server was there.
             until("an attempt", || {
                 let calls = std::fs::read_to_string(format!("/proc/{}/wchan", talk.child.id()));
                 calls.is_ok()
@@ -263,7 +263,7 @@ fn over_udp_a_names_other_addresses_are_asked_too() {
             assert_eq!(text(&output.stdout), "heard one\nheard two\n");
         }
     }
-    // Where nobody listens at any, that is told.
+    // Where no server listens at any, that is told.
     let port = UdpSocket::bind("[::1]:0").unwrap().local_addr().unwrap().port();
     let output = run(&["talk", &format!("udp://{port}")], b"one\n");
     assert_code(&output, 7);

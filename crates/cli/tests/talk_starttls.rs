@@ -141,7 +141,7 @@ fn every_protocol_goes_over_and_both_ways_are_whole() {
     }
 }
 
-/// Whoever stands between could put words in front of what comes under TLS (CVE-2011-0411, CVE-2021-23222).
+/// An attacker on the way could put words in front of what comes under TLS (CVE-2011-0411, CVE-2021-23222).
 #[test]
 fn bytes_in_clear_behind_the_yes_are_an_error() {
     let place = Place::new();
@@ -319,7 +319,7 @@ fn an_address_may_begin_with_tls() {
     assert_code(&output, 0);
     assert!(text(&output.stderr).contains("may read and change everything"), "{}", text(&output.stderr));
     assert_eq!(server.join().unwrap(), Some(4));
-    // Nobody signs for it, and it is for somebody else.
+    // No authority signs for it, and it is for another host.
     for query in [String::new(), format!("?ca={}&sni=example.org", place.ca())] {
         let (address, server) = serve();
         let output = run(&["talk", &format!("tls://{address}{query}")], b"x\ny\n");

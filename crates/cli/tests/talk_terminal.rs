@@ -35,7 +35,7 @@ impl Terminal {
         let (mut reader, all) = (keys.try_clone().unwrap(), Arc::clone(&shown));
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // A terminal that nobody has open is an error.
+            // A terminal that no process has open is an error.
             while let Ok(length @ 1..) = reader.read(&mut bytes) {
                 all.0.lock().unwrap().push_str(&text(&bytes[..length]));
                 all.1.notify_all();
@@ -84,7 +84,7 @@ impl Terminal {
         tcgetattr(&self.slave).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ICANON)
     }
 
-    /// Ctrl-C, for the editor: between two lines the key is a signal for whom the terminal controls, and that is nobody here.
+    /// Ctrl-C, for the editor: between two lines the key is a signal for the processes that the terminal controls, and there is none here.
     fn interrupt(&mut self) {
         let signals = || tcgetattr(&self.slave).unwrap().local_modes.contains(LocalModes::ISIG);
         support::until("an editor that takes every key", || !signals());

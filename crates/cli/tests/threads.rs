@@ -179,7 +179,7 @@ fn every_thread_serves_until_the_server_ends_though_clients_come_one_by_one() {
         while begin.elapsed() < wait + Duration::from_secs(1) {
             let client = TcpStream::connect(server.address());
             let pause = last.elapsed();
-            // Where nobody came for so long it has every reason to end.
+            // Where no client came for so long it has every reason to end.
             if pause > wait / 2 {
                 return Err(format!("no client came for {pause:?}"));
             }
@@ -209,7 +209,7 @@ fn the_limit_on_connections_is_that_of_all_threads_together() {
     for client in &mut clients {
         assert_eq!(read(client, 9), b"Welcome!\n");
     }
-    // Whoever leaves, in whatever thread, makes room.
+    // A client that leaves, in whatever thread, makes room.
     drop(clients);
     for client in &mut rest {
         assert_eq!(read(client, 9), b"Welcome!\n");

@@ -58,7 +58,7 @@ fn both_ends_meet_over_a_socket_by_the_fingerprint_that_the_server_tells() {
         "{recorded}"
     );
     assert_code(&run(&["check", record.to_str().unwrap()], b""), 0);
-    // Without the pin nobody signed for it.
+    // Without the pin no authority signed for it.
     let output = talk(&[]);
     assert_code(&output, 60);
     let stderr = text(&output.stderr);

@@ -59,7 +59,7 @@ fn options_of_the_address_say_who_we_are_and_whom_we_believe() {
     let play = |address: String| support::code(&run(&["talk", &address, "--play", &greet, "--set", "name=Bob"], b""));
     assert_eq!(play(format!("tls://localhost:{port}?ca={ca}")), 0);
     assert_eq!(play(format!("tls://127.0.0.1:{port}?ca={ca}&sni=localhost&alpn=greet&min=1.3")), 0);
-    // Whom nobody signed for, and a name that the certificate is not for.
+    // A certificate that no authority signed, and a name that the certificate is not for.
     assert_eq!(play(format!("tls://localhost:{port}")), 60);
     assert_eq!(play(format!("tls://127.0.0.1:{port}?ca={ca}&sni=elsewhere.example")), 60);
     // No protocol that both speak, and a version that is too old.

@@ -180,7 +180,7 @@ fn echo_keeps_bounds_and_sizes_whatever_a_message_holds() {
         client.say(message);
         assert!(client.hear() == message, "{} bytes", message.len());
     }
-    // Two threads: whoever sends waits for room, and so does the server.
+    // Two threads: a sender waits for room, and so does the server.
     let sender = Client(client.0.try_clone().unwrap());
     let saying = std::thread::spawn(move || (0..5000_u32).for_each(|number| sender.say(number.to_be_bytes())));
     for number in 0..5000_u32 {
@@ -199,7 +199,7 @@ fn discard_takes_all_of_a_flood_and_says_how_much() {
     for _ in 0..3000 {
         client.say([b'x'; 1000]);
     }
-    // Somebody without a name is heard too.
+    // A client without a name is heard too.
     UnixDatagram::unbound().unwrap().send_to_addr(b"nameless", &place.to).unwrap();
     server.log.wait_for("(unnamed)");
     let (code, log) = server.stop();
@@ -394,7 +394,7 @@ fn a_program_over_packets_keeps_their_bounds_and_hears_the_end() {
     let address = format!("unix-seqpacket:{}", path.display());
     let mut server = Server::start_at(&[&address], &["--exec", &format!("python3 {echo}"), "--times", "2"]);
     let clients = [packets(&path), packets(&path)];
-    // Far more than anybody keeps: whoever sends waits for the program, and nothing is lost.
+    // Far more than any queue keeps: the sender waits for the program, and nothing is lost.
     let sender = rustix::io::fcntl_dupfd_cloexec(&clients[0], 0).unwrap();
     let saying = std::thread::spawn(move || {
         (0..2000_u32).for_each(|number| {

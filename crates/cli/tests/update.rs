@@ -1,4 +1,4 @@
-//! `talk --play FILE --update`: what the server says is written anew, and the holes stay.
+//! `talk --play FILE --update`: what the server says is rewritten, and the holes stay.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -161,7 +161,7 @@ fn a_line_of_a_file_that_is_included_stays_and_is_named() {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let included = "# ours\nS: Welcome!\n";
     std::fs::write(path("hello.talk"), included).unwrap();
-    // Its own line is written anew; behind it nothing can be.
+    // Its own line is rewritten; behind it nothing can be.
     std::fs::write(path("old.talk"), "S: one\ninclude hello.talk\nC: Ann\n").unwrap();
     std::fs::write(path("today.talk"), "S: two\nS: Hi!\nC: Ann\n").unwrap();
     let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", &path("today.talk")]);

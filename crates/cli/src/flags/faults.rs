@@ -44,7 +44,7 @@ pub(crate) struct NetworkFlags {
     /// Refuse this share of connections
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) refuse: Option<f64>,
-    /// Do all of it to this share of connections only
+    /// Let all of this happen to this share of connections only
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) share: Option<f64>,
     /// Faults without a direction are about what clients say

@@ -35,7 +35,7 @@ pub(crate) struct Fetch {
     /// Fetch so many of several URLs at once
     #[arg(long, value_name = "N", default_value_t = limits::DOWNLOADS, value_parser = count)]
     pub(crate) jobs: usize,
-    /// Fetch a large file over so many connections, if the server has ranges and says what tells its versions
+    /// Fetch a large file over so many connections, if the server has ranges and sends an ETag or a Last-Modified
     #[arg(long, value_name = "N", default_value = "1", value_parser = count,
         conflicts_with_all = ["resume", "range", "head", "body", "raw_body", "method"])]
     pub(crate) parts: usize,
@@ -111,7 +111,7 @@ pub(crate) struct Fetch {
     /// The same for another file
     #[arg(long, value_name = "FILE")]
     pub(crate) netrc_file: Option<PathBuf>,
-    /// Send cookies to the host of the URL; those that a redirect sets go back to who set them in any case
+    /// Send cookies to the host of the URL; those that a redirect sets go back to their server in any case
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) cookie: Vec<String>,
     /// Keep cookies in this file: those there are sent, those that servers set are added (as curl and wget keep them)
@@ -181,7 +181,7 @@ pub(crate) struct Fetch {
     /// Follow at most so many redirects
     #[arg(long, value_name = "N", visible_alias = "max-redirs", default_value_t = limits::REDIRECTS)]
     pub(crate) max_redirects: usize,
-    /// Connect to HOST2:PORT2 where a URL says HOST1:PORT1; what is left empty is any, or stays
+    /// Connect to HOST2:PORT2 where a URL says HOST1:PORT1; an empty HOST1 or PORT1 stands for any, an empty HOST2 or PORT2 for that of the URL
     #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2", value_parser = instead, conflicts_with = "unix")]
     pub(crate) connect_to: Vec<Instead>,
     /// Connect from this address of this machine, or through this network interface

@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Who may come in")]
 pub(crate) struct GateFlags {
-    /// Let only these in: an address, a prefix such as 10.0.0.0/8, or @FILE with one a line, read again at SIGHUP; whoever is
-    /// inside stays
+    /// Let only these in: an address, a prefix such as 10.0.0.0/8, or @FILE with one a line, read again at SIGHUP; open
+    /// connections stay
     #[arg(long, value_name = "PREFIX|@FILE")]
     pub(crate) allow: Vec<String>,
     /// Keep these out, even if they are among those of --allow

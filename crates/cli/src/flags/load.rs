@@ -16,13 +16,13 @@ use super::values::{FamilyFlags, Values};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without --rate the loop is closed: a connection begins its next play when the one before is over, and what is not asked \
-    while the server stands still is in no figure. With --rate it is open: plays begin by a clock, and latency counts from when a play was due.\n\
+    after_help = "Without --rate the loop is closed: a connection begins its next play when the one before is over, and requests that are not \
+    sent while the server stands still are in no figure. With --rate it is open: plays begin by a clock, and latency counts from when a play was due.\n\
     A transcript is played again over the same connection if nothing in it is about a connection's beginning or end: the client speaks \
     first, neither side closes, stops sending or resets, and there is no `starttls`. Else, and with --reconnect, each play has a connection \
     of its own. A name `play` in a transcript stands for the number of the play, from 1.\n\
     Latency is told for each exchange, named by file and line: from the last byte of a run of C lines to the last byte of the run of S lines \
-    after it. Each connection is given the time when its turn comes, so a latency is never shorter than it was, and longer by a \
+    after it. The clock is read when a connection has its turn, so a latency is never told too short, and too long by a \
     few microseconds at most.\n\
     Exit code 0: at least one play of every transcript was finished, none failed or no more than --max-errors allows, and every gate was reached."
 )]

@@ -51,7 +51,7 @@ fn help_rows() -> Vec<Row> {
         ("serve --max-memory", format!("[default: {} of", if limits::MEMORY_SHARE == 4 { "a quarter" } else { "?" })),
         ("serve --max-upload", default(short(&bytes(limits::UPLOAD)))),
         ("talk", format!("is given {} once", seconds(limits::INPUT_WAIT))),
-        ("talk", format!("when {} has been quiet behind an answer", in_words(limits::DATAGRAM_QUIET))),
+        ("talk", format!("after {} of quiet behind an answer", in_words(limits::DATAGRAM_QUIET))),
         ("talk", format!("after {} without one", seconds(limits::DATAGRAM_ANSWER))),
         ("talk", format!("and {} of quiet after an answer", in_words(limits::DATAGRAM_QUIET))),
         ("relay --resolve-every", format!("[default: {};", wait(limits::LOOK_UP_AGAIN))),
@@ -91,7 +91,7 @@ const NO_BOUND_IN_HELP: &[(&str, &str)] = &[
     ("--think", "[default: 0]"),
     ("--session", "[default: 1]"),
     // The system's own.
-    ("--ttl", "1 is this network [default: 64, to groups 1]"),
+    ("--ttl", "with 1 it stays in this network [default: 64, to groups 1]"),
     ("load --source", "28,000 ports"),
     // curl's.
     ("talk --proxy", "the port is 1080"),

@@ -15,8 +15,8 @@ use super::values::FamilyFlags;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Each client of FROM gets a connection of its own to TO. Either side's end of sending is passed on by itself, a reset as a\n\
-    reset, and what was said before either arrives first.\n\
+    after_help = "Each client of FROM gets a connection of its own to TO. A half-close is passed on as a half-close, a reset as\n\
+    a reset, and what was said before either arrives first.\n\
     FROM and TO are [tcp://|tls://|ws://|wss://|udp://][HOST]:PORT, PORT, unix:PATH, unix-dgram:PATH, unix-seqpacket:PATH (@NAME for PATH is\n\
     an abstract one), exec:CMD, sh:LINE (exec+pty:, sh+pty: with a terminal), stdio or fd:N; :PORT is every interface. stdio, a connection as fd:N and a program as FROM have one conversation. Options stand in a query:\n\
     'tls://db.example:6380?ca=ca.pem&sni=db', '127.0.0.1:80?bind=192.0.2.7&keepalive=30s'. Sockets have bind, keepalive, nodelay,\n\

@@ -57,8 +57,8 @@ pub(crate) struct Serve {
     /// Judge every play as --once and --times do, but keep serving; exit 1 at the end if one failed
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Where plays are judged: a client may leave between two rounds of a `repeat` though statements follow, and without
-    /// --strict reset the connection or be silent there
+    /// Where plays are judged, let a client leave between two rounds of a `repeat` although statements follow; without
+    /// --strict it may also reset the connection or be silent there
     #[arg(long)]
     pub(crate) allow_early_close: bool,
     /// Read the transcripts again when they change, as SIGHUP does; open conversations go on with the old ones
@@ -146,19 +146,19 @@ pub(crate) struct Web {
     /// [default: no-cache]
     #[arg(long, value_name = "[PATTERN:] VALUE", requires = "files")]
     pub(crate) cache_control: Vec<String>,
-    /// Send FILE.br or FILE.gz, where it lies there and is no older, in place of FILE to who takes it so
+    /// Send FILE.br or FILE.gz in place of FILE to clients that accept it, if it is there and no older
     #[arg(long, requires = "files")]
     pub(crate) precompressed: bool,
     /// Send a folder whole for ?zip and ?tar behind its path
     #[arg(long, requires = "files")]
     pub(crate) archive: bool,
-    /// Serve only who says this name and password; @FILE reads one from each line, so that they are in no list of processes
+    /// Serve only users with this name and password; @FILE reads one from each line, so that they are in no list of processes
     #[arg(long, value_name = "USER:PASSWORD|@FILE", requires = "files")]
     pub(crate) basic_auth: Vec<String>,
     /// Only these may store files (they may read too); reading stays open to all, or to those that --basic-auth names
     #[arg(long, value_name = "USER:PASSWORD|@FILE", requires = "upload")]
     pub(crate) write_auth: Vec<String>,
-    /// Send who comes over http:// to the address of https://
+    /// Redirect clients of http:// to the address of https://
     #[arg(long, requires = "files")]
     pub(crate) https_redirect: bool,
     /// Let files be stored, with PUT and from the pages of folders, and folders be made
@@ -167,8 +167,8 @@ pub(crate) struct Web {
     /// Largest file that may be stored
     #[arg(long, value_name = "SIZE", requires = "upload", value_parser = large_size, default_value = "1GiB")]
     pub(crate) max_upload: u64,
-    /// Another name under which this machine is asked, or * for any; addresses, its own name, names without a dot and those
-    /// below localhost, local and internal always are
+    /// Answer requests for this host name too, or * for any; those for addresses, its own name, names without a dot and those
+    /// below localhost, local and internal are always answered
     #[arg(long, value_name = "NAME", requires = "files")]
     pub(crate) host: Vec<String>,
     /// Write the access log there, in the common combined format or with --json as JSON, and not to standard error

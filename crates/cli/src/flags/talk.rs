@@ -23,7 +23,7 @@ use super::values::{FamilyFlags, Values};
     input, for it may go on reading: talk ends when standard input does. A standard input that stays open and silent is given \
     15 s once the peer is known to have closed, or, with --listen, has ended. At a terminal talk ends with the peer.\n\
     With --listen, an empty standard input (/dev/null, a closed pipe) ends nothing: what comes is taken until the peer ends.\n\
-    Through a proxy, and under TLS, our end is half-closed when a second has been quiet behind an answer, or after 5 s without one: many proxies \
+    Through a proxy, and under TLS, our end is half-closed after a second of quiet behind an answer, or after 5 s without one: many proxies \
     and servers end both ways when they hear one end.\n\
     Exit code 0: every byte arrived, both ways. To see only whether somebody listens, use --zero.\n\
     Over UDP each line is one datagram without its ending, and a second of quiet after an answer ends the conversation."
@@ -114,7 +114,7 @@ pub(crate) struct Talk {
     /// Over UDP: take what is sent to a multicast group; a client hears it at the port of --source
     #[arg(long, value_name = "GROUP[%IF]", value_parser = group)]
     pub(crate) join: Vec<Group>,
-    /// Over UDP: pass at most so many routers less one; 1 is this network [default: 64, to groups 1]
+    /// Over UDP: the hop limit of what is sent (TTL); with 1 it stays in this network [default: 64, to groups 1]
     #[arg(long, value_name = "N", conflicts_with = "listen", value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) ttl: Option<u8>,
     /// Go through a proxy: socks5h://, socks5://, socks4a://, socks4:// or http:// [USER:PASSWORD@]HOST[:PORT]; socks5h, socks4a and http have the proxy look names up, and the port is 1080 if none is written

@@ -1,4 +1,4 @@
-//! Command lines made at random, always the same ones: flags in any number and order, before a server, a client, or nobody.
+//! Command lines made at random, always the same ones: flags in any number and order, before a server, a client, or no peer.
 
 use super::peer::{Over, Peer};
 use super::side_by_side::{Case, Input, alone, assert_same};
@@ -72,7 +72,7 @@ fn has(flags: &[&str], letter: char) -> bool {
 fn case_of(kind: usize, numbers: &mut Numbers) -> Case {
     let input = || Input::File(b"one\ntwo\r\n\nbye\n".to_vec());
     match kind {
-        // Nobody is there, or something is wrong.
+        // No server is there, or something is wrong.
         0 => {
             let mut all = flags(numbers, &[ANYWHERE, CONNECTING]);
             all.insert(numbers.below(all.len() + 1), numbers.of(WRONG));
@@ -99,7 +99,7 @@ fn case_of(kind: usize, numbers: &mut Numbers) -> Case {
             let mut all = flags(numbers, &[ANYWHERE, &["-s 127.0.0.1", "-p OTHER", "-d", "-N", "-z"]]);
             // It would wait some seconds for errors, which every case has its fill of.
             all.retain(|flag| !has(&[flag], 'v'));
-            // How much is sent before the answer to the first line came, nobody knows.
+            // How much is sent before the answer to the first line came, is not known.
             let is_answered = !has(&all, 'C') && !has(&all, 'd') && numbers.below(2) == 0;
             let says = if is_answered { b"answer\n".to_vec() } else { Vec::new() };
             let end = if is_answered { "-W1" } else { "-w1 -q0" };

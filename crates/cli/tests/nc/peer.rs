@@ -26,7 +26,7 @@ pub(crate) enum Peer {
         says: Vec<u8>,
         over: Over,
     },
-    /// A client that does the same, once somebody listens.
+    /// A client that does the same, once a server listens.
     Client {
         until: Option<Vec<u8>>,
         to_end: bool,
@@ -184,7 +184,7 @@ impl Peer {
     }
 }
 
-/// By the family of whoever listens by now: of one that takes both each would come by chance.
+/// By the family of the server that listens by now: of one that takes both each would come by chance.
 fn connect(port: u16) -> Option<TcpStream> {
     let listens = |table: &str| {
         let (port, listen) = (format!(":{port:04X}"), "0A");

@@ -33,7 +33,7 @@ pub(crate) fn alone(test: &str, body: impl FnOnce()) {
     assert!(output.status.success() && told.contains("1 passed"), "{told}");
 }
 
-/// A port that nobody has used in this network, and that has no name.
+/// A port that was not used in this network, and that has no name.
 pub(crate) fn port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(10_000);
     let services = fs::read_to_string("/etc/services").unwrap_or_default();

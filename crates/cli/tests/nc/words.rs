@@ -1,4 +1,4 @@
-//! Command lines that end by themselves: wrong ones, ports where nobody listens, names.
+//! Command lines that end by themselves: wrong ones, ports where no server listens, names.
 
 use super::peer::Peer;
 use super::side_by_side::{Case, Input, alone, assert_same};

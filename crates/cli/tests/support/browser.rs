@@ -42,7 +42,7 @@ impl Browser {
         let folder = format!("--user-data-dir={}", browser.profile.path().display());
         let arguments = [
             "--headless",
-            // Chromium's own sandbox refuses root, whom containers run as.
+            // Chromium's own sandbox refuses root, as which containers run.
             "--no-sandbox",
             "--disable-gpu",
             "--disable-dev-shm-usage",

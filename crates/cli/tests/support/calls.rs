@@ -47,7 +47,7 @@ impl WakeUps {
         self.since = (Instant::now(), self.count());
     }
 
-    /// Waits for one more: a server that nobody speaks to wakes up for a time of its own.
+    /// Waits for one more: a server without clients wakes up for a time of its own.
     pub fn wait_for_one(&self) {
         let before = self.count();
         until("a wake-up", || self.count() > before);

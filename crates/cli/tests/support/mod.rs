@@ -453,7 +453,7 @@ pub fn listens_at(path: &Path) -> bool {
     sockets.lines().any(|line| line.ends_with(&ending) && line.split_whitespace().nth(3) == Some("00010000"))
 }
 
-/// Nothing has come, and no end: whoever calls this knows that it would have.
+/// Nothing has come, and no end: the caller knows that it would have.
 #[track_caller]
 pub fn assert_silent(stream: &TcpStream) {
     stream.set_nonblocking(true).unwrap();
@@ -569,19 +569,19 @@ pub fn connect_from(host: [u8; 4], port: u16) -> TcpStream {
     stream
 }
 
-/// An address where nobody listens, and which nobody else gets as long as this is held.
+/// An address where no socket listens, and which no other program gets as long as this is held.
 pub struct Closed {
     socket: rustix::fd::OwnedFd,
     pub address: SocketAddr,
 }
 
 impl Closed {
-    /// Bound, and not listening: whoever connects is refused.
+    /// Bound, and not listening: a client is refused.
     pub fn tcp() -> Self {
         Self::bound(rustix::net::SocketType::STREAM)
     }
 
-    /// Bound, and connected to another address: whoever else sends to it is told that the port is closed.
+    /// Bound, and connected to another address: any other sender is told that the port is closed.
     pub fn udp() -> Self {
         let closed = Self::bound(rustix::net::SocketType::DGRAM);
         rustix::net::connect(&closed.socket, &SocketAddr::from(([127, 0, 0, 1], 1))).unwrap();
@@ -596,7 +596,7 @@ impl Closed {
         Self { socket, address }
     }
 
-    /// Now somebody does.
+    /// Now a socket does.
     pub fn listen(self) -> TcpListener {
         rustix::net::listen(&self.socket, 16).unwrap();
         self.socket.into()

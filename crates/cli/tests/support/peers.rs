@@ -21,7 +21,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts a server that cannot choose a free port itself: if somebody took the port in between, with another one.
+    /// Starts a server that cannot choose a free port itself: if another program took the port in between, with another one.
     pub fn start(make: impl Fn(u16) -> Command) -> Self {
         Self::start_until(make, |port| TcpStream::connect(("127.0.0.1", port)).is_ok())
     }
@@ -56,7 +56,7 @@ impl Peer {
                 return false;
             }
             if is_there(self.port) {
-                // It may be somebody else's port, and ours is about to fail.
+                // It may be another program's port, and ours is about to fail.
                 return self.child.try_wait().unwrap().is_none();
             }
             assert!(Instant::now() < until, "the server takes no connection");

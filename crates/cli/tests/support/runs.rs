@@ -54,7 +54,7 @@ pub fn report(folder: &Path, arguments: &[&str]) -> Output {
     run_command(command(&[]).current_dir(folder).arg("report").args(arguments), b"")
 }
 
-/// What a server can say to harm whoever reads the report.
+/// What a server can say to harm a reader of the report.
 pub const HOSTILE: &str = "</pre></style><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">\
     <svg onload=alert(1)><a href=javascript:alert(1)>x</a>\u{202e}\u{1b}[31m &lt;";
 

@@ -15,7 +15,7 @@ pub struct SocksProxy {
 }
 
 impl SocksProxy {
-    /// Lets through whoever comes, or who has this user and password.
+    /// Lets through every client, or one that has this user and password.
     pub fn start(login: Option<(&'static str, &'static str)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -30,7 +30,7 @@ impl SocksProxy {
         Self { address, asked }
     }
 
-    /// Whom it was asked to connect to: `name host:80` or `address 127.0.0.1:80`.
+    /// The host that it was asked to connect to: `name host:80` or `address 127.0.0.1:80`.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }

@@ -149,7 +149,7 @@ fn an_end_has_a_code_and_an_end_without_one_is_broken() {
     // No close at all.
     drop(open(&server));
     server.log.wait_for("by reset");
-    // Whoever is stopped goes away.
+    // A server that is stopped goes away.
     let mut idle = Server::start_at(&[WS], &[]);
     let mut client = open(&idle);
     assert_eq!(hear(&mut client).1, b"Welcome!");
@@ -166,7 +166,7 @@ fn accept_of(key: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(digest)
 }
 
-/// How a server by hand opens one for whoever asked so.
+/// How a server by hand opens one for a client that asked so.
 pub(super) fn opens(asked: &str) -> String {
     let key = asked.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap().trim();
     let accept = accept_of(key);

@@ -361,7 +361,7 @@ fn an_answer_that_is_thought_about_arrives_behind_the_end_of_its_client() {
     assert_eq!(text(&output.stdout), "late", "{}", text(&output.stderr));
 }
 
-/// Whoever is told an end says no more: a server is told its client's once it has been quiet for a second behind that, however
+/// A side that is told an end says no more: a server is told its client's once it has been quiet for a second behind that, however
 /// long it was quiet before.
 #[test]
 fn a_server_has_time_for_an_answer_before_it_is_told_the_end_of_its_client() {
