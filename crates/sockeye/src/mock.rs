@@ -54,7 +54,7 @@ use crate::fresh::fresh;
 use crate::net::connect::{self, connect};
 use crate::net::tls::{Identity, Trust};
 use crate::stop::{self, Stopper};
-use crate::verb::serve::{EarlyClose, LoadedTranscript, Role, ServeOptions, Server, Summary};
+use crate::verb::serve::{EarlyClose, LoadedTranscript, Role, ServeError, ServeOptions, Server, Summary};
 use crate::verb::talk;
 
 /// How a mock is to be started.
@@ -226,7 +226,7 @@ impl Builder {
         let accounts = Accounts::default();
         let heard = accounts.clone();
         let observer = Box::new(move |event: Event| heard.hear(event));
-        let serve = move || server.run(stop, None, observer).map_err(|error| error.to_string());
+        let serve = move || server.run(stop, None, observer);
         let thread = std::thread::Builder::new().name("mock".to_owned()).spawn(serve);
         let thread = thread.unwrap_or_else(|why| panic!("the mock cannot be started\nno thread: {why}"));
         Mock { name, accounts, plays: self.plays, running: Some((stopper, thread)) }
@@ -254,7 +254,7 @@ pub struct Mock {
     name: Name,
     accounts: Accounts,
     plays: Option<u64>,
-    running: Option<(Stopper, JoinHandle<Result<Summary, String>>)>,
+    running: Option<(Stopper, JoinHandle<Result<Summary, ServeError>>)>,
 }
 
 impl Mock {

@@ -1,12 +1,15 @@
 //! What stands behind the `?` of an address: options of its socket and of TLS over it, as the query of a URL.
 
+mod values;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use values::ValueError;
+
 use super::{Address, AddressError, Scheme};
 use crate::gate::Prefix;
-use crate::sys::interface;
 
 /// Options of an address. What is not named is as it is without any.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -202,61 +205,52 @@ impl AddressOptions {
             let value = value.map(decoded).transpose().map_err(|()| {
                 AddressError::new(typed, format!("has `{pair}`"), "a % is written %25 in an option's value")
             })?;
-            options.set(name, value.as_deref()).map_err(|help| {
+            options.set(name, value.as_deref()).map_err(|error| {
                 let what = match &value {
                     Some(value) => format!("has `{name}={value}`"),
                     None => format!("has `{name}` without a value"),
                 };
-                AddressError::new(typed, what, help)
+                AddressError::new(typed, what, error.to_string())
             })?;
         }
         options.tls.agree(typed)?;
         Ok(options)
     }
 
-    /// Takes one option; what to write instead if it is none.
-    fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), String> {
-        let text = |example: &str| {
-            value.filter(|value| !value.is_empty()).map(str::to_owned).ok_or_else(|| format!("write {name}={example}"))
-        };
-        let number = |least: u64, most: u64| {
-            let read = value.and_then(|value| match value.strip_prefix("0x") {
-                Some(hex) => u64::from_str_radix(hex, 16).ok(),
-                None => value.parse().ok(),
-            });
-            read.filter(|number| (least..=most).contains(number))
-                .ok_or_else(|| format!("write {name}=N, a number from {least} to {most}"))
-        };
+    /// Takes one option.
+    fn set(&mut self, name: &'static str, value: Option<&str>) -> Result<(), ValueError> {
+        let text = |example| values::text(name, value, example);
+        let number = |least, most| values::number(name, value, least, most);
         match name {
-            "nodelay" => self.nodelay = Some(switch(name, value)?),
-            "mptcp" => self.mptcp = Some(switch(name, value)?),
-            "accept-proxy" => match switch(name, value) {
+            "nodelay" => self.nodelay = Some(values::switch(name, value)?),
+            "mptcp" => self.mptcp = Some(values::switch(name, value)?),
+            "accept-proxy" => match values::switch(name, value) {
                 Ok(on) => self.accept_proxy = on,
-                Err(_) => (self.accept_proxy, self.proxies) = (true, prefixes(value.unwrap_or_default())?),
+                Err(_) => (self.accept_proxy, self.proxies) = (true, values::prefixes(value.unwrap_or_default())?),
             },
-            "broadcast" => self.broadcast = Some(switch(name, value)?),
-            "insecure" => self.tls.insecure = switch(name, value)?,
-            "keepalive" => self.keepalive = Some(keepalive(value)?),
-            "bind" => self.bind = Some(from(&text("192.0.2.7 or bind=192.0.2.7:1024")?)?),
-            "sndbuf" => self.sndbuf = Some(size(name, value)?),
-            "rcvbuf" => self.rcvbuf = Some(size(name, value)?),
+            "broadcast" => self.broadcast = Some(values::switch(name, value)?),
+            "insecure" => self.tls.insecure = values::switch(name, value)?,
+            "keepalive" => self.keepalive = Some(values::keepalive(value)?),
+            "bind" => self.bind = Some(values::source(&text("192.0.2.7 or bind=192.0.2.7:1024")?)?),
+            "sndbuf" => self.sndbuf = Some(values::size(name, value)?),
+            "rcvbuf" => self.rcvbuf = Some(values::size(name, value)?),
             "tos" => self.tos = Some(number(0, 255)? as u8),
             "ttl" => self.ttl = Some(number(1, 255)? as u8),
             "mark" => self.mark = Some(number(0, u64::from(u32::MAX))? as u32),
-            "join" => self.join = Some(group(&text("239.0.0.1 or join=ff02::1%eth0")?)?),
+            "join" => self.join = Some(values::group(&text("239.0.0.1 or join=ff02::1%eth0")?)?),
             "interface" => self.interface = Some(text("eth0")?),
             "ca" => self.tls.ca = Some(text("FILE")?.into()),
             "cert" => self.tls.cert = Some(text("FILE")?.into()),
             "key" => self.tls.key = Some(text("FILE")?.into()),
             "sni" => self.tls.sni = Some(text("NAME")?),
             "pin" => self.tls.pin = Some(text("sha256:…")?),
-            "frame" => self.frame = Some(framing(value)?),
-            "binary" => self.websocket.binary = Some(switch(name, value)?),
+            "frame" => self.frame = Some(values::framing(value)?),
+            "binary" => self.websocket.binary = Some(values::switch(name, value)?),
             "subprotocol" => {
                 let names = text("chat,superchat")?;
                 let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
                 if !names.split(',').all(is_name) {
-                    return Err("write subprotocol=chat,superchat".to_owned());
+                    return Err(ValueError::Text { name, example: "chat,superchat" });
                 }
                 self.websocket.protocols = names.split(',').map(str::to_owned).collect();
             }
@@ -265,7 +259,7 @@ impl AddressOptions {
                 self.tls.only_tls13 = match value {
                     Some("1.2") => false,
                     Some("1.3") => true,
-                    _ => return Err("write min=1.2 or min=1.3".to_owned()),
+                    _ => return Err(ValueError::Tls),
                 }
             }
             _ => {}
@@ -287,12 +281,6 @@ impl TlsOptions {
         }
         Ok(())
     }
-}
-
-/// Which certificates are believed.
-fn prefixes(text: &str) -> Result<Vec<Prefix>, String> {
-    let help = "write accept-proxy, or who may send a header: accept-proxy=10.0.0.0/8,192.0.2.7";
-    text.split(',').map(|prefix| prefix.parse().map_err(|_| help.to_owned())).collect()
 }
 
 fn unknown(typed: &str, scheme: Option<Scheme>, name: &str, known: &[&str]) -> AddressError {
@@ -324,78 +312,4 @@ fn decoded(value: &str) -> Result<String, ()> {
         bytes.push((high << 4 | low) as u8);
     }
     String::from_utf8(bytes).map_err(drop)
-}
-
-fn switch(name: &str, value: Option<&str>) -> Result<bool, String> {
-    match value {
-        None | Some("on" | "1" | "yes" | "true") => Ok(true),
-        Some("off" | "0" | "no" | "false") => Ok(false),
-        Some(_) => Err(format!("write {name}, {name}=on or {name}=off")),
-    }
-}
-
-fn framing(value: Option<&str>) -> Result<Framing, String> {
-    match value {
-        Some("none") => Ok(Framing::None),
-        Some("line") => Ok(Framing::Line),
-        Some("u16") => Ok(Framing::U16),
-        _ => Err("write frame=none, frame=line or frame=u16".to_owned()),
-    }
-}
-
-fn keepalive(value: Option<&str>) -> Result<Duration, String> {
-    let wrong = || "write keepalive=30s, or keepalive=off".to_owned();
-    match value {
-        None | Some("on") => Ok(Duration::from_secs(60)),
-        Some("off" | "0") => Ok(Duration::ZERO),
-        Some(value) => {
-            let (digits, factor) = match value.strip_suffix('m') {
-                Some(minutes) => (minutes, 60),
-                None => (value.strip_suffix('s').unwrap_or(value), 1),
-            };
-            let seconds = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
-            // tcp(7): the system takes at most so many.
-            seconds.filter(|seconds| (1..=32_767).contains(seconds)).map(Duration::from_secs).ok_or_else(wrong)
-        }
-    }
-}
-
-fn from(value: &str) -> Result<SocketAddr, String> {
-    let ip = value.strip_prefix('[').and_then(|value| value.strip_suffix(']')).unwrap_or(value);
-    let read = value.parse::<SocketAddr>().ok().or_else(|| Some(SocketAddr::new(ip.parse().ok()?, 0)));
-    read.ok_or_else(|| "write an address of this machine: bind=192.0.2.7, or bind=192.0.2.7:1024".to_owned())
-}
-
-fn size(name: &str, value: Option<&str>) -> Result<usize, String> {
-    let lower = value.unwrap_or_default().to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let factor = match &lower[digits.len()..] {
-        "" | "b" => Some(1_usize),
-        "k" | "kib" => Some(1 << 10),
-        "m" | "mib" => Some(1 << 20),
-        _ => None,
-    };
-    let bytes = factor.and_then(|factor| digits.parse::<usize>().ok()?.checked_mul(factor));
-    bytes
-        .filter(|bytes| (1..=1 << 30).contains(bytes))
-        .ok_or_else(|| format!("write {name}=SIZE, such as {name}=64KiB"))
-}
-
-fn group(value: &str) -> Result<(IpAddr, u32), String> {
-    let (ip, on) = value.split_once('%').map_or((value, None), |(ip, on)| (ip, Some(on)));
-    let ip: IpAddr = ip
-        .trim_matches(['[', ']'])
-        .parse()
-        .ok()
-        .filter(IpAddr::is_multicast)
-        .ok_or_else(|| "write a multicast group: join=239.0.0.1, or join=ff02::1%eth0".to_owned())?;
-    let number = match on {
-        None => 0,
-        Some(on) => on
-            .parse()
-            .ok()
-            .or_else(|| interface::number(on))
-            .ok_or_else(|| format!("no interface of this machine is called {on}"))?,
-    };
-    Ok((ip, number))
 }

@@ -2,6 +2,7 @@
 //! the name that they are given. Nothing behind the header is read.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use super::threads::Membership;
 use crate::event::{Event, Name};
 use crate::limits;
 use crate::net::words;
-use crate::wire::preface::{self, Ends};
+use crate::wire::preface::{self, Ends, HeaderError};
 
 /// One of them.
 #[derive(Debug)]
@@ -55,22 +56,66 @@ impl Announced {
     }
 }
 
+/// Why a client that has to say whom it is for does not come in.
+#[derive(Debug)]
+pub(super) enum AnnounceError {
+    /// The connection ended before anything came.
+    Ended,
+    /// It ended inside the header.
+    Cut,
+    /// What came is no header.
+    Header(HeaderError),
+    /// The header did not come whole within this time.
+    TimedOut(Duration),
+    /// The connection broke.
+    Socket(Errno),
+}
+
+impl fmt::Display for AnnounceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended => f.write_str("the connection ended before its header"),
+            Self::Cut => f.write_str("the connection ended inside its header"),
+            Self::Header(error) => error.fmt(f),
+            Self::TimedOut(after) => {
+                write!(f, "the client did not say whom it is for within {}", transcript::seconds(*after))
+            }
+            Self::Socket(error) => f.write_str(&words(&io::Error::from(*error))),
+        }
+    }
+}
+
+impl std::error::Error for AnnounceError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Header(error) => Some(error),
+            Self::Socket(error) => Some(error),
+            Self::Ended | Self::Cut | Self::TimedOut(_) => None,
+        }
+    }
+}
+
+impl From<HeaderError> for AnnounceError {
+    fn from(error: HeaderError) -> Self {
+        Self::Header(error)
+    }
+}
+
 impl PendingClient {
     /// Takes what has come of the header; none where more has to come.
-    fn hear(&mut self) -> Result<Option<Ends>, String> {
+    fn hear(&mut self) -> Result<Option<Ends>, AnnounceError> {
         let mut bytes = [0; preface::LONGEST];
         loop {
             match recv(&self.fd, &mut bytes, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
-                Ok((0, _)) if self.came.is_empty() => return Err("the connection ended before its header".to_owned()),
-                Ok((0, _)) => return Err("the connection ended inside its header".to_owned()),
+                Ok((0, _)) if self.came.is_empty() => return Err(AnnounceError::Ended),
+                Ok((0, _)) => return Err(AnnounceError::Cut),
                 Ok((length, _)) => {
                     let before = self.came.len();
                     self.came.extend_from_slice(&bytes[..length]);
                     let ends = preface::read(&self.came)?;
                     // Without its end all that has come is of the header, and must be taken, or it would be told again and again.
                     let own = ends.as_ref().map_or(self.came.len(), |ends| ends.length) - before;
-                    recv(&self.fd, &mut bytes[..own], RecvFlags::DONTWAIT)
-                        .map_err(|error| words(&io::Error::from(error)))?;
+                    recv(&self.fd, &mut bytes[..own], RecvFlags::DONTWAIT).map_err(AnnounceError::Socket)?;
                     self.came.truncate(before + own);
                     if ends.is_some() {
                         return Ok(ends);
@@ -78,7 +123,7 @@ impl PendingClient {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(None),
-                Err(error) => return Err(words(&io::Error::from(error))),
+                Err(error) => return Err(AnnounceError::Socket(error)),
             }
         }
     }
@@ -131,7 +176,7 @@ impl Loop {
     }
 
     /// One does not come in.
-    fn turn_away(&mut self, number: u32, why: &str) {
+    fn turn_away(&mut self, number: u32, why: &AnnounceError) {
         let Some(PendingClient { fd, client, listener, .. }) = self.announced.newcomers.remove(&number) else { return };
         // It is not to take this for an answer.
         let _ = sockopt::set_socket_linger(&fd, Some(Duration::ZERO));
@@ -144,8 +189,7 @@ impl Loop {
         while let Some((&number, newcomer)) = self.announced.newcomers.iter().next()
             && newcomer.until <= self.resources.now
         {
-            let waited = transcript::seconds(limits::HANDSHAKE_WAIT);
-            self.turn_away(number, &format!("the client did not say whom it is for within {waited}"));
+            self.turn_away(number, &AnnounceError::TimedOut(limits::HANDSHAKE_WAIT));
         }
     }
 

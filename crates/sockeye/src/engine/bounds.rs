@@ -1,9 +1,11 @@
 //! What a loop is told to do, within which bounds, and what came of it.
 
+use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use transcript::Script;
+use transcript::{Carrier, Refused, Script};
 
 use super::exec::Exec;
 use super::guard::Budget;
@@ -113,7 +115,53 @@ pub(crate) struct Reload {
     /// Asked when it is time.
     pub(crate) asked: Stop,
     /// The new behaviours, or why the old ones stay.
-    pub(crate) load: Box<dyn FnMut() -> Result<Loaded, String> + Send>,
+    pub(crate) load: Box<dyn FnMut() -> Result<Loaded, ReloadError> + Send>,
+}
+
+/// Why the old behaviours stay.
+#[derive(Debug)]
+pub(crate) enum ReloadError {
+    /// What they are read from cannot be read.
+    Read(Box<dyn Error + Send + Sync>),
+    /// What was read is no transcript.
+    NoTranscript,
+    /// A transcript cannot be played with the options that the server has.
+    Role(Box<dyn Error + Send + Sync>),
+    /// One cannot be played over a socket that is bound.
+    Carrier {
+        /// What carries it there.
+        carrier: Carrier,
+        /// Why it cannot be played over that.
+        refused: Refused,
+    },
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(error) | Self::Role(error) => error.fmt(f),
+            Self::NoTranscript => f.write_str("there is no transcript"),
+            Self::Carrier { carrier, refused } => {
+                let over = match carrier {
+                    Carrier::Stream => "a stream",
+                    Carrier::Datagram => "datagrams",
+                    Carrier::Packet => "packets",
+                    Carrier::Messages => "WebSocket",
+                };
+                write!(f, "it cannot be played over {over}: {refused}")
+            }
+        }
+    }
+}
+
+impl Error for ReloadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Read(error) | Self::Role(error) => Some(&**error),
+            Self::NoTranscript => None,
+            Self::Carrier { refused, .. } => Some(refused),
+        }
+    }
 }
 
 /// What came of a loop.

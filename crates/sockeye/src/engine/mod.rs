@@ -88,7 +88,7 @@ use crate::stop::Stop;
 use crate::sys::datagrams::Inbox;
 
 pub use bounds::Summary;
-pub(crate) use bounds::{Behaviour, Bounds, Listening, Loaded, Reload};
+pub(crate) use bounds::{Behaviour, Bounds, Listening, Loaded, Reload, ReloadError};
 pub(crate) use exec::Exec;
 pub use exec::{Errors, Terminal};
 pub use guard::Budget;

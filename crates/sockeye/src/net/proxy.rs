@@ -44,11 +44,9 @@ pub(crate) fn through(
             return tunnel::ask(&timed, &place(&destination), login.as_ref());
         }
         Kind::Socks4 { user, .. } => Version::Four { user: user.clone() },
-        Kind::Socks5 { login, .. } => {
-            Version::Five { login: login.as_ref().map(Secret::texts).transpose().map_err(ProxyError::Unusable)? }
-        }
+        Kind::Socks5 { login, .. } => Version::Five { login: login.as_ref().map(Secret::texts).transpose()? },
     };
-    let mut socks = Socks::new(destination, version).map_err(ProxyError::Unusable)?;
+    let mut socks = Socks::new(destination, version)?;
     let mut came = Vec::new();
     loop {
         match socks.next(&mut came)? {

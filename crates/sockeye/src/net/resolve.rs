@@ -16,14 +16,20 @@ use crate::address::Host;
 /// Why a host has no address.
 #[derive(Debug)]
 pub(super) enum ResolveError {
-    /// The resolver's answer, or that it could not be asked.
-    NotFound(io::Error),
+    /// The resolver's answer, or that it could not be asked. Several may wait for the same one.
+    NotFound(Arc<io::Error>),
     /// This machine could not ask.
     NoThread(io::Error),
     /// It did not answer in time.
     TimedOut,
     /// There are addresses, but none of the family asked for.
     Family(Family),
+}
+
+impl ResolveError {
+    fn not_found(error: io::Error) -> Self {
+        Self::NotFound(Arc::new(error))
+    }
 }
 
 impl fmt::Display for ResolveError {
@@ -37,6 +43,16 @@ impl fmt::Display for ResolveError {
             Self::NoThread(error) => write!(f, "cannot start a thread to look the name up: {}", words(error)),
             Self::TimedOut => f.write_str("the name was not found in time"),
             Self::Family(family) => write!(f, "it has no {} address, and only those were asked for", family.name()),
+        }
+    }
+}
+
+impl std::error::Error for ResolveError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NotFound(error) => Some(&**error),
+            Self::NoThread(error) => Some(error),
+            Self::TimedOut | Self::Family(_) => None,
         }
     }
 }
@@ -93,7 +109,7 @@ pub(super) fn chosen(mut found: Vec<SocketAddr>, family: Option<Family>) -> Resu
     match family {
         Some(family) if found.is_empty() => Err(ResolveError::Family(family)),
         // A resolver that finds nothing says so by an error; this is for one that does not.
-        None if found.is_empty() => Err(ResolveError::NotFound(io::Error::other("it has no address"))),
+        None if found.is_empty() => Err(ResolveError::not_found(io::Error::other("it has no address"))),
         _ => Ok(found),
     }
 }
@@ -104,7 +120,7 @@ fn look_up(name: String, port: u16, time: Duration) -> Result<Vec<SocketAddr>, R
     ask(name, port, move |found| {
         let _ = sender.send(found);
     })?;
-    receiver.recv_timeout(time).map_err(|_| ResolveError::TimedOut)?.map_err(ResolveError::NotFound)
+    receiver.recv_timeout(time).map_err(|_| ResolveError::TimedOut)?.map_err(ResolveError::not_found)
 }
 
 fn ask(
@@ -126,7 +142,7 @@ pub(super) struct Lookup(Arc<Asked>);
 struct Asked {
     /// Can be read once the answer is there.
     ready: OwnedFd,
-    found: Mutex<Option<Result<Vec<SocketAddr>, String>>>,
+    found: Mutex<Option<Result<Vec<SocketAddr>, Arc<io::Error>>>>,
 }
 
 type Waiting = BTreeMap<(String, u16), Vec<Arc<Asked>>>;
@@ -162,7 +178,7 @@ impl Lookup {
     /// What was found, once that is known.
     pub(super) fn found(&self) -> Option<Result<Vec<SocketAddr>, ResolveError>> {
         let found = self.0.found.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        Some(found.map_err(|why| ResolveError::NotFound(io::Error::other(why))))
+        Some(found.map_err(ResolveError::NotFound))
     }
 }
 
@@ -174,8 +190,7 @@ impl AsFd for Lookup {
 
 /// Tells everybody who waits.
 fn answer(key: &(String, u16), found: io::Result<Vec<SocketAddr>>) {
-    // An error of the system cannot be told twice.
-    let found = found.map_err(|error| words(&error));
+    let found = found.map_err(Arc::new);
     let waiting = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner).remove(key).unwrap_or_default();
     for asked in waiting {
         *asked.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());

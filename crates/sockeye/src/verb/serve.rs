@@ -40,7 +40,7 @@ use std::time::Duration;
 use transcript::Carrier;
 
 use crate::address::{AddressError, Scheme};
-use crate::engine::{Bounds, Listening, Loop, Reload};
+use crate::engine::{Bounds, Listening, Loop, Reload, ReloadError};
 use crate::event::{Endpoint, Event, Observer};
 use crate::failure::Failure;
 use crate::limits;
@@ -150,7 +150,7 @@ impl Server {
         let reload = reloading.map(|Reloading { asked, mut read }| {
             let (mut options, places) = (self.options, self.places);
             let load = Box::new(move || {
-                options.role = Role::Transcripts(read().map_err(|error| error.to_string())?);
+                options.role = Role::Transcripts(read().map_err(ReloadError::Read)?);
                 behaviours(&options, &places)
             });
             Reload { asked, load }

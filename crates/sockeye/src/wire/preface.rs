@@ -1,6 +1,7 @@
 //! The header of the PROXY protocol, as haproxy's specification has it: who a connection really comes from, said by a proxy
 //! before anything else. Version 1 is a line of text, version 2 is binary.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What version 2 begins with.
@@ -30,27 +31,61 @@ pub(crate) struct Ends {
     pub(crate) length: usize,
 }
 
+/// Why a connection has no header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum HeaderError {
+    /// It begins with something else.
+    Missing,
+    /// A line of version 1 that does not end in time.
+    LongLine,
+    /// A line of version 1 that is not made like one.
+    Line(String),
+    /// What version 2 begins with names another version, or a command that is not known.
+    Command { version: u8, command: u8 },
+    /// A header of version 2 that is longer than is taken; its bytes.
+    TooLong(usize),
+    /// A header of version 2 that is too short for its addresses.
+    Addresses,
+}
+
+impl fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("it does not begin with a header of the PROXY protocol"),
+            Self::LongLine => write!(f, "its line is longer than {LINE} bytes"),
+            Self::Line(line) => write!(f, "its line is malformed: {line}"),
+            Self::Command { version, command } => {
+                write!(f, "it has version {version} and command {command}, and there are 2, and 0 or 1")
+            }
+            Self::TooLong(length) => write!(f, "its header of {length} bytes is longer than {LONGEST}"),
+            Self::Addresses => f.write_str("its addresses are cut short"),
+        }
+    }
+}
+
+impl std::error::Error for HeaderError {}
+
 /// Looks for a header at the beginning of some bytes; none where more have to come.
 ///
 /// # Errors
 /// It is none.
-pub(crate) fn read(bytes: &[u8]) -> Result<Option<Ends>, String> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Option<Ends>, HeaderError> {
     let begins = |with: &[u8]| bytes.len() >= with.len() && bytes.starts_with(with);
     let may_begin = |with: &[u8]| with.starts_with(&bytes[..bytes.len().min(with.len())]);
     match () {
         () if begins(SIGNATURE) => read_binary(bytes),
         () if begins(b"PROXY ") => read_text(bytes),
         () if may_begin(SIGNATURE) || may_begin(b"PROXY ") => Ok(None),
-        () => Err("it does not begin with a header of the PROXY protocol".to_owned()),
+        () => Err(HeaderError::Missing),
     }
 }
 
-fn read_text(bytes: &[u8]) -> Result<Option<Ends>, String> {
+fn read_text(bytes: &[u8]) -> Result<Option<Ends>, HeaderError> {
     let window = &bytes[..bytes.len().min(LINE)];
     let Some(end) = memchr::memmem::find(window, b"\r\n") else {
-        return if window.len() < LINE { Ok(None) } else { Err(format!("its line is longer than {LINE} bytes")) };
+        return if window.len() < LINE { Ok(None) } else { Err(HeaderError::LongLine) };
     };
-    let wrong = || format!("its line is malformed: {}", String::from_utf8_lossy(&window[..end]));
+    let wrong = || HeaderError::Line(String::from_utf8_lossy(&window[..end]).into_owned());
     let line = std::str::from_utf8(&window[..end]).map_err(|_| wrong())?;
     let words: Vec<&str> = line.split(' ').collect();
     let length = end + 2;
@@ -72,15 +107,15 @@ fn read_text(bytes: &[u8]) -> Result<Option<Ends>, String> {
     Ok(Some(Ends { addresses: Some((from, to)), length }))
 }
 
-fn read_binary(bytes: &[u8]) -> Result<Option<Ends>, String> {
+fn read_binary(bytes: &[u8]) -> Result<Option<Ends>, HeaderError> {
     let Some(head) = bytes.get(SIGNATURE.len()..HEAD) else { return Ok(None) };
     let (version, command) = (head[0] >> 4, head[0] & 15);
     if version != 2 || command > 1 {
-        return Err(format!("it has version {version} and command {command}, and there are 2, and 0 or 1"));
+        return Err(HeaderError::Command { version, command });
     }
     let length = HEAD + usize::from(u16::from_be_bytes([head[2], head[3]]));
     if length > LONGEST {
-        return Err(format!("its header of {length} bytes is longer than {LONGEST}"));
+        return Err(HeaderError::TooLong(length));
     }
     let Some(block) = bytes.get(HEAD..length) else { return Ok(None) };
     let addresses = match (command, head[1]) {
@@ -93,8 +128,8 @@ fn read_binary(bytes: &[u8]) -> Result<Option<Ends>, String> {
 }
 
 /// Two addresses of so many bytes each, and then two ports. What stands behind them is of no use here.
-fn pair(block: &[u8], ip: impl Fn(&[u8]) -> IpAddr, size: usize) -> Result<(SocketAddr, SocketAddr), String> {
-    let Some(ends) = block.get(..2 * size + 4) else { return Err("its addresses are cut short".to_owned()) };
+fn pair(block: &[u8], ip: impl Fn(&[u8]) -> IpAddr, size: usize) -> Result<(SocketAddr, SocketAddr), HeaderError> {
+    let Some(ends) = block.get(..2 * size + 4) else { return Err(HeaderError::Addresses) };
     let port = |at: usize| u16::from_be_bytes([ends[at], ends[at + 1]]);
     let from = SocketAddr::new(ip(&ends[..size]), port(2 * size));
     Ok((from, SocketAddr::new(ip(&ends[size..2 * size]), port(2 * size + 2))))
@@ -203,28 +238,34 @@ mod tests {
     #[test]
     fn garbage_is_refused_as_soon_as_it_is_some() {
         let long = format!("PROXY TCP4 {}", "1".repeat(200));
-        for bytes in [
-            &b"GET / HTTP/1.1\r\n"[..],
-            b"\x16\x03\x01",
-            b"PROXY  TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
-            b"PROXY TCP4 192.0.2.1 192.0.2.2 1\r\n",
-            b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2 3\r\n",
-            b"PROXY TCP4 192.0.2.01 192.0.2.2 1 2\r\n",
-            b"PROXY TCP4 192.0.2.1 192.0.2.2 01 2\r\n",
-            b"PROXY TCP4 192.0.2.1 192.0.2.2 1 65536\r\n",
-            b"PROXY TCP4 ::1 ::2 1 2\r\n",
-            b"PROXY TCP6 192.0.2.1 192.0.2.2 1 2\r\n",
-            b"PROXY UDP4 192.0.2.1 192.0.2.2 1 2\r\n",
-            b"PROXY \r\n",
-            b"proxy TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
-            long.as_bytes(),
-            &binary(0x11, 0x11, &[0; 12]),
-            &binary(0x22, 0x11, &[0; 12]),
-            &binary(0x21, 0x11, &[0; 11]),
-            &binary(0x21, 0x21, &[0; 35]),
-            &binary(0x21, 0x00, &[0; 5000]),
+        let line = |line: &str| HeaderError::Line(line.to_owned());
+        for (bytes, error) in [
+            (&b"GET / HTTP/1.1\r\n"[..], HeaderError::Missing),
+            (b"\x16\x03\x01", HeaderError::Missing),
+            (b"proxy TCP4 192.0.2.1 192.0.2.2 1 2\r\n", HeaderError::Missing),
+            (long.as_bytes(), HeaderError::LongLine),
+            (b"PROXY \xff\r\n", line("PROXY \u{fffd}")),
+            (&binary(0x11, 0x11, &[0; 12]), HeaderError::Command { version: 1, command: 1 }),
+            (&binary(0x22, 0x11, &[0; 12]), HeaderError::Command { version: 2, command: 2 }),
+            (&binary(0x21, 0x11, &[0; 11]), HeaderError::Addresses),
+            (&binary(0x21, 0x21, &[0; 35]), HeaderError::Addresses),
+            (&binary(0x21, 0x00, &[0; 5000]), HeaderError::TooLong(5016)),
         ] {
-            assert!(read(bytes).is_err(), "{:?}: {:?}", String::from_utf8_lossy(bytes), read(bytes));
+            assert_eq!(read(bytes), Err(error), "{:?}", String::from_utf8_lossy(bytes));
+        }
+        for text in [
+            "PROXY  TCP4 192.0.2.1 192.0.2.2 1 2",
+            "PROXY TCP4 192.0.2.1 192.0.2.2 1",
+            "PROXY TCP4 192.0.2.1 192.0.2.2 1 2 3",
+            "PROXY TCP4 192.0.2.01 192.0.2.2 1 2",
+            "PROXY TCP4 192.0.2.1 192.0.2.2 01 2",
+            "PROXY TCP4 192.0.2.1 192.0.2.2 1 65536",
+            "PROXY TCP4 ::1 ::2 1 2",
+            "PROXY TCP6 192.0.2.1 192.0.2.2 1 2",
+            "PROXY UDP4 192.0.2.1 192.0.2.2 1 2",
+            "PROXY ",
+        ] {
+            assert_eq!(read(format!("{text}\r\n").as_bytes()), Err(line(text)));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The client's side of SOCKS 4, 4A, and 5 (RFC 1928) with user and password (RFC 1929): bytes in, bytes out, no socket.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// The host that the proxy is to connect to.
@@ -42,6 +43,35 @@ pub(crate) enum Refusal {
     Strange(String),
 }
 
+/// What SOCKS cannot be asked for, before anything is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestError {
+    /// The host's name is empty, longer than 255 bytes, or has a zero byte.
+    Name,
+    /// User and password must have 1 to 255 bytes each (RFC 1929, section 2).
+    Login,
+    /// The user of SOCKS 4 is longer than 255 bytes, or has a zero byte.
+    User,
+    /// User or password are not UTF-8.
+    NotUtf8,
+    /// SOCKS 4 has room for addresses of IPv4 alone.
+    Ipv6,
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "the host's name is too long for SOCKS",
+            Self::Login => "user and password of a SOCKS proxy have 1 to 255 bytes",
+            Self::User => "the user of a SOCKS proxy has at most 255 bytes",
+            Self::NotUtf8 => "a user of SOCKS is not UTF-8",
+            Self::Ipv6 => "SOCKS 4 knows no IPv6 addresses: take socks5://",
+        })
+    }
+}
+
+impl std::error::Error for RequestError {}
+
 /// A way through a proxy that is being made.
 #[derive(Debug)]
 pub(crate) struct Socks {
@@ -61,22 +91,22 @@ enum State {
 impl Socks {
     /// # Errors
     /// What cannot be asked for in this version.
-    pub(crate) fn new(destination: Destination, version: Version) -> Result<Self, String> {
+    pub(crate) fn new(destination: Destination, version: Version) -> Result<Self, RequestError> {
         let fits = |text: &str| (1..=255).contains(&text.len());
         if let Destination::Name(name, _) = &destination
             && (!fits(name) || name.contains('\0'))
         {
-            return Err("the host's name is too long for SOCKS".to_owned());
+            return Err(RequestError::Name);
         }
         match &version {
             Version::Five { login: Some((user, password)) } if !fits(user) || !fits(password) => {
-                return Err("user and password of a SOCKS proxy have 1 to 255 bytes".to_owned());
+                return Err(RequestError::Login);
             }
             Version::Four { user } if user.len() > 255 || user.contains('\0') => {
-                return Err("the user of a SOCKS proxy has at most 255 bytes".to_owned());
+                return Err(RequestError::User);
             }
             Version::Four { .. } if matches!(destination, Destination::Address(SocketAddr::V6(_))) => {
-                return Err("SOCKS 4 knows no IPv6 addresses: take socks5://".to_owned());
+                return Err(RequestError::Ipv6);
             }
             _ => {}
         }
@@ -317,8 +347,10 @@ mod tests {
         assert_eq!(talk(v4, four("me"), &[yes]), (vec![b"\x04\x01\x01\x02\x01\x02\x03\x04me\0".to_vec()], Ok(())));
         let asked = b"\x04\x01\x01\x02\x00\x00\x00\x01\0host\0".to_vec();
         assert_eq!(talk(name(), four(""), &[yes]), (vec![asked], Ok(())));
-        assert!(Socks::new(Destination::Address("[::1]:80".parse().unwrap()), four("")).is_err());
-        assert!(Socks::new(name(), four("a\0b")).is_err());
+        let refused = |destination, user: &str| Socks::new(destination, four(user)).unwrap_err();
+        assert_eq!(refused(Destination::Address("[::1]:80".parse().unwrap()), ""), RequestError::Ipv6);
+        assert_eq!(refused(name(), "a\0b"), RequestError::User);
+        assert_eq!(refused(name(), &"a".repeat(256)), RequestError::User);
         for (answer, why) in [
             (&[0, 91][..], Refusal::Unreachable("no: rejected or failed".to_owned())),
             (&[4, 93, 0], Refusal::Denied("no: identd on this machine names another user".to_owned())),
@@ -350,7 +382,10 @@ mod tests {
         }
         let (_, ended) = talk(name(), five(Some(("a", "b"))), &[&[5, 2], &[1, 1]]);
         assert_eq!(ended, Err(denied("that user or password are wrong")));
-        assert!(Socks::new(Destination::Name("x".repeat(256), 1), five(None)).is_err());
-        assert!(Socks::new(name(), five(Some(("", "")))).is_err());
+        let refused = |destination, login| Socks::new(destination, five(login)).unwrap_err();
+        assert_eq!(refused(Destination::Name("x".repeat(256), 1), None), RequestError::Name);
+        for login in [("", "p"), ("u", ""), ("u", &*"p".repeat(256))] {
+            assert_eq!(refused(name(), Some(login)), RequestError::Login, "{login:?}");
+        }
     }
 }

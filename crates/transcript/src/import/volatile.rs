@@ -164,24 +164,21 @@ impl Names {
             Some((_, Some(name))) => Some((range, name)),
             _ => None,
         });
-        let mut marks: Vec<(Range<usize>, Result<Kind, String>)> =
-            known.map(|(range, name)| (range, Err(name.clone()))).collect();
+        let again = |range: &Range<usize>, name: &String| Token::Again(&payload[range.clone()], name.clone());
+        let mut marks: Vec<(Range<usize>, Token<'a>)> =
+            known.map(|(range, name)| (range.clone(), again(&range, name))).collect();
         for (range, kind) in finder.find(payload) {
             if marks.iter().all(|(other, _)| range.end <= other.start || other.end <= range.start) {
-                marks.push((range, Ok(kind)));
+                marks.push((range.clone(), Token::First(&payload[range], kind)));
             }
         }
         marks.sort_by_key(|(range, _)| range.start);
         let (mut parts, mut at) = (vec![], 0);
-        for (range, what) in marks {
+        for (range, mark) in marks {
             if range.start > at {
                 parts.push(Token::Text(&payload[at..range.start]));
             }
-            let value = &payload[range.clone()];
-            parts.push(match what {
-                Ok(kind) => Token::First(value, kind),
-                Err(name) => Token::Again(value, name),
-            });
+            parts.push(mark);
             at = range.end;
         }
         if at < payload.len() {

@@ -1,9 +1,10 @@
 //! The regular expressions of one transcript: equal ones are compiled once, and all of them together have a bound.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
-use super::Regex;
+use super::regex::{Regex, RegexError};
 
 /// Most memory that the different expressions of one transcript become, in bytes. Matching needs about as much again.
 const LARGEST_TOGETHER: usize = crate::limits::COMPILED_EXPRESSIONS;
@@ -15,22 +16,59 @@ pub(crate) struct Expressions {
     size: usize,
 }
 
+/// Why an expression of a transcript is not taken.
+#[derive(Debug)]
+pub(crate) enum ExpressionError {
+    /// By itself.
+    Regex(RegexError),
+    /// With those that are there already it is too much.
+    TooLargeTogether,
+}
+
+impl ExpressionError {
+    /// What to do about it.
+    pub(crate) fn help(&self) -> &'static str {
+        match self {
+            Self::Regex(_) => "it is of the linear-time kind: no look-around, no back references",
+            Self::TooLargeTogether => "write the same regex for lines that are alike, or split the conversation",
+        }
+    }
+}
+
+impl fmt::Display for ExpressionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Regex(error) => error.fmt(f),
+            Self::TooLargeTogether => {
+                let most = LARGEST_TOGETHER >> 20;
+                write!(f, "the different regexes of this transcript grow larger than {most} MiB together")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ExpressionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Regex(error) => Some(error),
+            Self::TooLargeTogether => None,
+        }
+    }
+}
+
 impl Expressions {
     /// The compiled expression of this text.
     ///
     /// # Errors
-    /// What is wrong with it, and what helps.
-    pub(crate) fn compiled(&mut self, source: &str) -> Result<Arc<Regex>, (String, &'static str)> {
+    /// It is no expression, or one too many.
+    pub(crate) fn compiled(&mut self, source: &str) -> Result<Arc<Regex>, ExpressionError> {
         if let Some(regex) = self.compiled.get(source) {
             return Ok(Arc::clone(regex));
         }
-        let regex = Regex::new(source)
-            .map_err(|message| (message, "it is of the linear-time kind: no look-around, no back references"))?;
+        let regex = Regex::new(source).map_err(ExpressionError::Regex)?;
         self.size = self.size.saturating_add(regex.size());
         if self.is_full() {
-            let most = LARGEST_TOGETHER >> 20;
-            let message = format!("the different regexes of this transcript grow larger than {most} MiB together");
-            return Err((message, "write the same regex for lines that are alike, or split the conversation"));
+            return Err(ExpressionError::TooLargeTogether);
         }
         let regex = Arc::new(regex);
         self.compiled.insert(source.into(), Arc::clone(&regex));
@@ -77,8 +115,9 @@ mod tests {
         for kind in ["[a-z]{1,900}", "(?:ab|cd){300}x*", r"\w{1,700}\.\d{1,200}"] {
             let mut expressions = Expressions::default();
             let refused = (0..100_000).find_map(|n| expressions.compiled(&format!("{kind}{n}")).err());
-            let (message, _) = refused.expect("a bound");
-            assert!(message.contains("larger than 64 MiB together"), "{kind}: {message}");
+            let refused = refused.expect("a bound");
+            assert!(matches!(refused, ExpressionError::TooLargeTogether), "{kind}: {refused}");
+            assert!(refused.to_string().contains("larger than 64 MiB together"), "{kind}: {refused}");
             let all: usize = expressions.compiled.values().map(|regex| regex.size()).sum();
             assert!(all <= LARGEST_TOGETHER && all > LARGEST_TOGETHER - 4 * 1024 * 1024, "{kind}: {all}");
             // What is compiled already is had without more.

@@ -1,6 +1,7 @@
 //! Regular expressions of the linear-time kind: whatever a peer sends, each byte is looked at once for each place in the
 //! expression. They match bytes, from the first to the last.
 
+use std::fmt;
 use std::sync::OnceLock;
 
 use regex_automata::meta::{BuildError, Config, Regex as Matcher};
@@ -13,6 +14,45 @@ const LARGEST: usize = crate::limits::COMPILED_EXPRESSION;
 
 /// What one takes beside what its matcher counts: the value itself, and the places of its caches.
 const EACH: usize = 2 * 1024;
+
+/// Why an expression is not taken.
+#[derive(Debug)]
+pub(crate) enum RegexError {
+    /// It is longer than expressions may be; its bytes.
+    TooLong(usize),
+    /// It is not well formed.
+    Syntax(Box<regex_syntax::Error>),
+    /// It is short, and what it becomes is too large.
+    TooLarge(Box<BuildError>),
+    /// It is well formed, and no matcher of bytes.
+    Unmatchable(Box<BuildError>),
+}
+
+/// A sentence without its place.
+impl fmt::Display for RegexError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong(length) => write!(f, "a regex of {length} bytes is longer than {LONGEST}"),
+            Self::Syntax(error) => match &**error {
+                regex_syntax::Error::Parse(error) => write!(f, "the regex is not well formed: {}", error.kind()),
+                regex_syntax::Error::Translate(error) => write!(f, "the regex cannot match bytes: {}", error.kind()),
+                _ => f.write_str("the regex is not well formed"),
+            },
+            Self::TooLarge(_) => f.write_str("the regex grows too large: its repetitions are too many"),
+            Self::Unmatchable(_) => f.write_str("the regex cannot match bytes"),
+        }
+    }
+}
+
+impl std::error::Error for RegexError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::TooLong(_) => None,
+            Self::Syntax(error) => Some(&**error),
+            Self::TooLarge(error) | Self::Unmatchable(error) => Some(&**error),
+        }
+    }
+}
 
 /// An expression made ready.
 #[derive(Debug)]
@@ -35,22 +75,18 @@ impl Regex {
     /// Reads an expression.
     ///
     /// # Errors
-    /// What is wrong with it, as a sentence without its place.
-    pub(crate) fn new(source: &str) -> Result<Self, String> {
+    /// It is not well formed, matches no bytes, or is too long or too large.
+    pub(crate) fn new(source: &str) -> Result<Self, RegexError> {
         if source.len() > LONGEST {
-            return Err(format!("a regex of {} bytes is longer than {LONGEST}", source.len()));
+            return Err(RegexError::TooLong(source.len()));
         }
         // By itself first: what is wrong with it is wrong with what was written, not with what we put around it.
         let mut parser = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build();
-        parser.parse(source).map_err(|error| match error {
-            regex_syntax::Error::Parse(error) => format!("the regex is not well formed: {}", error.kind()),
-            regex_syntax::Error::Translate(error) => format!("the regex cannot match bytes: {}", error.kind()),
-            _ => "the regex is not well formed".to_owned(),
-        })?;
+        parser.parse(source).map_err(|error| RegexError::Syntax(Box::new(error)))?;
         let whole = format!(r"\A(?:{source})\z");
         let matcher = matcher(&whole).map_err(|error| match error.size_limit() {
-            Some(_) => "the regex grows too large: its repetitions are too many".to_owned(),
-            None => "the regex cannot match bytes".to_owned(),
+            Some(_) => RegexError::TooLarge(error),
+            None => RegexError::Unmatchable(error),
         })?;
         Ok(Self { source: source.to_owned(), matcher, beginning: OnceLock::new() })
     }
@@ -133,9 +169,11 @@ mod tests {
             ("(a{900}){900}", "grows too large"),
             (r"\p{Greek}", "Unicode"),
         ] {
-            let message = Regex::new(source).unwrap_err();
+            let message = Regex::new(source).unwrap_err().to_string();
             assert!(message.contains(word), "{source}: {message}");
         }
-        assert!(Regex::new(&"a".repeat(10_241)).is_err());
+        assert!(matches!(Regex::new(&"a".repeat(10_241)), Err(RegexError::TooLong(10_241))));
+        assert!(matches!(Regex::new("("), Err(RegexError::Syntax(_))));
+        assert!(matches!(Regex::new("(a{900}){900}"), Err(RegexError::TooLarge(_))));
     }
 }

@@ -1,6 +1,8 @@
 //! Files that a transcript includes: their statements stand where they are included, and what is wrong in them names both
 //! files.
 
+use std::fmt;
+use std::io;
 use std::path::Path;
 
 use super::encoding;
@@ -13,6 +15,38 @@ const DEEPEST: usize = crate::limits::INCLUDED_DEPTH;
 const MOST: usize = crate::limits::INCLUDED;
 /// Bytes of all of them together, as of one transcript.
 const LARGEST: u64 = crate::limits::INCLUDED_BYTES;
+
+/// Why a file is not included.
+#[derive(Debug)]
+enum IncludeError {
+    /// The transcript is read without a folder.
+    NoFolder,
+    /// All files together have more bytes than they may.
+    TooLarge,
+    /// The file cannot be read.
+    File(io::Error),
+}
+
+impl fmt::Display for IncludeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFolder => f.write_str("no folder to read files from is given"),
+            Self::TooLarge => {
+                write!(f, "the files that are included have more than {} MiB together", LARGEST >> 20)
+            }
+            Self::File(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for IncludeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NoFolder | Self::TooLarge => None,
+            Self::File(error) => Some(error),
+        }
+    }
+}
 
 impl Parser<'_> {
     /// `include path`.
@@ -60,12 +94,12 @@ impl Parser<'_> {
         self.inside.last().map_or_else(|| path.to_owned(), |file| beside(file, path))
     }
 
-    fn read_file(&mut self, path: &str) -> Result<Vec<u8>, String> {
-        let files = self.files.ok_or("no folder to read files from is given")?;
-        let file = files.open(path).map_err(|error| error.to_string())?;
+    fn read_file(&mut self, path: &str) -> Result<Vec<u8>, IncludeError> {
+        let files = self.files.ok_or(IncludeError::NoFolder)?;
+        let file = files.open(path).map_err(IncludeError::File)?;
         self.included.bytes = self.included.bytes.saturating_add(file.len());
         if self.included.bytes > LARGEST {
-            return Err("the files that are included have more than 16 MiB together".to_owned());
+            return Err(IncludeError::TooLarge);
         }
         let mut text = vec![0; usize::try_from(file.len()).unwrap_or(0)];
         let mut filled = 0;
@@ -73,7 +107,7 @@ impl Parser<'_> {
             match file.read_at(filled as u64, &mut text[filled..]) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(IncludeError::File(error)),
             }
         }
         text.truncate(filled);

@@ -3,7 +3,7 @@
 mod hex;
 mod pattern_meant;
 
-use hex::hex_bytes;
+use hex::{HexError, hex_bytes};
 use pattern_meant::pattern_meant;
 
 use super::size::MOST;
@@ -262,9 +262,9 @@ impl<'a> Reader<'a> {
         }
         match regex {
             Ok(regex) => Ok(Pattern::Regex(regex)),
-            Err((message, help)) => {
+            Err(error) => {
                 self.skip_hole();
-                Err(broken(message, help))
+                Err(broken(error.to_string(), error.help()))
             }
         }
     }
@@ -294,9 +294,9 @@ impl<'a> Reader<'a> {
             }
         }
         if in_hex {
-            bytes = hex_bytes(digits.trim_end_matches('…')).map_err(|message| {
+            bytes = hex_bytes(digits.trim_end_matches('…')).map_err(|error| {
                 self.skip_hole();
-                broken(message, "on a hex line a default is pairs of hex digits, as in {flag:1 bytes=00}")
+                broken(error.to_string(), "on a hex line a default is pairs of hex digits, as in {flag:1 bytes=00}")
             })?;
         }
         Ok(Sample { place: self.place(start, self.position), bytes })
@@ -343,10 +343,10 @@ impl<'a> Reader<'a> {
     }
 
     /// The bytes of a `{0x…}` if it is well formed and closed.
-    fn closed(&mut self, bytes: Result<Vec<u8>, String>) -> Result<Vec<u8>, Broken> {
+    fn closed(&mut self, bytes: Result<Vec<u8>, HexError>) -> Result<Vec<u8>, Broken> {
         let closed = self.next_is('}');
         match bytes {
-            Err(message) => Err(broken(message, "write pairs of hex digits: {0x0d0a}")),
+            Err(error) => Err(broken(error.to_string(), "write pairs of hex digits: {0x0d0a}")),
             Ok(bytes) if bytes.is_empty() => Err(broken("{0x} names no byte", "write pairs of hex digits: {0x0d0a}")),
             Ok(_) if !closed => Err(unfinished("0x…")),
             Ok(bytes) => Ok(bytes),

@@ -1,5 +1,7 @@
 //! Messages in a stream of bytes: where one ends, and how one is written.
 
+use std::fmt;
+
 use crate::address::Framing;
 
 /// Most bytes that a stream's reads make one message of: more fits into no datagram over IPv4 (RFC 768, RFC 791).
@@ -90,11 +92,23 @@ fn behind(rest: &[u8], head: usize, length: impl Fn(&[u8]) -> usize) -> Option<(
     (rest.len() >= end).then_some((head, end, end))
 }
 
+/// A message that is longer than its framing can say; its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooLong(usize);
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a message of {} bytes is longer than frame=u16 can say", self.0)
+    }
+}
+
+impl std::error::Error for TooLong {}
+
 /// Adds a message to a stream.
 ///
 /// # Errors
-/// It cannot be written so: why.
-pub(super) fn write(framing: Framing, message: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+/// It is too long for its framing, and nothing is added.
+pub(super) fn write(framing: Framing, message: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
     match framing {
         Framing::None => out.extend_from_slice(message),
         Framing::Line => {
@@ -104,8 +118,7 @@ pub(super) fn write(framing: Framing, message: &[u8], out: &mut Vec<u8>) -> Resu
             }
         }
         Framing::U16 => {
-            let length = u16::try_from(message.len())
-                .map_err(|_| format!("a message of {} bytes is longer than frame=u16 can say", message.len()))?;
+            let length = u16::try_from(message.len()).map_err(|_| TooLong(message.len()))?;
             out.extend_from_slice(&length.to_be_bytes());
             out.extend_from_slice(message);
         }
@@ -156,7 +169,7 @@ mod tests {
             assert_eq!(messages, [&b"one"[..], b"", b"two"]);
             assert_eq!(last, Ok(None));
         }
-        assert!(write(Framing::U16, &[0; 65_536], &mut Vec::new()).is_err());
+        assert_eq!(write(Framing::U16, &[0; 65_536], &mut Vec::new()), Err(TooLong(65_536)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, getsockname, recv, send, shutdown, sockopt};
 
+use super::super::announced::AnnounceError;
 use super::capture::SocketCapture;
 use super::framing::Framer;
 use crate::address::Framing;
@@ -17,7 +18,6 @@ use crate::net::local::Guest;
 use crate::net::session::Session;
 use crate::net::tls::TlsError;
 use crate::net::websocket::{Close, Mark};
-use crate::net::words;
 use crate::sys::queue;
 use crate::wire::preface::{self, Ends};
 use transcript::{MessageKind, Moment};
@@ -238,25 +238,25 @@ impl Leg {
     ///
     /// # Errors
     /// It is none, or the connection ended before.
-    pub(super) fn hear_first(&mut self) -> Result<Option<Ends>, String> {
+    pub(super) fn hear_first(&mut self) -> Result<Option<Ends>, AnnounceError> {
         let mut bytes = [0; preface::LONGEST];
         loop {
             match recv(&self.fd, &mut bytes, RecvFlags::PEEK) {
-                Ok((0, _)) => return Err("the connection ended before its header".to_owned()),
+                Ok((0, _)) => return Err(AnnounceError::Ended),
                 Ok((length, _)) => match preface::read(&bytes[..length])? {
                     Some(ends) => {
                         // It stands there, so that all of it comes.
                         let taken = recv(&self.fd, &mut bytes[..ends.length], RecvFlags::empty());
-                        let (length, _) = taken.map_err(|error| error.to_string())?;
+                        let (length, _) = taken.map_err(AnnounceError::Socket)?;
                         self.tell(|tap| tap.received(&bytes[..length]));
                         return Ok(Some(ends));
                     }
-                    None if self.hung => return Err("the connection ended inside its header".to_owned()),
+                    None if self.hung => return Err(AnnounceError::Cut),
                     None => break,
                 },
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
-                Err(error) => return Err(words(&std::io::Error::from(error))),
+                Err(error) => return Err(AnnounceError::Socket(error)),
             }
         }
         self.readable = false;

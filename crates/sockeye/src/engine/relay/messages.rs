@@ -148,8 +148,8 @@ impl Leg {
             let mut frame = Vec::with_capacity(message.len() + 2);
             match framing::write(framing, message, &mut frame) {
                 Ok(()) => {}
-                Err(why) => {
-                    self.refuse(why);
+                Err(error) => {
+                    self.refuse(error.to_string());
                     return Ok(true);
                 }
             }

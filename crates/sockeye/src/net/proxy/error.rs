@@ -5,7 +5,7 @@ use std::io;
 
 use super::super::timed::TimedError;
 use super::super::words;
-use crate::wire::socks::Refusal;
+use crate::wire::socks::{Refusal, RequestError};
 
 /// Why there is no way through a proxy.
 #[derive(Debug)]
@@ -62,6 +62,12 @@ impl std::error::Error for ProxyError {
             Self::Socket(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+impl From<RequestError> for ProxyError {
+    fn from(error: RequestError) -> Self {
+        Self::Unusable(error.to_string())
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::ProxyError;
 use crate::address::{Address, Host, Target};
+use crate::wire::socks::RequestError;
 
 /// A proxy.
 #[derive(Clone, PartialEq, Eq)]
@@ -54,9 +55,12 @@ pub struct Secret {
 }
 
 impl Secret {
-    pub(super) fn texts(&self) -> Result<(String, String), String> {
-        let text =
-            |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| "a user of SOCKS is not UTF-8".to_owned());
+    /// Both as SOCKS is given them.
+    ///
+    /// # Errors
+    /// One of them is not UTF-8.
+    pub(super) fn texts(&self) -> Result<(String, String), RequestError> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| RequestError::NotUtf8);
         Ok((text(&self.user)?, text(&self.password)?))
     }
 }
@@ -133,7 +137,7 @@ impl Proxy {
             "http" => Kind::Http { login },
             "https" => Kind::Https { login },
             "socks4" | "socks4a" => {
-                let (user, password) = login.map(|login| login.texts()).transpose().map_err(wrong)?.unwrap_or_default();
+                let (user, password) = login.map(|login| login.texts()).transpose()?.unwrap_or_default();
                 if !password.is_empty() {
                     return Err(wrong("SOCKS 4 knows a user and no password: take socks5://".to_owned()));
                 }
@@ -143,7 +147,7 @@ impl Proxy {
                 // RFC 1929, section 2.
                 let fits = |text: &[u8]| (1..=255).contains(&text.len());
                 if login.as_ref().is_some_and(|login| !fits(&login.user) || !fits(&login.password)) {
-                    return Err(wrong("user and password of a SOCKS proxy have 1 to 255 bytes".to_owned()));
+                    return Err(RequestError::Login.into());
                 }
                 Kind::Socks5 { remote: scheme == "socks5h", login }
             }
@@ -247,6 +251,7 @@ mod tests {
             ("socks4://u:p@x", "knows a user and no password"),
             ("http://a b:1", "has `a b` for a host"),
             ("http://x:99999", "has the port `99999`"),
+            ("socks4://%ff@x", "not UTF-8"),
             ("socks5://u@x", "have 1 to 255 bytes"),
             ("http://u%3av:p@x", "a user name cannot hold a colon"),
         ] {

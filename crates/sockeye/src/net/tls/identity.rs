@@ -1,5 +1,6 @@
 //! Who a server is: a certificate and its key, given or made for one run.
 
+use std::fmt;
 use std::net::UdpSocket;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -152,7 +153,7 @@ impl Identity {
         if let Some(ready) = self.0.get() {
             return Ok(ready);
         }
-        let made = make().map_err(|error| TlsError::local(format!("no certificate can be made: {error}")))?;
+        let made = make().map_err(|error| TlsError::local(error.to_string()).caused_by(error))?;
         Ok(self.0.get_or_init(|| made))
     }
 }
@@ -173,12 +174,50 @@ impl Ready {
     }
 }
 
-fn make() -> Result<Ready, String> {
-    let parameters = parameters().map_err(|error| error.to_string())?;
-    let signing = rcgen::KeyPair::generate().map_err(|error| error.to_string())?;
-    let made = parameters.self_signed(&signing).map_err(|error| error.to_string())?;
-    let key = PrivateKeyDer::try_from(signing.serialize_der()).map_err(str::to_owned)?;
-    Ready::new(vec![made.der().clone()], key, made.pem(), true).map_err(|error| error.to_string())
+/// Why no certificate can be made for a run.
+#[derive(Debug)]
+enum MakeError {
+    /// The pair of keys or the certificate.
+    Certificate(rcgen::Error),
+    /// The key is of a form that sessions do not take.
+    Key(&'static str),
+    /// Sessions do not take the two together.
+    Session(rustls::Error),
+}
+
+impl fmt::Display for MakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no certificate can be made: ")?;
+        match self {
+            Self::Certificate(error) => error.fmt(f),
+            Self::Key(why) => f.write_str(why),
+            Self::Session(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for MakeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Certificate(error) => Some(error),
+            Self::Key(_) => None,
+            Self::Session(error) => Some(error),
+        }
+    }
+}
+
+impl From<rcgen::Error> for MakeError {
+    fn from(error: rcgen::Error) -> Self {
+        Self::Certificate(error)
+    }
+}
+
+fn make() -> Result<Ready, MakeError> {
+    let parameters = parameters()?;
+    let signing = rcgen::KeyPair::generate()?;
+    let made = parameters.self_signed(&signing)?;
+    let key = PrivateKeyDer::try_from(signing.serialize_der()).map_err(MakeError::Key)?;
+    Ready::new(vec![made.der().clone()], key, made.pem(), true).map_err(MakeError::Session)
 }
 
 /// Clients refuse certificates that hold for longer.

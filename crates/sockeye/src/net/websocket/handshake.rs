@@ -1,5 +1,7 @@
 //! How a WebSocket begins (RFC 6455, section 4): a request of HTTP/1.1 and its answer, as bytes come.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
@@ -86,6 +88,46 @@ impl WsServer {
     }
 }
 
+/// Why an answer opens no WebSocket (RFC 6455, section 4.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum AnswerError {
+    /// The server answers with another status than 101.
+    Refused {
+        status: u16,
+        reason: String,
+        /// Where it is to be looked for; may be empty.
+        location: String,
+    },
+    /// What it goes over to is no WebSocket.
+    OtherUpgrade,
+    /// Its answer is to another key than ours.
+    OtherKey,
+    /// It uses an extension, and none is offered.
+    Extension,
+    /// It speaks none of these subprotocols, which were offered.
+    NoSubprotocol(Vec<String>),
+    /// It speaks this one, which was not offered.
+    OtherSubprotocol(String),
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { status, reason, location } => {
+                write!(f, "the server says no: {status} {reason}")?;
+                if location.is_empty() { Ok(()) } else { write!(f, ", and names {location}") }
+            }
+            Self::OtherUpgrade => f.write_str("the server goes over to something else than WebSocket"),
+            Self::OtherKey => f.write_str("the server's answer is to another request (Sec-WebSocket-Accept)"),
+            Self::Extension => f.write_str("the server uses an extension that was not offered"),
+            Self::NoSubprotocol(offered) => write!(f, "the server speaks no {}", offered.join(", ")),
+            Self::OtherSubprotocol(chosen) => write!(f, "the server speaks {chosen}, which was not offered"),
+        }
+    }
+}
+
+impl std::error::Error for AnswerError {}
+
 /// A client that waits for its answer.
 pub(super) struct ClientHandshake {
     expected: String,
@@ -132,33 +174,32 @@ impl ClientHandshake {
             self.came.clear();
             return self.hear(&rest);
         }
-        self.judge(&head).map_err(TlsError::websocket)?;
+        self.judge(&head).map_err(|error| TlsError::websocket(error.to_string()))?;
         Ok(Some(rest))
     }
 
-    fn judge(&self, head: &Head) -> Result<(), String> {
+    fn judge(&self, head: &Head) -> Result<(), AnswerError> {
         let text = |name| head.first(name).map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default();
         let has = |name, word: &str| text(name).split(',').any(|member| member.trim().eq_ignore_ascii_case(word));
         if head.status != 101 {
-            let location = text("location");
-            let there = if location.is_empty() { String::new() } else { format!(", and names {location}") };
-            return Err(format!("the server says no: {} {}{there}", head.status, head.reason));
+            let (status, reason) = (head.status, head.reason.clone());
+            return Err(AnswerError::Refused { status, reason, location: text("location") });
         }
         if !has("upgrade", "websocket") || !has("connection", "upgrade") {
-            return Err("the server goes over to something else than WebSocket".to_owned());
+            return Err(AnswerError::OtherUpgrade);
         }
         if text("sec-websocket-accept") != self.expected {
-            return Err("the server's answer is to another request (Sec-WebSocket-Accept)".to_owned());
+            return Err(AnswerError::OtherKey);
         }
         if !text("sec-websocket-extensions").is_empty() {
-            return Err("the server uses an extension that was not offered".to_owned());
+            return Err(AnswerError::Extension);
         }
         let chosen = text("sec-websocket-protocol");
         match (chosen.is_empty(), self.protocols.is_empty()) {
             (true, true) => Ok(()),
-            (true, false) => Err(format!("the server speaks no {}", self.protocols.join(", "))),
+            (true, false) => Err(AnswerError::NoSubprotocol(self.protocols.clone())),
             (false, _) if self.protocols.contains(&chosen) => Ok(()),
-            (false, _) => Err(format!("the server speaks {chosen}, which was not offered")),
+            (false, _) => Err(AnswerError::OtherSubprotocol(chosen)),
         }
     }
 }

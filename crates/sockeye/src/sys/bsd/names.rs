@@ -1,6 +1,7 @@
 //! Names of hosts and services, from the C library, on the thread that asks.
 
 use std::ffi::{CStr, CString, c_char, c_int};
+use std::fmt;
 use std::io;
 use std::ptr::{null, null_mut};
 
@@ -24,13 +25,44 @@ pub(crate) struct Found {
     pub(crate) address: Address,
 }
 
-/// Why a name led nowhere.
+/// A code of getaddrinfo(3), such as `EAI_NONAME`; it shows itself in the C library's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ResolverError(c_int);
+
+impl fmt::Display for ResolverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // SAFETY: the C library's texts are static and end with a zero byte.
+        f.write_str(&unsafe { CStr::from_ptr(libc::gai_strerror(self.0)) }.to_string_lossy())
+    }
+}
+
+impl std::error::Error for ResolverError {}
+
+/// Why an address has no words.
 #[derive(Debug)]
 pub(crate) enum NameError {
     /// A call failed (`EAI_SYSTEM`).
     System(io::Error),
-    /// The C library's words.
-    Resolver(String),
+    /// The C library has none.
+    Resolver(ResolverError),
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(error) => error.fmt(f),
+            Self::Resolver(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for NameError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::System(error) => Some(error),
+            Self::Resolver(error) => Some(error),
+        }
+    }
 }
 
 impl NameError {
@@ -38,12 +70,12 @@ impl NameError {
         if code == libc::EAI_SYSTEM {
             return Self::System(io::Error::last_os_error());
         }
-        Self::Resolver(words(code))
+        Self::Resolver(ResolverError(code))
     }
 }
 
 /// As getaddrinfo(3). Its words for `EAI_SYSTEM` are the same for every error, and callers that say them show these.
-pub(crate) fn look_up(host: Option<&CStr>, service: Option<&CStr>, hints: Hints) -> Result<Vec<Found>, String> {
+pub(crate) fn look_up(host: Option<&CStr>, service: Option<&CStr>, hints: Hints) -> Result<Vec<Found>, ResolverError> {
     // SAFETY: a struct of plain numbers and pointers, for which all zeros are valid.
     let mut wanted: libc::addrinfo = unsafe { std::mem::zeroed() };
     wanted.ai_flags = hints.flags;
@@ -54,7 +86,7 @@ pub(crate) fn look_up(host: Option<&CStr>, service: Option<&CStr>, hints: Hints)
     // SAFETY: both texts end with a zero byte and live beyond the call, which writes a list to `first` if it succeeds.
     let code = unsafe { libc::getaddrinfo(pointer(host), pointer(service), &raw const wanted, &raw mut first) };
     if code != 0 {
-        return Err(words(code));
+        return Err(ResolverError(code));
     }
     let mut found = Vec::new();
     let mut next = first;
@@ -116,11 +148,6 @@ pub(crate) fn service_at(port: u16, protocol: &CStr) -> Option<Vec<u8>> {
 pub(crate) fn text(bytes: impl Into<Vec<u8>>) -> CString {
     // What comes from a command line has no zero byte.
     CString::new(bytes).unwrap_or_default()
-}
-
-fn words(code: c_int) -> String {
-    // SAFETY: the C library's texts are static and end with a zero byte.
-    unsafe { CStr::from_ptr(libc::gai_strerror(code)) }.to_string_lossy().into_owned()
 }
 
 fn pointer(text: Option<&CStr>) -> *const c_char {

@@ -63,7 +63,7 @@ use crate::net::connect::{Attempt, Source};
 use crate::net::tls::Trust;
 pub use crate::wire::http::is_packed;
 use crate::wire::http::{Coding, percent_decoded};
-pub use crate::wire::http::{Head, HeadError, Origin, Url, UrlError, UrlScheme, percent_encoded};
+pub use crate::wire::http::{Head, HeadError, Origin, Url, UrlError, UrlErrorKind, UrlScheme, percent_encoded};
 use connector::Connector;
 use cookies::Cookies;
 pub use cookies::Jar;
@@ -579,11 +579,8 @@ impl Answer {
 
     /// The codings that come off when the body is saved.
     fn codings(&self) -> Result<Vec<Coding>, FetchError> {
-        let codings = self.head().codings().map_err(|unknown| {
-            FetchError::Protocol(format!(
-                "the body has the unknown Content-Encoding `{unknown}`; --raw-body saves it as it comes"
-            ))
-        })?;
+        let unknown = |error| FetchError::Protocol(format!("{error}; --raw-body saves it as it comes"));
+        let codings = self.head().codings().map_err(unknown)?;
         if codings.len() > limits::CODINGS {
             let bound = limits::CODINGS;
             return Err(FetchError::Protocol(format!("the body has more than {bound} content codings")));

@@ -10,7 +10,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_RANGE, RANGE};
+use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_RANGE, InvalidHeaderValue, RANGE};
 
 use super::{FetchError, Head};
 use crate::wire::http::http_date;
@@ -46,16 +46,19 @@ pub struct ContentRange {
 
 impl Range {
     /// Adds it to what is sent. It counts bytes of the thing itself, so the server must not pack it.
-    pub(super) fn ask(&self, map: &mut HeaderMap) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// The validator cannot stand in a field.
+    pub(super) fn ask(&self, map: &mut HeaderMap) -> Result<(), InvalidHeaderValue> {
         let text = match self.bytes {
             Bytes::From(first, None) => format!("bytes={first}-"),
             Bytes::From(first, Some(last)) => format!("bytes={first}-{last}"),
             Bytes::Last(count) => format!("bytes=-{count}"),
         };
-        map.insert(RANGE, HeaderValue::try_from(text).map_err(|error| error.to_string())?);
+        map.insert(RANGE, HeaderValue::try_from(text)?);
         map.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(validator) = &self.if_still {
-            map.insert(IF_RANGE, HeaderValue::try_from(validator).map_err(|error| error.to_string())?);
+            map.insert(IF_RANGE, HeaderValue::try_from(validator)?);
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ use transcript::Fresh;
 use transcript::record::Secret;
 
 #[cfg(feature = "http")]
-pub use crate::wire::http::{Url, UrlError};
+pub use crate::wire::http::{Url, UrlError, UrlErrorKind};
 pub use divide::{Shard, share};
 pub use error::LoadError;
 pub use judge::{Allowed, MissedThreshold, Thresholds};

@@ -31,7 +31,7 @@ impl Nc<'_> {
     ) -> Result<Option<(Fd, Vec<u8>)>, Fatal> {
         let found = names::look_up(Some(host), Some(port), hints).map_err(|why| {
             let (host, port) = (host.to_bytes(), port.to_bytes());
-            Fatal([b"getaddrinfo for host \"", host, b"\" port ", port, b": ", why.as_bytes()].concat())
+            Fatal([b"getaddrinfo for host \"", host, b"\" port ", port, b": ", why.to_string().as_bytes()].concat())
         })?;
         for one in found {
             let Ok(fd) = socket::socket(one.family, one.kind | libc::SOCK_NONBLOCK, one.protocol) else { continue };

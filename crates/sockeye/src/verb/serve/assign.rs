@@ -8,7 +8,7 @@ use super::files;
 use super::options::{DEFAULT_PORT, Role, ServeOptions};
 use super::roles::Roles;
 use crate::address::{self, Address};
-use crate::engine::Loaded;
+use crate::engine::{Loaded, ReloadError};
 
 /// Which role is played at which address.
 pub(super) fn assign(options: &ServeOptions) -> Result<Vec<(Address, Roles)>, ServeError> {
@@ -44,23 +44,17 @@ pub(super) fn assign(options: &ServeOptions) -> Result<Vec<(Address, Roles)>, Se
 }
 
 /// New behaviours for sockets that are bound already: each by its request and what carries it.
-pub(super) fn behaviours(options: &ServeOptions, places: &[(usize, Carrier)]) -> Result<Loaded, String> {
-    let Role::Transcripts(transcripts) = &options.role else { return Err("there is no transcript".to_owned()) };
+pub(super) fn behaviours(options: &ServeOptions, places: &[(usize, Carrier)]) -> Result<Loaded, ReloadError> {
+    let Role::Transcripts(transcripts) = &options.role else { return Err(ReloadError::NoTranscript) };
     let roles: Result<Vec<Roles>, ServeError> =
         transcripts.iter().map(|loaded| Roles::of_transcript(loaded, options)).collect();
-    let roles = roles.map_err(|error| error.to_string())?;
+    let roles = roles.map_err(|error| ReloadError::Role(error.into()))?;
     let mut behaviours = Vec::new();
     for &(request, carrier) in places {
         // One transcript may stand at several addresses.
         let Some(role) = roles.get(request).or(roles.first()) else { continue };
         if let Some(refused) = role.refusal(carrier) {
-            let over = match carrier {
-                Carrier::Stream => "a stream",
-                Carrier::Datagram => "datagrams",
-                Carrier::Packet => "packets",
-                Carrier::Messages => "WebSocket",
-            };
-            return Err(format!("it cannot be played over {over}: {refused}"));
+            return Err(ReloadError::Carrier { carrier, refused: refused.clone() });
         }
         behaviours.push(role.of(carrier));
     }

@@ -1,6 +1,8 @@
 //! Answers of HTTP/1 read for nothing but their status and their length, without taking memory: for a client that asks a hundred
 //! thousand times a second.
 
+use std::fmt;
+
 use memchr::{memchr, memmem};
 
 use super::Chunks;
@@ -36,19 +38,55 @@ pub(crate) enum Content {
     ToEnd,
 }
 
+/// Why a head is none of an answer. It takes no memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AnswerError {
+    /// It does not begin like one.
+    Begin,
+    /// Its status is no number.
+    Status,
+    /// Its Content-Length is no number.
+    Length,
+    /// It has two lengths that differ.
+    Lengths,
+    /// Its content is packed for the way, and where it ends is not said.
+    TransferEncoding,
+}
+
+impl AnswerError {
+    /// What is wrong with the answer.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Begin => "it does not begin with HTTP/1.1 and a status",
+            Self::Status => "its status is no number",
+            Self::Length => "its Content-Length is no number",
+            Self::Lengths => "it has two lengths",
+            Self::TransferEncoding => "its Transfer-Encoding does not end with chunked",
+        }
+    }
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
+impl std::error::Error for AnswerError {}
+
 /// The length of the head at the front of bytes, if it is whole; what was looked at before is not looked at again.
 pub(crate) fn end_of_head(bytes: &[u8]) -> Option<usize> {
     memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4)
 }
 
 /// Reads a head that is whole (RFC 9112, sections 4 to 6).
-pub(crate) fn read_head(head: &[u8], wants_body: bool) -> Result<Told, &'static str> {
+pub(crate) fn read_head(head: &[u8], wants_body: bool) -> Result<Told, AnswerError> {
     let digits = match head {
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1', b' ', a, b, c, b' ' | b'\r', ..] => [*a, *b, *c],
-        _ => return Err("it does not begin with HTTP/1.1 and a status"),
+        _ => return Err(AnswerError::Begin),
     };
     if !digits.iter().all(u8::is_ascii_digit) {
-        return Err("its status is no number");
+        return Err(AnswerError::Status);
     }
     let status = digits.iter().fold(0_u16, |number, digit| number * 10 + u16::from(digit - b'0'));
     let is_old = head[7] == b'0';
@@ -61,9 +99,9 @@ pub(crate) fn read_head(head: &[u8], wants_body: bool) -> Result<Told, &'static 
         match line.first().map(u8::to_ascii_lowercase) {
             Some(b'c') => {
                 if let Some(value) = field(line, b"content-length") {
-                    let number = number(value).ok_or("its Content-Length is no number")?;
+                    let number = number(value).ok_or(AnswerError::Length)?;
                     if length.is_some_and(|before| before != number) {
-                        return Err("it has two lengths");
+                        return Err(AnswerError::Lengths);
                     }
                     length = Some(number);
                 } else if let Some(value) = field(line, b"connection") {
@@ -77,7 +115,7 @@ pub(crate) fn read_head(head: &[u8], wants_body: bool) -> Result<Told, &'static 
                 if let Some(value) = field(line, b"transfer-encoding") {
                     is_chunked = value.to_ascii_lowercase().ends_with(b"chunked");
                     if !is_chunked {
-                        return Err("its Transfer-Encoding does not end with chunked");
+                        return Err(AnswerError::TransferEncoding);
                     }
                 }
             }
@@ -112,7 +150,7 @@ fn number(text: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn told(head: &str, wants_body: bool) -> Result<(u16, Content, bool), &'static str> {
+    fn told(head: &str, wants_body: bool) -> Result<(u16, Content, bool), AnswerError> {
         let head = head.replace('\n', "\r\n");
         assert_eq!(end_of_head(head.as_bytes()), Some(head.len()));
         read_head(head.as_bytes(), wants_body).map(|told| (told.status, told.content, told.closes))
@@ -136,15 +174,11 @@ mod tests {
                 true,
                 Ok((200, Content::Length(1), false)),
             ),
-            ("HTTP/1.1 200 OK\nContent-Length: 1\nContent-Length: 2\n\n", true, Err("it has two lengths")),
-            ("HTTP/1.1 200 OK\nContent-Length: -1\n\n", true, Err("its Content-Length is no number")),
-            (
-                "HTTP/1.1 200 OK\nTransfer-Encoding: gzip\n\n",
-                true,
-                Err("its Transfer-Encoding does not end with chunked"),
-            ),
-            ("+PONG\n\n", true, Err("it does not begin with HTTP/1.1 and a status")),
-            ("HTTP/1.1 2x0 OK\n\n", true, Err("its status is no number")),
+            ("HTTP/1.1 200 OK\nContent-Length: 1\nContent-Length: 2\n\n", true, Err(AnswerError::Lengths)),
+            ("HTTP/1.1 200 OK\nContent-Length: -1\n\n", true, Err(AnswerError::Length)),
+            ("HTTP/1.1 200 OK\nTransfer-Encoding: gzip\n\n", true, Err(AnswerError::TransferEncoding)),
+            ("+PONG\n\n", true, Err(AnswerError::Begin)),
+            ("HTTP/1.1 2x0 OK\n\n", true, Err(AnswerError::Status)),
         ] {
             assert_eq!(told(head, wants_body), expected, "{head}");
         }

@@ -62,6 +62,18 @@ impl fmt::Display for HeadError {
 
 impl std::error::Error for HeadError {}
 
+/// A content coding that nobody here can take off, by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnknownCoding(String);
+
+impl fmt::Display for UnknownCoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the body has the unknown Content-Encoding `{}`", self.0)
+    }
+}
+
+impl std::error::Error for UnknownCoding {}
+
 /// Where the first head in these bytes ends, looking only at what came since `seen`. A line may end with LF alone
 /// (RFC 9112, section 2.2).
 pub(crate) fn end_of_head(bytes: &[u8], seen: usize) -> Option<usize> {
@@ -240,11 +252,14 @@ impl Head {
         self.every(name).next()
     }
 
-    /// The content codings, in the order in which they were applied (RFC 9110, section 8.4); `Err` with one that is unknown.
-    pub(crate) fn codings(&self) -> Result<Vec<Coding>, String> {
+    /// The content codings, in the order in which they were applied (RFC 9110, section 8.4).
+    ///
+    /// # Errors
+    /// One of them is unknown.
+    pub(crate) fn codings(&self) -> Result<Vec<Coding>, UnknownCoding> {
         self.words_of_codings()
             .filter(|word| !is_no_coding(word))
-            .map(|word| Coding::named(word).ok_or_else(|| String::from_utf8_lossy(word).into_owned()))
+            .map(|word| Coding::named(word).ok_or_else(|| UnknownCoding(String::from_utf8_lossy(word).into_owned())))
             .collect()
     }
 
@@ -498,7 +513,10 @@ mod tests {
     fn codings_are_read_in_order_and_unknown_ones_named() {
         let head = parse("Content-Encoding: gzip, br\r\nContent-Encoding: identity,zstd\r\n").unwrap();
         assert_eq!(head.codings(), Ok(vec![Coding::Gzip, Coding::Brotli, Coding::Zstd]));
-        assert_eq!(parse("Content-Encoding: gzip, rot13\r\n").unwrap().codings(), Err("rot13".to_owned()));
+        assert_eq!(
+            parse("Content-Encoding: gzip, rot13\r\n").unwrap().codings(),
+            Err(UnknownCoding("rot13".to_owned()))
+        );
         let head = parse("Content-Encoding: aws-chunked, gzip, UTF-8\r\nContent-Encoding: none\r\n").unwrap();
         assert_eq!(head.codings(), Ok(vec![Coding::Gzip]));
         assert_eq!(head.no_codings(), ["aws-chunked", "UTF-8", "none"]);

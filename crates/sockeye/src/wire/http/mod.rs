@@ -24,4 +24,4 @@ pub(crate) use head::{Asked, end_of_head};
 pub use head::{Head, HeadError};
 pub(crate) use token::{is_of_token, is_token};
 pub(crate) use url::percent_decoded;
-pub use url::{Origin, Url, UrlError, UrlScheme, percent_encoded};
+pub use url::{Origin, Url, UrlError, UrlErrorKind, UrlScheme, percent_encoded};

@@ -1,10 +1,14 @@
 //! URLs as browsers and curl take them (the WHATWG's URL standard; RFC 9110, section 4.2): as people type them, and as a redirect
 //! writes them. The `url` crate reads them; what it does not know is ours: ports of the loopback and zones of addresses.
 
+mod error;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use url::{ParseError, Position};
+
+pub use error::{UrlError, UrlErrorKind};
 
 use crate::address::{Address, Host, Scheme, Target};
 
@@ -86,21 +90,6 @@ pub struct Url {
     pub credentials: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Why a URL cannot be fetched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UrlError {
-    url: String,
-    what: String,
-}
-
-impl fmt::Display for UrlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` {}", self.url, self.what)
-    }
-}
-
-impl std::error::Error for UrlError {}
-
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", self.origin.scheme.name(), self.origin.authority(), self.target)
@@ -116,7 +105,7 @@ impl Url {
         // What was pasted may hold line ends and tabs, which are no part of any URL.
         let clean: String =
             typed.trim_matches(|c: char| c <= ' ').chars().filter(|c| !matches!(c, '\t' | '\r' | '\n')).collect();
-        let wrong = |what: String| UrlError { url: without_credentials(&clean), what };
+        let wrong = |kind: UrlErrorKind| UrlError { url: without_credentials(&clean), kind };
         let (scheme, rest) = match split_scheme(&clean) {
             Some((scheme, rest)) => (scheme_of(scheme).map_err(wrong)?, rest),
             None => (UrlScheme::Http, clean.as_str()),
@@ -136,7 +125,7 @@ impl Url {
             place.to_owned()
         };
         if place.parse::<std::net::Ipv6Addr>().is_ok() {
-            return Err(wrong(format!("has an IPv6 address without brackets: write [{place}]")));
+            return Err(wrong(UrlErrorKind::NoBrackets(place)));
         }
         let whole = format!("{}://{before}{place}{behind}", scheme.name());
         Self::read(&whole, None).map_err(wrong)
@@ -174,11 +163,11 @@ impl Url {
                 _ => text.push(char::from(byte)),
             }
         }
-        let wrong = |what: String| UrlError { url: without_credentials(&text), what };
-        let base = url::Url::parse(&self.to_string()).map_err(|_| wrong("cannot be resolved".to_owned()))?;
+        let wrong = |kind: UrlErrorKind| UrlError { url: without_credentials(&text), kind };
+        let base = url::Url::parse(&self.to_string()).map_err(|_| wrong(UrlErrorKind::Unresolved))?;
         let url = Self::read(&text, Some(&base)).map_err(wrong)?;
         if self.origin.scheme == UrlScheme::Https && url.origin.scheme == UrlScheme::Http {
-            return Err(UrlError { url: url.to_string(), what: "is not secure, and this connection was".to_owned() });
+            return Err(UrlError { url: url.to_string(), kind: UrlErrorKind::Insecure });
         }
         // The same place is connected to in the same way, as with the scope of an address, which no URL holds.
         let same = self.origin.authority() == url.origin.authority() && self.origin.scheme == url.origin.scheme;
@@ -187,16 +176,16 @@ impl Url {
     }
 
     /// Reads what is a URL to the standard, but for a zone, of which it says nothing (RFC 6874).
-    fn read(text: &str, base: Option<&url::Url>) -> Result<Self, String> {
+    fn read(text: &str, base: Option<&url::Url>) -> Result<Self, UrlErrorKind> {
         let (text, zone) = without_zone(text);
         let url = url::Url::options().base_url(base).parse(&text).map_err(|error| said(error, &text))?;
         let scheme = scheme_of(url.scheme())?;
         let port = url.port().unwrap_or(scheme.port());
         if port == 0 {
-            return Err("has the port 0, which nobody listens on".to_owned());
+            return Err(UrlErrorKind::PortZero);
         }
         let host = match (url.host(), zone) {
-            (None, _) => return Err("has no host".to_owned()),
+            (None, _) => return Err(UrlErrorKind::NoHost),
             (Some(url::Host::Domain("localhost")), _) => Host::Loopback,
             (Some(url::Host::Domain(name)), _) => Host::Name(name.to_owned()),
             (Some(url::Host::Ipv4(Ipv4Addr::UNSPECIFIED)), _) => Host::Ip(Ipv4Addr::LOCALHOST.into(), 0),
@@ -204,11 +193,8 @@ impl Url {
             (Some(url::Host::Ipv6(ip)), None) => Host::Ip(ip.into(), 0),
             (Some(url::Host::Ipv6(ip)), Some(zone)) => {
                 let address = format!("[{ip}%{zone}]:{port}");
-                let parsed = Address::parse(&address).map_err(|error| {
-                    let text = error.to_string();
-                    text.strip_prefix(&format!("`{address}` ")).unwrap_or(&text).to_owned()
-                })?;
-                let Target::Inet { host, .. } = parsed.target else { return Err("has no host".to_owned()) };
+                let parsed = Address::parse(&address).map_err(|error| UrlErrorKind::Zone(Box::new(error)))?;
+                let Target::Inet { host, .. } = parsed.target else { return Err(UrlErrorKind::NoHost) };
                 host
             }
         };
@@ -262,11 +248,11 @@ fn split_scheme(typed: &str) -> Option<(&str, &str)> {
     (is_scheme && !is_port && (is_ours || !(rest.contains('@') || scheme.contains('.')))).then_some((scheme, rest))
 }
 
-fn scheme_of(scheme: &str) -> Result<UrlScheme, String> {
+fn scheme_of(scheme: &str) -> Result<UrlScheme, UrlErrorKind> {
     match scheme.to_ascii_lowercase().as_str() {
         "http" => Ok(UrlScheme::Http),
         "https" => Ok(UrlScheme::Https),
-        _ => Err(format!("has the scheme `{scheme}`, and only http and https are fetched")),
+        _ => Err(UrlErrorKind::Scheme(scheme.to_owned())),
     }
 }
 
@@ -295,7 +281,7 @@ fn without_zone(url: &str) -> (String, Option<String>) {
 }
 
 /// What is wrong with a URL.
-fn said(error: ParseError, url: &str) -> String {
+fn said(error: ParseError, url: &str) -> UrlErrorKind {
     let host = authority_of(url).map(|authority| {
         let place = url[authority].rsplit('@').next().unwrap_or_default();
         let port = place.rfind(':').filter(|&at| !place[at..].contains(']'));
@@ -303,15 +289,11 @@ fn said(error: ParseError, url: &str) -> String {
     });
     let host = host.unwrap_or_default();
     match error {
-        ParseError::EmptyHost => "has no host: write http://HOST/PATH".to_owned(),
-        ParseError::InvalidPort => "has a port that is none: ports are numbers from 0 to 65535".to_owned(),
-        ParseError::IdnaError | ParseError::InvalidDomainCharacter => {
-            format!("has `{host}` for a host, which is no name")
-        }
-        ParseError::InvalidIpv4Address | ParseError::InvalidIpv6Address => {
-            format!("has `{host}` for a host, which is no address")
-        }
-        other => format!("is no URL: {other}"),
+        ParseError::EmptyHost => UrlErrorKind::NoHost,
+        ParseError::InvalidPort => UrlErrorKind::Port,
+        ParseError::IdnaError | ParseError::InvalidDomainCharacter => UrlErrorKind::HostName(host),
+        ParseError::InvalidIpv4Address | ParseError::InvalidIpv6Address => UrlErrorKind::HostAddress(host),
+        other => UrlErrorKind::Malformed(other.to_string()),
     }
 }
 
@@ -359,55 +341,58 @@ pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    /// URLs as they are typed, and as they are asked for.
+    const TYPED: &[(&str, &str)] = &[
+        ("http://example.org", "http://example.org/"),
+        ("example.org/a/b?c=d#e", "http://example.org/a/b?c=d"),
+        ("HTTPS://Example.ORG:443/A", "https://example.org/A"),
+        ("http://example.org:8080?x", "http://example.org:8080/?x"),
+        ("localhost:8080/x y", "http://localhost:8080/x%20y"),
+        ("localhost:8080", "http://localhost:8080/"),
+        ("8080", "http://localhost:8080/"),
+        (":8080/x", "http://localhost:8080/x"),
+        ("8080/x", "http://localhost:8080/x"),
+        ("http://[::1]:81/", "http://[::1]:81/"),
+        ("[::1]/", "http://[::1]/"),
+        ("http://example.org:/x", "http://example.org/x"),
+        ("https://a:b@example.org/ü?ä#f", "https://example.org/%C3%BC?%C3%A4"),
+        ("a:1@example.org", "http://example.org/"),
+        ("http://example.org/%zz%41", "http://example.org/%zz%41"),
+        ("http:///x", "http://x/"),
+        ("//example.org/x", "http://example.org/x"),
+        ("http:example.org/x", "http://example.org/x"),
+        ("http:/example.org/x", "http://example.org/x"),
+        ("HTTPS:/example.org:81?a", "https://example.org:81/?a"),
+        ("https:\\example.org", "https://example.org/"),
+        ("http:81/x", "http://http:81/x"),
+        ("web:/x", "http://web/x"),
+        ("http:\\\\example.org\\a\\b?c\\d", "http://example.org/a/b?c\\d"),
+        (" http://example.org/a\tb\n ", "http://example.org/ab"),
+        ("http://example.org/?a[b]=c|d^e`f", "http://example.org/?a[b]=c|d^e`f"),
+        ("http://example.org/a#b#c?d", "http://example.org/a"),
+        ("http://example.org/?\"<>'{}", "http://example.org/?%22%3C%3E%27{}"),
+        ("http://example.org/a/./b/../c/%2e%2E/d", "http://example.org/a/d"),
+        ("http://example.org/?", "http://example.org/?"),
+        ("http://bücher.example/", "http://xn--bcher-kva.example/"),
+        ("http://ＥＸ%61mple.org/", "http://example.org/"),
+        ("http://fußball.example./", "http://xn--fuball-cta.example./"),
+        ("http://日本語.jp:80/", "http://xn--wgv71a119e.jp/"),
+        ("http://127.1/", "http://127.0.0.1/"),
+        ("http://2130706433/", "http://127.0.0.1/"),
+        ("http://0x7f.0.0.01:81/", "http://127.0.0.1:81/"),
+        ("http://[0:0::1]:81/", "http://[::1]:81/"),
+        ("http://u:p@[::ffff:1.2.3.4]/", "http://[::ffff:1.2.3.4]/"),
+        ("http://:8080/", "http://localhost:8080/"),
+        ("http://a@b@example.org/@", "http://example.org/@"),
+        ("my-host:8080/x:y", "http://my-host:8080/x:y"),
+        ("http://a_b.example/", "http://a_b.example/"),
+        ("http://example.org/http://other/", "http://example.org/http://other/"),
+        ("example.org/?u=http://other/", "http://example.org/?u=http://other/"),
+    ];
+
     #[test]
     fn every_form_that_people_type_is_read() {
-        for (typed, written) in [
-            ("http://example.org", "http://example.org/"),
-            ("example.org/a/b?c=d#e", "http://example.org/a/b?c=d"),
-            ("HTTPS://Example.ORG:443/A", "https://example.org/A"),
-            ("http://example.org:8080?x", "http://example.org:8080/?x"),
-            ("localhost:8080/x y", "http://localhost:8080/x%20y"),
-            ("localhost:8080", "http://localhost:8080/"),
-            ("8080", "http://localhost:8080/"),
-            (":8080/x", "http://localhost:8080/x"),
-            ("8080/x", "http://localhost:8080/x"),
-            ("http://[::1]:81/", "http://[::1]:81/"),
-            ("[::1]/", "http://[::1]/"),
-            ("http://example.org:/x", "http://example.org/x"),
-            ("https://a:b@example.org/ü?ä#f", "https://example.org/%C3%BC?%C3%A4"),
-            ("a:1@example.org", "http://example.org/"),
-            ("http://example.org/%zz%41", "http://example.org/%zz%41"),
-            ("http:///x", "http://x/"),
-            ("//example.org/x", "http://example.org/x"),
-            ("http:example.org/x", "http://example.org/x"),
-            ("http:/example.org/x", "http://example.org/x"),
-            ("HTTPS:/example.org:81?a", "https://example.org:81/?a"),
-            ("https:\\example.org", "https://example.org/"),
-            ("http:81/x", "http://http:81/x"),
-            ("web:/x", "http://web/x"),
-            ("http:\\\\example.org\\a\\b?c\\d", "http://example.org/a/b?c\\d"),
-            (" http://example.org/a\tb\n ", "http://example.org/ab"),
-            ("http://example.org/?a[b]=c|d^e`f", "http://example.org/?a[b]=c|d^e`f"),
-            ("http://example.org/a#b#c?d", "http://example.org/a"),
-            ("http://example.org/?\"<>'{}", "http://example.org/?%22%3C%3E%27{}"),
-            ("http://example.org/a/./b/../c/%2e%2E/d", "http://example.org/a/d"),
-            ("http://example.org/?", "http://example.org/?"),
-            ("http://bücher.example/", "http://xn--bcher-kva.example/"),
-            ("http://ＥＸ%61mple.org/", "http://example.org/"),
-            ("http://fußball.example./", "http://xn--fuball-cta.example./"),
-            ("http://日本語.jp:80/", "http://xn--wgv71a119e.jp/"),
-            ("http://127.1/", "http://127.0.0.1/"),
-            ("http://2130706433/", "http://127.0.0.1/"),
-            ("http://0x7f.0.0.01:81/", "http://127.0.0.1:81/"),
-            ("http://[0:0::1]:81/", "http://[::1]:81/"),
-            ("http://u:p@[::ffff:1.2.3.4]/", "http://[::ffff:1.2.3.4]/"),
-            ("http://:8080/", "http://localhost:8080/"),
-            ("http://a@b@example.org/@", "http://example.org/@"),
-            ("my-host:8080/x:y", "http://my-host:8080/x:y"),
-            ("http://a_b.example/", "http://a_b.example/"),
-            ("http://example.org/http://other/", "http://example.org/http://other/"),
-            ("example.org/?u=http://other/", "http://example.org/?u=http://other/"),
-        ] {
+        for &(typed, written) in TYPED {
             let url = Url::parse(typed).unwrap();
             assert_eq!(url.to_string(), written, "{typed}");
         }
@@ -460,6 +445,28 @@ mod tests {
             let error = Url::parse(typed).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{typed}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_a_kind() {
+        for (typed, kind) in [
+            ("ftp://x/", UrlErrorKind::Scheme("ftp".to_owned())),
+            ("http://", UrlErrorKind::NoHost),
+            ("http://a b/", UrlErrorKind::HostName("a b".to_owned())),
+            ("http://1.2.3.256/", UrlErrorKind::HostAddress("1.2.3.256".to_owned())),
+            ("http://::1/", UrlErrorKind::NoBrackets("::1".to_owned())),
+            ("http://x:99999/", UrlErrorKind::Port),
+            ("http://x:0/", UrlErrorKind::PortZero),
+        ] {
+            assert_eq!(Url::parse(typed).unwrap_err().kind(), &kind, "{typed}");
+        }
+        let error = Url::parse("http://[fe80::1%25nowhere]/").unwrap_err();
+        assert!(matches!(error.kind(), UrlErrorKind::Zone(_)), "{error}");
+        assert!(std::error::Error::source(&error).is_some_and(|source| source.is::<crate::address::AddressError>()));
+        let says = "`http://[fe80::1%25nowhere]/` has the scope `nowhere`: no interface of this machine has that name";
+        assert_eq!(error.to_string(), says);
+        let from = Url::parse("https://x/").unwrap();
+        assert_eq!(from.redirected(b"http://x/").unwrap_err().kind(), &UrlErrorKind::Insecure);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Hex payloads: pairs of digits, and what to write where something else stands among them.
 
+use std::fmt;
+
 use super::{Reader, TemplatePartKind};
 use crate::diagnostic::Diagnostic;
 
@@ -68,14 +70,34 @@ impl Reader<'_> {
     }
 }
 
+/// Why a text is no pairs of hex digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum HexError {
+    /// Something else stands among them.
+    NoDigit(char),
+    /// The last pair lacks a digit; the text.
+    HalfByte(String),
+}
+
+impl fmt::Display for HexError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDigit(wrong) => write!(f, "`{wrong}` is not a hex digit"),
+            Self::HalfByte(text) => write!(f, "`{text}` has half a byte too many"),
+        }
+    }
+}
+
+impl std::error::Error for HexError {}
+
 /// Bytes from pairs of hex digits, spaces between them ignored.
-pub(super) fn hex_bytes(text: &str) -> Result<Vec<u8>, String> {
+pub(super) fn hex_bytes(text: &str) -> Result<Vec<u8>, HexError> {
     let digits: Vec<char> = text.chars().filter(|c| !matches!(c, ' ' | '\t')).collect();
-    if let Some(wrong) = digits.iter().find(|c| !c.is_ascii_hexdigit()) {
-        return Err(format!("`{wrong}` is not a hex digit"));
+    if let Some(&wrong) = digits.iter().find(|c| !c.is_ascii_hexdigit()) {
+        return Err(HexError::NoDigit(wrong));
     }
     if digits.len() % 2 == 1 {
-        return Err(format!("`{text}` has half a byte too many"));
+        return Err(HexError::HalfByte(text.to_owned()));
     }
     let value = |c: char| c.to_digit(16).unwrap_or(0) as u8;
     Ok(digits.chunks_exact(2).map(|pair| value(pair[0]) * 16 + value(pair[1])).collect())

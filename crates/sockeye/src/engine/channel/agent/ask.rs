@@ -77,7 +77,7 @@ impl Ask {
                 };
                 let told = match read_head(&bytes[..length], self.request.wants_body) {
                     Ok(told) => told,
-                    Err(why) => return (0, ParseStatus::Garbage(why)),
+                    Err(error) => return (0, ParseStatus::Garbage(error.words())),
                 };
                 // It is told that an answer is coming; 101 is the last one in this protocol.
                 if (100..200).contains(&told.status) && told.status != 101 {

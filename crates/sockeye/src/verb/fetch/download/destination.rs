@@ -145,7 +145,7 @@ impl Destination {
     pub(super) fn begin(&self, url: &Url, answer: &Answer) -> Result<u64, TransferError> {
         let Self::Resumable { file, .. } = self else { return Ok(0) };
         let begun = file.begin(url, answer.head(), answer.part);
-        begun.map_err(|why| TransferError::new(TransferErrorKind::Changed, why))
+        begun.map_err(|error| TransferError::new(TransferErrorKind::Changed, error.to_string()))
     }
 
     /// Whether this part of it was the last.

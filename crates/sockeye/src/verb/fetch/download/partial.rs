@@ -1,5 +1,6 @@
 //! What a download that failed leaves and the next goes on with: `NAME.part`, and beside it a record of what it is a part of.
 
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +38,35 @@ struct Record {
     stored: u64,
 }
 
+/// Why what comes cannot go to where a part stands.
+#[derive(Debug)]
+pub(super) enum BeginError {
+    /// The server says that it is the version of before, and now it has another length.
+    OtherLength,
+    /// There is no room for it.
+    File(FileError),
+}
+
+impl fmt::Display for BeginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherLength => {
+                f.write_str("the server says that it is the same as before and now has another length")
+            }
+            Self::File(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for BeginError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::OtherLength => None,
+            Self::File(error) => Some(error),
+        }
+    }
+}
+
 impl ResumableFile {
     pub(super) fn open(target: &Path, replace: bool) -> Result<Self, FileError> {
         let file = PartFile::open(target, replace)?;
@@ -70,8 +100,11 @@ impl ResumableFile {
         (first > 0).then_some(Range { bytes: Bytes::From(first, None), if_still })
     }
 
-    /// Makes room for what comes: behind what is there, or from the beginning. How much stays is returned.
-    pub(super) fn begin(&self, url: &Url, head: &Head, came: Option<ContentRange>) -> Result<u64, String> {
+    /// Makes room for what comes: behind what is there, or from the beginning. How many bytes stay is returned.
+    ///
+    /// # Errors
+    /// The server has something else now; no room can be made.
+    pub(super) fn begin(&self, url: &Url, head: &Head, came: Option<ContentRange>) -> Result<u64, BeginError> {
         let held = &*self.0;
         let first = came.map_or(0, |came| came.first);
         if let Some(came) = came
@@ -80,7 +113,7 @@ impl ResumableFile {
                 .is_some_and(|length| came.total.is_some_and(|total| total != length) || came.last >= length)
         {
             held.remember(None);
-            return Err("the server says that it is the same as before and now has another length".to_owned());
+            return Err(BeginError::OtherLength);
         }
         held.is_ours.store(true, Ordering::Relaxed);
         // A record never stands beside bytes of something else, at whatever line the process is killed.
@@ -92,7 +125,7 @@ impl ResumableFile {
                 .clone()
                 .map(|record| Record { length: record.length.or(came.and_then(|came| came.total)), ..record })
         };
-        held.file.go_on_at(first).map_err(|error| error.to_string())?;
+        held.file.go_on_at(first).map_err(BeginError::File)?;
         // What is kept was stored before another boot; what comes is of this one.
         held.remember(record.map(|record| Record { boot: boot(), stored: record.stored.min(first), ..record }));
         Ok(first)
