@@ -1,8 +1,9 @@
 //! Modules that import each other, found in the text of the crates: such ones cannot be read, tested or changed one by
 //! one. A module and those below it count as one beside its neighbours; a module and its parent may know each other. And imports
-//! against the arrows of ARCHITECTURE.md.
+//! against the arrows of ARCHITECTURE.md, and errors of the libraries that are only text.
 
 mod source;
+mod text_errors;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -52,7 +53,14 @@ pub(crate) fn check() -> Result<(), String> {
     let mut wrong = String::new();
     for name in ["transcript", "sockeye", "cli"] {
         let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates")).join(name).join("src");
-        let krate = Crate::read(&folder)?;
+        let files = source::files(&folder)?;
+        // A program may give up with a sentence; who uses a library has to know what went wrong.
+        if name != "cli" {
+            for (place, error) in text_errors::found(&files) {
+                wrong.push_str(&format!("{name}: an error is {error}: give it a type with kinds: {place}\n"));
+            }
+        }
+        let krate = Crate::of(files);
         if name == "sockeye" {
             for (from, to, place) in against_arrows(&krate) {
                 wrong.push_str(&format!("{name}: {from} must not know {to}: {place}\n"));
@@ -178,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn no_modules_import_each_other_but_those_that_are_known_to() {
+    fn no_modules_import_each_other_but_those_that_are_known_to_and_no_error_is_only_text() {
         if let Err(wrong) = check() {
             panic!("{wrong}");
         }

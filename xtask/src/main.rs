@@ -107,7 +107,7 @@ fn main() -> ExitCode {
         "conformance" => conformance::run(),
         _ => Err("cargo xtask test    installs what is missing (it says what, and why) and passes all tests\n\
                   cargo xtask test --quick   only those that need no other program and no root\ncargo xtask check   format, lints, tests, docs, packages, a sample of faults\n\
-                  cargo xtask circles   modules that import each other
+                  cargo xtask circles   modules that import each other, and errors of the libraries that are only text
                   cargo xtask packages   licences, vulnerabilities, each crate alone, and what would be published\n\
                   cargo xtask faults  makes each system call of each verb fail in turn\n\
                   cargo xtask conformance  what RFCs ask of serve --files and fetch, case by case, beside nginx and curl"

@@ -27,27 +27,26 @@ pub(super) struct Crate {
     modules: BTreeMap<ModulePath, Module>,
 }
 
-impl Crate {
-    /// Reads every file below a folder.
-    pub(super) fn read(folder: &Path) -> Result<Self, String> {
-        let mut files = Vec::new();
-        let mut folders = vec![folder.to_owned()];
-        while let Some(open) = folders.pop() {
-            let entries = std::fs::read_dir(&open).map_err(|error| format!("{}: {error}", open.display()))?;
-            for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.extension().is_some_and(|ending| ending == "rs") {
-                    let text =
-                        std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-                    let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
-                    files.push((name, text));
-                }
+/// Every source file below a folder: its path from there, and its text.
+pub(super) fn files(folder: &Path) -> Result<Vec<(String, String)>, String> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(open) = folders.pop() {
+        let entries = std::fs::read_dir(&open).map_err(|error| format!("{}: {error}", open.display()))?;
+        for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+                files.push((name, text));
             }
         }
-        Ok(Self::of(files))
     }
+    Ok(files)
+}
 
+impl Crate {
     /// The crate that these files make, by their paths below its `src`.
     pub(super) fn of(files: impl IntoIterator<Item = (String, String)>) -> Self {
         let files: BTreeMap<ModulePath, (String, String)> =
@@ -88,7 +87,7 @@ impl Crate {
     }
 
     fn parse(&self, module: &[String], file: &str, text: &str) -> Module {
-        let tokens = tokens(&without_tests(&bare(text)));
+        let tokens = code(text);
         let mut read = Module::default();
         let mut at = 0;
         while at < tokens.len() {
@@ -183,8 +182,29 @@ fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c == '_' || c.is_alphabetic())
 }
 
+/// What a file says, without comments, texts in quotes and tests.
+pub(super) fn code(text: &str) -> Vec<Token> {
+    tokens(&without_tests(&bare(text)))
+}
+
+/// Files of their own that a file takes in for tests only, as modules.
+pub(super) fn test_modules(file: &str, text: &str) -> Vec<ModulePath> {
+    let Some(module) = module_in(file) else { return vec![] };
+    let bare = bare(text);
+    let mut lines = bare.lines().map(str::trim);
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        if line == "#[cfg(test)]" || line.starts_with("#[cfg(all(test,") {
+            let item = lines.by_ref().find(|line| !line.is_empty() && !line.starts_with("#["));
+            let name = item.and_then(|item| item.strip_suffix(';')?.rsplit_once("mod ").map(|(_, name)| name));
+            found.extend(name.map(|name| [&module[..], &[name.to_owned()]].concat()));
+        }
+    }
+    found
+}
+
 /// The module that a file is; none for tests.
-fn module_in(file: &str) -> Option<ModulePath> {
+pub(super) fn module_in(file: &str) -> Option<ModulePath> {
     let mut names: ModulePath = file.strip_suffix(".rs")?.split('/').map(str::to_owned).collect();
     match names.last().map(String::as_str) {
         Some("tests") => return None,
@@ -194,9 +214,10 @@ fn module_in(file: &str) -> Option<ModulePath> {
     Some(names)
 }
 
-struct Token {
-    text: String,
-    line: usize,
+/// A name, `::` or a single sign, and the line that it stands in.
+pub(super) struct Token {
+    pub(super) text: String,
+    pub(super) line: usize,
 }
 
 /// Names, `::` and single signs.
