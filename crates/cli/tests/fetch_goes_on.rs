@@ -225,7 +225,7 @@ fn a_pipe_without_a_reader_ends_in_time_and_one_with_a_reader_gets_all() {
     fifo(folder.path());
     let output = fetch(folder.path(), &[&web.url("/"), "-o", "fifo", "--timeout", "200ms"]);
     assert_code(&output, 28);
-    assert!(text(&output.stderr).contains("nobody reads the pipe fifo"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("the pipe fifo has no reader in time"), "{}", text(&output.stderr));
     assert!(web.requests().is_empty());
     let path = folder.path().join("fifo");
     let reader = std::thread::spawn(move || {

@@ -358,7 +358,7 @@ fn a_part_that_nobody_asked_for_is_no_whole() {
     for more in [&[][..], &["--resume"], &["-o", "-"], &["-H", "Range:"]] {
         let output = fetch(folder.path(), &[&[web.url("/x").as_str()], more].concat());
         assert_code(&output, 56);
-        assert!(text(&output.stderr).contains("sends a part, and nobody asked for one"), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("sends a part, and was not asked for one"), "{}", text(&output.stderr));
         assert!(names(folder.path()).is_empty());
     }
     assert_code(&fetch(folder.path(), &[&web.url("/x"), "-H", "Range: bytes=0-4"]), 0);

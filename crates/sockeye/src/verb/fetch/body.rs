@@ -148,7 +148,7 @@ impl Moving<'_> {
             received = self.copy_from(received)?;
         }
         if !to_end {
-            // What comes behind is left to come to nobody.
+            // What comes behind is not read.
             return Ok(Saved { received, written: received, surplus: 0, unsent: None });
         }
         match self.stream.read(&mut [0; 4096]) {
@@ -167,7 +167,7 @@ impl Moving<'_> {
     fn splice_from(&mut self, mut received: u64) -> Result<u64, FetchError> {
         let Ok((from, to)) = pipe_with(PipeFlags::CLOEXEC) else { return Ok(received) };
         let _ = fcntl_setpipe_size(&to, PIPE);
-        // Such an output waits for whoever reads it, and we do not wait for ever.
+        // Such an output waits for its reader, and we do not wait for ever.
         let is_pipe = rustix::fs::fstat(self.file).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_fifo());
         let mut has_waited = false;
         while received < self.length {
@@ -270,8 +270,8 @@ struct Copy<'a, 's> {
     sink: &'a mut Sink<'s>,
     progress: &'a Progress,
     deadlines: Deadlines,
-    /// Pieces of a file that are written at once: whoever reads a file does so once it has its name. Whoever reads a pipe wants
-    /// what is there.
+    /// Pieces of a file that are written at once: a file is read once it has its name. The reader of a pipe wants what is
+    /// there.
     batch: Vec<u8>,
     is_file: bool,
     written: u64,

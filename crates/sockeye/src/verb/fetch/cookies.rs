@@ -71,7 +71,7 @@ impl Jar {
         if cookie.expires.is_some_and(|expires| expires <= now) {
             return;
         }
-        // One server's many push out its own oldest, and nobody else's.
+        // One server's many push out its own oldest, and no other's.
         let of_host = |other: &Cookie| other.host == cookie.host;
         if all.iter().filter(|other| of_host(other)).count() >= limits::COOKIES
             && let Some(oldest) = all.iter().position(of_host)

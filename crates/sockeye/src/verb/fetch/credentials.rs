@@ -147,7 +147,7 @@ impl Fields {
         map.insert(HOST, host);
         map.insert(USER_AGENT, HeaderValue::from_static(concat!("sockeye/", env!("CARGO_PKG_VERSION"))));
         map.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        // What is packed already gets no smaller, and nobody has to find out which layer is whose.
+        // What is packed already gets no smaller, and the client does not have to find out which layer is whose.
         let is_packed = is_packed(&String::from_utf8_lossy(&percent_decoded(url.last_segment())));
         let accepted = if is_packed { "identity" } else { Coding::ACCEPTED };
         map.insert(ACCEPT_ENCODING, HeaderValue::from_static(accepted));

@@ -34,7 +34,7 @@ impl Deadlines {
         self.total.map_or_else(|| Instant::now() + NEVER, |(until, _)| until)
     }
 
-    /// Whether there is time left, for whoever always has something to do and never waits.
+    /// Whether there is time left, for a loop that always has something to do and never waits.
     pub(super) fn check(self, received: u64) -> Result<(), FetchError> {
         match self.total {
             Some((until, _)) if until <= Instant::now() => Err(self.timed_out("not done", received)),

@@ -289,7 +289,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Something that nobody can foresee.
+/// Something that no server can foresee.
 fn cnonce() -> Option<String> {
     let mut bytes = [0; 16];
     rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut bytes).ok()?;

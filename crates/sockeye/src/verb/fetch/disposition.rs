@@ -3,7 +3,7 @@
 use super::Head;
 use crate::wire::http::percent_decoded;
 
-/// The name as it is offered, which may be anything: whoever saves under it makes it harmless first.
+/// The name as it is offered, which may be anything: it is made harmless before a file has it.
 pub(super) fn file_name(head: &Head) -> Option<String> {
     head.every("content-disposition").find_map(|field| {
         let parameters = parameters(field);

@@ -56,7 +56,7 @@ impl ConnectionTasks {
     }
 
     /// Lets everything go on as far as it can without waiting; whether the connection still stands then. hyper ends it
-    /// where bytes came that nobody asked for.
+    /// where bytes came that were not asked for.
     pub(super) fn is_alive(&self) -> bool {
         while self.0.poll(&mut Context::from_waker(Waker::noop())) {}
         !self.0.0.borrow().is_empty()

@@ -26,7 +26,7 @@ use crate::wire::http::{Asked, Head};
 /// Bytes of a body that a server of HTTP/2 may send before they are taken: enough for 80 MB a second over 100 ms.
 const WINDOW: u32 = 8 * 1024 * 1024;
 
-/// Without it hyper takes a connection for one that nobody needs.
+/// Without it hyper takes a connection for one that is not needed any more.
 enum Sender {
     Http1 { _held: http1::SendRequest<Sending> },
     Http2(http2::SendRequest<Sending>),
@@ -200,7 +200,7 @@ impl Exchange {
         behind.is_empty().then(|| IdleConnection::Stream(Box::new(stream)))
     }
 
-    /// Passes over a body that nobody wants, for the sake of the connection; not if it is long or does not come at once.
+    /// Passes over a body that is not wanted, for the sake of the connection; not if it is long or does not come at once.
     pub(super) fn pass_over(mut self, has_body: bool) -> Option<IdleConnection> {
         if has_body && (self.is_http2() || pool::stays_open(&self.head)) {
             self.deadlines.idle = self.deadlines.idle.min(limits::PASSED_OVER_WAIT);
@@ -216,7 +216,7 @@ impl Exchange {
         self.into_idle()
     }
 
-    /// Lets somebody else end it.
+    /// Lets another thread end it.
     pub(super) fn stop_with(&self, stopper: &Stopper) {
         stopper.add(&self.connection.borrow().stream);
     }
@@ -264,7 +264,7 @@ impl Exchange {
         let Some(length) = self.head.length else { return 0 };
         let mut connection = self.connection.borrow_mut();
         if connection.is_http2 {
-            // What comes behind it belongs to nobody's body.
+            // What comes behind it belongs to no body.
             return 0;
         }
         let more = connection.stream.read(&mut [0; 4096]).unwrap_or(0);

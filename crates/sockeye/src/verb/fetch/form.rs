@@ -24,7 +24,7 @@ impl Form {
     /// An empty one.
     #[must_use]
     pub fn new() -> Self {
-        // Nobody who chooses a value can guess what would end it.
+        // A value cannot be chosen so that it ends it: it cannot be guessed.
         let boundary = format!("sockeye-{:016x}{:016x}", random(), random());
         let body = Body::new(&format!("multipart/form-data; boundary={boundary}"));
         Self { boundary, body }

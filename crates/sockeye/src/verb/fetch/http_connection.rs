@@ -28,7 +28,7 @@ const PIECE: usize = 16 * 1024;
 /// How often hyper reads before the driver looks at the time: a peer may send without end and say nothing.
 const BUDGET: u32 = 1024;
 
-/// The same for HTTP/2. What was read waits in memory for whoever takes it, and memory that a cache holds is the cheapest.
+/// The same for HTTP/2. What was read waits in memory until it is taken, and memory that a cache holds is the cheapest.
 const BUDGET_OF_HTTP2: u32 = 8;
 
 /// Why the driver stopped.
@@ -134,7 +134,7 @@ impl HttpConnection {
         self.sent.is_whole() && !self.is_stuck && !self.is_deaf
     }
 
-    /// Whether there is nothing more to be sent, or nobody to send it to.
+    /// Whether there is nothing more to be sent, or no peer to send it to.
     pub(super) fn has_done_sending(&self) -> bool {
         self.has_sent_all() || self.is_deaf || self.sent.is_cut()
     }
@@ -224,7 +224,7 @@ impl HttpConnection {
             return Ok(Some(()));
         }
         if !self.opened {
-            // Whoever opens it polls again.
+            // What opens it polls again.
             return Ok(None);
         }
         // Behind the last chunk only the end of the connection is looked for, while the rest of the request is sent.
@@ -325,7 +325,9 @@ impl HttpConnection {
         self.held.drain(..end);
         match head.status {
             101 => {
-                return Err(FetchError::Protocol("the server changes the protocol, which nobody asked for".to_owned()));
+                return Err(FetchError::Protocol(
+                    "the server changes the protocol, which it was not asked for".to_owned(),
+                ));
             }
             100 => self.sent.open(),
             102..=199 => {}

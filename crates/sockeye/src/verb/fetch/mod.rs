@@ -196,7 +196,7 @@ impl Instead {
     }
 }
 
-/// Whoever wants to hear what happens on the way.
+/// What the caller is told on the way.
 pub trait Watch {
     /// These addresses were tried; the last is the connection.
     fn tried(&mut self, _attempts: &[Attempt]) {}
@@ -206,7 +206,7 @@ pub trait Watch {
     fn redirected(&mut self, _status: u16, _to: &Url, _dropped: &[String]) {}
 }
 
-/// Nobody.
+/// Nothing is watched.
 impl Watch for () {}
 
 /// How long each part of the last exchange took.
@@ -493,13 +493,13 @@ fn part_of(request: &Request, head: &Head, fields: &Fields, to_head: bool) -> Re
     match &request.range {
         Some(range) => range.answered(head),
         None if head.status == 206 && !to_head && !fields.ask_for_a_part() => {
-            Err(FetchError::Protocol("the server sends a part, and nobody asked for one".to_owned()))
+            Err(FetchError::Protocol("the server sends a part, and was not asked for one".to_owned()))
         }
         None => Ok(None),
     }
 }
 
-/// RFC 9110, section 15.4: 303 asks for another thing; after 301 and 302 everybody sends GET instead of POST.
+/// RFC 9110, section 15.4: 303 asks for another thing; after 301 and 302 all clients send GET instead of POST.
 fn asks_for_get(status: u16, method: &str) -> bool {
     (status == 303 && method != "HEAD") || (matches!(status, 301 | 302) && method == "POST")
 }

@@ -35,7 +35,7 @@ pub fn look_up(text: &str, host: &str, user: Option<&str>) -> Result<Option<(Str
             "password" => entry.password = Some(words.value("password")?),
             "account" => drop(words.value("account")?),
             "macdef" => words.skip_macro(),
-            // It may be a password that somebody wrote without quotes: not a word about it.
+            // It may be a password that was written without quotes: not a word about it.
             _ => {}
         }
     }
@@ -78,7 +78,7 @@ impl Entry {
         }
         let password = self.password.unwrap_or_default();
         match (self.login, user) {
-            // An entry without a login is for whoever it is.
+            // An entry without a login is for any user.
             (login, Some(user)) => login.is_none_or(|login| login == user).then(|| (user.to_owned(), password)),
             (login, None) => Some((login?, password)),
         }

@@ -42,7 +42,7 @@ enum Piece {
         length: u64,
         name: Arc<str>,
     },
-    /// What comes once, to an end that nobody knows before.
+    /// What comes once, to an end that is not known before.
     Stream {
         file: Arc<File>,
         name: Arc<str>,
@@ -253,7 +253,7 @@ fn read_now(file: &File, bytes: &mut [u8]) -> io::Result<Option<usize>> {
         }
         match rustix::io::read(file, &mut *bytes) {
             Ok(count) => return Ok(Some(count)),
-            // Somebody else was faster.
+            // Another reader was faster.
             Err(Errno::AGAIN) => return Ok(None),
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -266,7 +266,7 @@ impl hyper::body::Body for Sending {
     type Error = Unreadable;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Counted>, Unreadable>>> {
-        // The driver asks again by itself, so nobody has to be woken.
+        // The driver asks again by itself, so no task has to be woken.
         if !self.sent.may_go() {
             return Poll::Pending;
         }
@@ -294,7 +294,7 @@ impl hyper::body::Body for Sending {
 
 impl Drop for Sending {
     fn drop(&mut self) {
-        // Nobody asks for the rest.
+        // The rest is not asked for.
         if self.left != Some(0) {
             self.sent.given_up();
         }

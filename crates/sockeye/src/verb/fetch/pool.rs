@@ -1,6 +1,6 @@
 //! Connections that are kept for what is asked next of the same server: many small files cost one handshake.
 //!
-//! Only what changes nothing is asked over one, for a server may hang up just then and nobody knows what it has heard
+//! Only what changes nothing is asked over one, for a server may hang up just then and it is not known what it has heard
 //! (RFC 9112, section 9.3.1); it is then asked again over a new one.
 
 use std::cell::RefCell;

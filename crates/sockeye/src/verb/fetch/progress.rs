@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How far a body has come, for whoever looks from another thread.
+/// How far a body has come, to be read from any thread.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// What had come in an earlier run.

@@ -48,7 +48,7 @@ impl Asker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shows {
     Password,
-    /// Only that it is known (RFC 7616), to whoever asks for that.
+    /// Only that it is known (RFC 7616), if the server asks for that.
     Proof,
 }
 
@@ -83,7 +83,7 @@ impl ProxyProofs {
 pub(super) struct Proof {
     /// What is said each time, unless a challenge was met.
     field: Option<HeaderValue>,
-    /// Whoever a Digest challenge asks for.
+    /// The user and password that a Digest challenge asks for.
     login: Option<(Vec<u8>, Vec<u8>)>,
     session: Option<Session>,
     /// How often the session's proof was sent without another answer than that it is not good.
@@ -141,7 +141,7 @@ impl Proof {
             return false;
         }
         let Some(session) = Session::of(head, asker.field()) else { return false };
-        // A nonce that was good may have become too old, and not everybody says so.
+        // A nonce that was good may have become too old, and not every server says so.
         let may_be_met = self.tries == 0
             || self.session.as_ref().is_some_and(|session| session.is_accepted)
             || (session.is_stale && self.tries < limits::STALE_PROOFS);

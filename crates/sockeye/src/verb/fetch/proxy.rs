@@ -45,7 +45,7 @@ impl Proxies {
     }
 
     /// As `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` say, in small letters or capitals, small ones first.
-    /// `HTTP_PROXY` in capitals is not looked at: whoever asks a CGI program can set it (CVE-2016-5385).
+    /// `HTTP_PROXY` in capitals is not looked at: a client of a CGI program can set it (CVE-2016-5385).
     #[must_use]
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
         let value = |name: &str| {
@@ -154,7 +154,7 @@ pub(super) fn tunnel(
     }
     match exchange.into_stream() {
         Some((stream, behind)) if behind.is_empty() => Ok(Tunnel::Open(stream)),
-        // The server does not speak first in TLS, so somebody else put them there.
+        // The server does not speak first in TLS, so another party put them there.
         _ => Err(FetchError::Protocol("the proxy sent bytes of its own into the tunnel".to_owned())),
     }
 }

@@ -86,12 +86,12 @@ impl Range {
     fn fits(&self, part: ContentRange) -> bool {
         let end = part.total.map(|total| total - 1);
         match self.bytes {
-            // Whoever goes on takes what comes: less, and asks for the rest; or more, from before or the beginning.
+            // A download that goes on takes what comes: less, and asks for the rest; or more, from before or the beginning.
             Bytes::From(first, None) if self.if_still.is_some() => {
                 part.first <= first && part.last >= first && end.is_none_or(|end| part.last <= end)
             }
             Bytes::From(first, last) => {
-                // Nobody sends more than there is.
+                // No server sends more than there is.
                 let last = match (last, end) {
                     (Some(last), Some(end)) => Some(last.min(end)),
                     (last, end) => last.or(end),

@@ -1,4 +1,4 @@
-//! No faster than asked: whoever takes bytes says how many, and waits as long as they should have taken.
+//! No faster than asked: a reader says how many bytes it took, and waits as long as they should have taken.
 
 use std::time::{Duration, Instant};
 

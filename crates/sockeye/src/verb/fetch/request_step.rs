@@ -38,7 +38,7 @@ impl RequestStep<'_> {
         watch: &mut dyn Watch,
     ) -> Result<(Exchange, Times), FetchError> {
         let connector = Connector::new(self.url, options, &connections.2)?;
-        // What is wrong with the request is said before anybody is bothered with it.
+        // What is wrong with the request is said before a server is asked.
         let request = self.request(&connector)?;
         watch.asked(&as_text(&request));
         let mut request = Some(request);
@@ -94,7 +94,7 @@ impl RequestStep<'_> {
         Ok(exchange)
     }
 
-    /// Whether it does no harm to ask twice, and so may be asked where nobody knows whether it is heard.
+    /// Whether it does no harm to ask twice, and so may be asked where it is not known whether it is heard.
     fn changes_nothing(&self) -> bool {
         self.body.is_none() && matches!(self.method, "GET" | "HEAD")
     }

@@ -13,17 +13,17 @@ use bytes::{Buf, Bytes};
 pub(super) struct Sent {
     fault: Cell<Option<String>>,
     is_whole: Cell<bool>,
-    /// Whether the rest was given up by whoever sends it.
+    /// Whether hyper has given up the rest.
     is_given_up: Cell<bool>,
     gate: Cell<Gate>,
     awaited: RefCell<Option<Arc<File>>>,
     passed: Arc<Passed>,
 }
 
-/// How much of a body has passed, for whoever looks from another thread.
+/// How much of a body has passed, to be read from any thread.
 #[derive(Debug, Default)]
 pub(super) struct Passed {
-    /// How long it is, and one more; 0 if nobody knows.
+    /// How long it is, and one more; 0 if that is not known.
     of: AtomicU64,
     /// Bytes of it that hyper was given, and those that it has put somewhere.
     given: AtomicU64,
@@ -91,7 +91,7 @@ impl Sent {
         self.is_whole.get() && given.load(Ordering::Relaxed) == taken.load(Ordering::Relaxed)
     }
 
-    /// Whoever sends it asks for no more.
+    /// hyper asks for no more.
     pub(super) fn given_up(&self) {
         self.is_given_up.set(true);
     }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::net::{Shutdown, shutdown};
 
-/// ConnectionPool that belong together: when one fails, nobody wants the others.
+/// Connections over which parts of one body come: when one fails, the others are of no use.
 #[derive(Debug, Default)]
 pub struct Stopper(Mutex<Stopped>);
 
@@ -16,7 +16,7 @@ struct Stopped {
 }
 
 impl Stopper {
-    /// Ends them all, also those that come later. Whoever reads from one finds its end.
+    /// Ends them all, also those that come later. Reading from one finds its end.
     pub fn stop(&self) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.is_stopped = true;

@@ -282,7 +282,7 @@ fn open_device(path: &Path, until: Option<Instant>) -> Result<File, TransferErro
             Err(Errno::INTR) => {}
             Err(Errno::NXIO) if is_fifo(path) => {
                 if until.is_some_and(|until| until <= Instant::now()) {
-                    let why = format!("nobody reads the pipe {} in time (--timeout)", path.display());
+                    let why = format!("the pipe {} has no reader in time (--timeout)", path.display());
                     return Err(TransferError::new(TransferErrorKind::TimedOut, why));
                 }
                 // Nothing tells when the other end is opened.

@@ -75,7 +75,7 @@ impl TransferError {
         Self { again: is_safe.then_some(None), ..Self::from(failed) }
     }
 
-    /// In the midst of an answer; nothing of it was given to anybody, or its part stays and is gone on with.
+    /// In the midst of an answer; nothing of it was given to a reader, or its part stays and is gone on with.
     pub(super) fn interrupted(failed: Failed, method: &str) -> Self {
         let is_network = matches!(
             *failed.error,
@@ -121,7 +121,7 @@ impl TransferError {
     }
 }
 
-/// Methods that may be used again when nobody knows whether they were heard (RFC 9110, section 9.2.2).
+/// Methods that may be used again when it is not known whether they were heard (RFC 9110, section 9.2.2).
 const IDEMPOTENT: [&str; 6] = ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"];
 
 /// Whether what was heard may be asked again.

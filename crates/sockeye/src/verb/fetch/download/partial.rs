@@ -16,7 +16,7 @@ use crate::limits;
 /// A file that is being fetched and may be gone on with.
 pub(super) struct ResumableFile(Arc<PartialFile>);
 
-/// The part of a file that is there. It is kept at the end of a download that failed, or by whoever ends the process.
+/// The part of a file that is there. It is kept at the end of a download that failed, or before the process is ended.
 #[derive(Debug)]
 pub struct PartialFile {
     file: PartFile,
@@ -131,7 +131,7 @@ impl ResumableFile {
         Ok(first)
     }
 
-    /// Whether all is there after this part of it came; where nobody says how long the whole is, the next answer does.
+    /// Whether all is there after this part of it came; where it is not said how long the whole is, the next answer tells.
     pub(super) fn is_whole(&self, came: ContentRange) -> bool {
         came.is_last(self.0.length())
     }

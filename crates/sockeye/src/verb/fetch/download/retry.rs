@@ -27,8 +27,8 @@ impl Retry {
     }
 }
 
-/// How long to wait before an attempt, the first of them being 1: twice as long each time, and not as long as everybody
-/// else whom the same failure has met.
+/// How long to wait before an attempt, the first of them being 1: twice as long each time, and not as long as other
+/// clients that met the same failure.
 pub(super) fn pause(attempt: u32) -> Duration {
     let base = LEAST_PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(LONGEST_PAUSE);
     let share = RandomState::new().hash_one(attempt) % 1024;
