@@ -145,7 +145,7 @@ pub const STALL_WAIT: Duration = Duration::from_secs(60);
 /// How long an HTTP server may ask us to wait before we ask again.
 pub const RETRY_AFTER: Duration = Duration::from_secs(600);
 /// Connections that a thread of `fetch` keeps for what it asks next.
-pub const KEPT: usize = 8;
+pub const IDLE_CONNECTIONS: usize = 8;
 /// Longest body of a redirect that is read, only to keep its connection, in bytes.
 pub const PASSED_OVER: u64 = 16 * 1024;
 /// How long a piece of it may take; a new connection takes as long.

@@ -11,9 +11,12 @@ use crate::output::Console;
 
 /// Everything that is under way.
 #[derive(Clone, Default)]
-pub(super) struct Downloads(Arc<Mutex<Vec<One>>>, Arc<Mutex<Vec<Body>>>);
+pub(super) struct Downloads {
+    unfinished: Arc<Mutex<Vec<UnfinishedDownload>>>,
+    uploads: Arc<Mutex<Vec<Body>>>,
+}
 
-struct One {
+struct UnfinishedDownload {
     progress: Arc<Progress>,
     unfinished: Unfinished,
 }
@@ -48,17 +51,17 @@ impl Downloads {
     pub(super) fn put(&self, progress: &Arc<Progress>, unfinished: Unfinished) {
         let mut all = self.all();
         all.retain(|one| !Arc::ptr_eq(&one.progress, progress));
-        all.push(One { progress: Arc::clone(progress), unfinished });
+        all.push(UnfinishedDownload { progress: Arc::clone(progress), unfinished });
     }
 
     /// This is sent.
     pub(super) fn sends(&self, body: &Body) {
-        self.1.lock().unwrap_or_else(PoisonError::into_inner).push(body.clone());
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner).push(body.clone());
     }
 
     /// How much of what is to be sent was, if anything is.
     fn uploaded(&self) -> String {
-        let bodies = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let bodies = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         let begun: Vec<Uploaded> = bodies.iter().filter_map(Body::uploaded).collect();
         if begun.is_empty() {
             return String::new();
@@ -69,7 +72,7 @@ impl Downloads {
         format!("{sent} bytes{of} of the upload sent, ")
     }
 
-    fn all(&self) -> MutexGuard<'_, Vec<One>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn all(&self) -> MutexGuard<'_, Vec<UnfinishedDownload>> {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -132,11 +132,11 @@ impl Download {
                 done => return done,
             };
             attempt += 1;
-            let pause = error.again.flatten().unwrap_or_else(|| retry::pause(attempt));
+            let pause = error.retry_after.unwrap_or_else(|| retry::pause(attempt));
             if options.timeout.is_some_and(|all| options.began.elapsed() + pause >= all) {
                 return Err(error);
             }
-            let again = Note::Again { why: error.to_string(), pause, attempt, of: self.retry.times };
+            let again = Note::Retrying { why: error.to_string(), pause, attempt, of: self.retry.times };
             run.watcher.note(None, &again);
             std::thread::sleep(pause);
         }

@@ -117,7 +117,7 @@ impl Exchange {
         {
             let mut connection = connection.borrow_mut();
             connection.is_http2 = true;
-            connection.sent.passed().over_http2();
+            connection.sent.progress().over_http2();
         }
         let shake = http2::Builder::new(tasks.executor())
             .max_header_list_size(u32::try_from(limits::HEAD).unwrap_or(u32::MAX))

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use super::FetchError;
 use super::deadlines::Deadlines;
 use super::error::Again;
-use super::sent::Sent;
+use super::upload_progress::UploadState;
 use crate::limits;
 use crate::net::stream::Stream;
 use crate::net::tls::TlsError;
@@ -83,7 +83,7 @@ pub(super) struct HttpConnection {
     /// Whether the peer took less of the request than there was.
     is_stuck: bool,
     /// What becomes of what is sent.
-    pub(super) sent: Rc<Sent>,
+    pub(super) sent: Rc<UploadState>,
     /// The end of what was sent of the head of a request of HTTP/1, until all of it was.
     head_sent: Option<Vec<u8>>,
     /// Whether the answer is over, and only the rest of the request is being sent.
@@ -93,7 +93,7 @@ pub(super) struct HttpConnection {
 }
 
 impl HttpConnection {
-    pub(super) fn new(stream: Stream, sent: Rc<Sent>, asked: Asked) -> Self {
+    pub(super) fn new(stream: Stream, sent: Rc<UploadState>, asked: Asked) -> Self {
         Self {
             stream,
             held: Vec::new(),
@@ -144,18 +144,18 @@ impl HttpConnection {
         if self.is_http2 {
             return;
         }
-        let Some(mut head) = self.head_sent.take() else { return self.sent.passed().wrote(bytes.len()) };
+        let Some(mut head) = self.head_sent.take() else { return self.sent.progress().wrote(bytes.len()) };
         head.extend_from_slice(bytes);
         match memchr::memmem::find(&head, b"\r\n\r\n") {
-            Some(end) => self.sent.passed().wrote(head.len() - end - 4),
+            Some(end) => self.sent.progress().wrote(head.len() - end - 4),
             None => self.head_sent = Some(head.split_off(head.len().saturating_sub(3))),
         }
     }
 
     /// Another answer of HTTP/2 comes.
-    pub(super) fn begin_again(&mut self, sent: Rc<Sent>) {
+    pub(super) fn begin_again(&mut self, sent: Rc<UploadState>) {
         (self.past_head, self.opened, self.first_byte, self.only_sends) = (false, false, None, false);
-        sent.passed().over_http2();
+        sent.progress().over_http2();
         self.sent = sent;
     }
 
@@ -446,7 +446,7 @@ impl hyper::rt::Read for Io {
 impl hyper::rt::Write for Io {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut connection = self.0.borrow_mut();
-        let before = connection.sent.passed().bytes();
+        let before = connection.sent.progress().bytes();
         let sent = connection.send(|stream| stream.write(bytes), bytes.len());
         if let (Poll::Ready(Ok(length)), false) = (&sent, connection.is_deaf) {
             connection.count_sent(&bytes[..*length]);

@@ -37,8 +37,8 @@ mod proxy;
 pub mod range;
 mod rate_limit;
 mod request_step;
-mod sent;
 mod stopper;
+mod upload_progress;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -73,7 +73,7 @@ use exchange::Exchange;
 use proof::{Asker, Proof};
 use range::{ContentRange, Range};
 use request_step::RequestStep;
-use sent::Passed;
+use upload_progress::UploadProgress;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -239,7 +239,7 @@ pub struct Answer {
     to_head: bool,
     deadlines: Deadlines,
     /// What was sent with the request.
-    upload: Option<Arc<Passed>>,
+    upload: Option<Arc<UploadProgress>>,
 }
 
 /// What came of a body.
@@ -283,7 +283,7 @@ impl Failed {
     }
 
     /// With how far an upload came, where that is worth a word: where the connection had to do with it.
-    fn having_sent(mut self, upload: Option<Arc<Passed>>) -> Self {
+    fn having_sent(mut self, upload: Option<Arc<UploadProgress>>) -> Self {
         let is_worth_it = matches!(
             *self.error,
             FetchError::TimedOut { .. }
@@ -293,7 +293,7 @@ impl Failed {
                 | FetchError::Unsent(_)
         );
         let upload = upload.filter(|_| is_worth_it);
-        self.upload = upload.map(|passed| Box::new(Uploaded { sent: passed.bytes(), of: passed.of() }));
+        self.upload = upload.map(|progress| Box::new(Uploaded { sent: progress.bytes(), of: progress.of() }));
         self
     }
 }
@@ -388,7 +388,7 @@ impl<'a> Chain<'a> {
             url: request.url.clone(),
             method: request.method.clone(),
             body: request.body.as_ref(),
-            fields: Fields::of(request, &connections.1).map_err(failed)?,
+            fields: Fields::of(request, &connections.digest_sessions).map_err(failed)?,
             cookies: Cookies::of(&request.cookies, request.jar.clone().unwrap_or_default()).map_err(failed)?,
             redirects: 0,
             expects: true,
@@ -405,8 +405,8 @@ impl<'a> Chain<'a> {
         if let Some(name) = self.body.and_then(Body::spent).map(str::to_owned) {
             return Err(self.failed(FetchError::Spent { name, why: self.why_again.clone() }));
         }
-        let connector =
-            Connector::new(&self.url, self.options, &self.connections.2).map_err(|error| self.failed(error))?;
+        let connector = Connector::new(&self.url, self.options, &self.connections.proxy_proofs)
+            .map_err(|error| self.failed(error))?;
         let proxy_waits = connector.proof().is_some_and(|proof| proof.borrow().waits());
         let kept_back = self.body.is_some() && (self.fields.keep_back_bodies() || proxy_waits);
         let sent = self.body.filter(|_| !kept_back);
@@ -421,7 +421,7 @@ impl<'a> Chain<'a> {
         };
         let (exchange, times) = step
             .take(self.options, self.connections, self.deadlines, watch)
-            .map_err(|error| self.failed(error).having_sent(sent.and_then(Body::passed)))?;
+            .map_err(|error| self.failed(error).having_sent(sent.and_then(Body::progress)))?;
         let status = exchange.head.status;
         self.cookies.take(&exchange.head, &self.url, SystemTime::now());
         let was_kept_back = kept_back && !matches!(status, 307 | 308);
@@ -429,7 +429,7 @@ impl<'a> Chain<'a> {
             |proof: &RefCell<Proof>| proof.borrow_mut().is_challenged(&exchange.head, Asker::Proxy, was_kept_back);
         let is_challenged = connector.proof().is_some_and(by_proxy)
             || self.fields.are_challenged(&exchange.head, was_kept_back && status != 407);
-        self.fields.keep_session(&self.url.origin, &self.connections.1);
+        self.fields.keep_session(&self.url.origin, &self.connections.digest_sessions);
         // A server that knows nothing of expectations gets the body without one.
         let is_unexpected = status == 417 && self.expects && sent.is_some_and(|body| body.length().is_none());
         self.expects &= !is_unexpected;
@@ -475,7 +475,7 @@ impl<'a> Chain<'a> {
             connections: self.connections.clone(),
             to_head,
             deadlines: self.deadlines,
-            upload: asked.sent.and_then(Body::passed),
+            upload: asked.sent.and_then(Body::progress),
         })
     }
 }

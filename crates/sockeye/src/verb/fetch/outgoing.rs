@@ -17,7 +17,7 @@ use hyper::body::{Frame, SizeHint};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::sent::{Counted, Passed, Sent};
+use super::upload_progress::{Counted, UploadProgress, UploadState};
 use super::{FetchError, Uploaded};
 
 /// Bytes of a file that are read at once.
@@ -30,7 +30,7 @@ pub struct Body {
     pub content_type: String,
     pieces: Vec<Piece>,
     /// How far it was sent the last time.
-    passed: Arc<Mutex<Option<Arc<Passed>>>>,
+    progress: Arc<Mutex<Option<Arc<UploadProgress>>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ impl Body {
     /// Nothing yet.
     #[must_use]
     pub fn new(content_type: &str) -> Self {
-        Self { content_type: content_type.to_owned(), pieces: Vec::new(), passed: Arc::default() }
+        Self { content_type: content_type.to_owned(), pieces: Vec::new(), progress: Arc::default() }
     }
 
     /// Adds bytes.
@@ -143,19 +143,19 @@ impl Body {
     }
 
     pub(super) fn to_send(&self) -> Sending {
-        let sent = Rc::new(Sent::of(self.length()));
-        *self.passed.lock().unwrap_or_else(PoisonError::into_inner) = Some(sent.passed());
+        let sent = Rc::new(UploadState::of(self.length()));
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(sent.progress());
         Sending { pieces: self.pieces.clone(), index: 0, at: 0, left: self.length(), sent }
     }
 
-    pub(super) fn passed(&self) -> Option<Arc<Passed>> {
-        self.passed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn progress(&self) -> Option<Arc<UploadProgress>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How far it was sent the last time.
     #[must_use]
     pub fn uploaded(&self) -> Option<Uploaded> {
-        self.passed().map(|passed| Uploaded { sent: passed.bytes(), of: passed.of() })
+        self.progress().map(|progress| Uploaded { sent: progress.bytes(), of: progress.of() })
     }
 }
 
@@ -177,17 +177,17 @@ pub(super) struct Sending {
     at: u64,
     /// How much is left, if that is known.
     left: Option<u64>,
-    sent: Rc<Sent>,
+    sent: Rc<UploadState>,
 }
 
 impl Default for Sending {
     fn default() -> Self {
-        Self { pieces: vec![], index: 0, at: 0, left: Some(0), sent: Rc::new(Sent::of(Some(0))) }
+        Self { pieces: vec![], index: 0, at: 0, left: Some(0), sent: Rc::new(UploadState::of(Some(0))) }
     }
 }
 
 impl Sending {
-    pub(super) fn sent(&self) -> Rc<Sent> {
+    pub(super) fn sent(&self) -> Rc<UploadState> {
         self.sent.given(0, self.left == Some(0));
         Rc::clone(&self.sent)
     }

@@ -20,11 +20,13 @@ use crate::net::stream::Stream;
 
 /// Connections that wait for another request. They belong to one thread, and to fetches with the same options.
 #[derive(Clone, Default)]
-pub struct ConnectionPool(
-    Rc<RefCell<Vec<(Origin, IdleConnection)>>>,
-    pub(super) DigestSessions,
-    pub(super) ProxyProofs,
-);
+pub struct ConnectionPool {
+    idle: Rc<RefCell<Vec<(Origin, IdleConnection)>>>,
+    /// What servers have given to those who prove that they know a password (RFC 7616), so that the next request has its proof.
+    pub(super) digest_sessions: DigestSessions,
+    /// The same of proxies.
+    pub(super) proxy_proofs: ProxyProofs,
+}
 
 /// A way to a server on which nothing is under way.
 pub(super) enum IdleConnection {
@@ -44,7 +46,7 @@ pub(super) struct Http2 {
 impl ConnectionPool {
     /// One on which the server has said nothing since, neither more bytes nor that it ends.
     pub(super) fn take(&self, origin: &Origin) -> Option<IdleConnection> {
-        let mut all = self.0.borrow_mut();
+        let mut all = self.idle.borrow_mut();
         while let Some(at) = all.iter().position(|(other, _)| other == origin) {
             let (_, mut connection) = all.remove(at);
             if connection.is_quiet() {
@@ -56,8 +58,8 @@ impl ConnectionPool {
 
     /// Keeps one behind the end of an answer, in place of the oldest if there are many.
     pub(super) fn put(&self, origin: Origin, connection: IdleConnection) {
-        let mut all = self.0.borrow_mut();
-        if all.len() == limits::KEPT {
+        let mut all = self.idle.borrow_mut();
+        if all.len() == limits::IDLE_CONNECTIONS {
             all.remove(0);
         }
         all.push((origin, connection));
@@ -66,7 +68,7 @@ impl ConnectionPool {
 
 impl std::fmt::Debug for ConnectionPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("ConnectionPool").field(&self.0.borrow().len()).finish()
+        f.debug_struct("ConnectionPool").field("idle", &self.idle.borrow().len()).finish_non_exhaustive()
     }
 }
 

@@ -37,7 +37,7 @@ impl RequestStep<'_> {
         deadlines: Deadlines,
         watch: &mut dyn Watch,
     ) -> Result<(Exchange, Times), FetchError> {
-        let connector = Connector::new(self.url, options, &connections.2)?;
+        let connector = Connector::new(self.url, options, &connections.proxy_proofs)?;
         // What is wrong with the request is said before a server is asked.
         let request = self.request(&connector)?;
         watch.asked(&as_text(&request));
@@ -66,7 +66,7 @@ impl RequestStep<'_> {
                 Ok(exchange) => return Ok((exchange, times)),
                 Err(error) if self.body.is_some_and(|body| body.spent().is_some()) => return Err(error),
                 Err(FetchError::Http2 { again: Some(Again::Http1), .. }) if connector.speaks_http2() => {
-                    connector = Connector::new(self.url, &without_http2, &connections.2)?;
+                    connector = Connector::new(self.url, &without_http2, &connections.proxy_proofs)?;
                 }
                 Err(FetchError::Http2 { again: Some(Again::Anew), .. }) if anew < limits::ASKED_ANEW => anew += 1,
                 Err(error) => return Err(error),

@@ -16,8 +16,10 @@ pub struct TransferError {
     pub kind: TransferErrorKind,
     /// In one sentence.
     pub(super) text: String,
-    /// Whether asking again could help and do no harm, and how long the server wants to be left alone before.
-    pub(super) again: Option<Option<Duration>>,
+    /// Whether asking again could help and do no harm.
+    pub(super) is_transient: bool,
+    /// How long the server wants to be left alone before (Retry-After: RFC 9110, section 10.2.3).
+    pub(super) retry_after: Option<Duration>,
     /// Whether a part came and the next is to be asked for: no failure.
     pub(super) goes_on: bool,
     /// Whether some of a body was given to a reader, who would get it twice.
@@ -52,7 +54,7 @@ impl TransferError {
     /// One of a kind, in a sentence.
     #[must_use]
     pub fn new(kind: TransferErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), again: None, goes_on: false, is_given: false }
+        Self { kind, text: text.into(), is_transient: false, retry_after: None, goes_on: false, is_given: false }
     }
 
     /// Says more.
@@ -72,7 +74,7 @@ impl TransferError {
             }
             _ => false,
         };
-        Self { again: is_safe.then_some(None), ..Self::from(failed) }
+        Self { is_transient: is_safe, ..Self::from(failed) }
     }
 
     /// In the midst of an answer; nothing of it was given to a reader, or its part stays and is gone on with.
@@ -85,23 +87,26 @@ impl TransferError {
                 | FetchError::Http2 { .. }
                 | FetchError::Unsent(_)
         );
-        Self { again: (is_network && is_idempotent(method)).then_some(None), ..Self::from(failed) }
+        Self { is_transient: is_network && is_idempotent(method), ..Self::from(failed) }
     }
 
     /// An answer that may be another one soon.
-    pub(super) fn passing(answer: &Answer, method: &str) -> Option<Self> {
+    pub(super) fn transient(answer: &Answer, method: &str) -> Option<Self> {
         let head = answer.head();
-        if !PASSING.contains(&head.status) || !is_idempotent(method) {
+        if !TRANSIENT.contains(&head.status) || !is_idempotent(method) {
             return None;
         }
         let text = format!("{}: {}", answer.url.shown(), head.status_line());
         let after = head.retry_after(SystemTime::now());
-        (after.is_none_or(|after| after <= limits::RETRY_AFTER))
-            .then(|| Self { again: Some(after), ..Self::new(TransferErrorKind::Status, text) })
+        after.is_none_or(|after| after <= limits::RETRY_AFTER).then(|| Self {
+            is_transient: true,
+            retry_after: after,
+            ..Self::new(TransferErrorKind::Status, text)
+        })
     }
 
     /// Whether it stays what it is, however often it is tried.
-    pub(super) fn is_lasting(&self) -> bool {
+    pub(super) fn is_permanent(&self) -> bool {
         match &self.kind {
             TransferErrorKind::Usage
             | TransferErrorKind::Input
@@ -130,7 +135,7 @@ pub(super) fn is_idempotent(method: &str) -> bool {
 }
 
 /// Statuses that may be others soon.
-const PASSING: [u16; 6] = [408, 429, 500, 502, 503, 504];
+const TRANSIENT: [u16; 6] = [408, 429, 500, 502, 503, 504];
 
 impl fmt::Display for TransferError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -23,7 +23,7 @@ impl Retry {
 
     /// Whether another try may help: some failures stay what they are, whatever is asked for.
     pub(super) fn may_help(self, error: &TransferError) -> bool {
-        error.again.is_some() || (self.all && !error.is_given && !error.is_lasting())
+        error.is_transient || (self.all && !error.is_given && !error.is_permanent())
     }
 }
 

@@ -51,8 +51,8 @@ impl Watch for Redirects<'_> {
 }
 
 impl Run<'_> {
-    /// One attempt. `may_again` says whether there is another one, for an answer that may be another soon.
-    pub(super) fn once(&mut self, may_again: bool) -> Result<Outcome, TransferError> {
+    /// One attempt. `may_retry` says whether there is another one, for an answer that may be another soon.
+    pub(super) fn once(&mut self, may_retry: bool) -> Result<Outcome, TransferError> {
         self.watcher.begins();
         if self.is_finished() {
             self.watcher.note(Some(&self.request.url), &Note::AlreadyThere);
@@ -61,7 +61,7 @@ impl Run<'_> {
         let until: Option<Instant> = self.options.timeout.map(|timeout| self.options.began + timeout);
         let destination = self.open(&self.download.target, until)?;
         self.watcher.holds(destination.unfinished());
-        let done = self.ask(destination, may_again);
+        let done = self.ask(destination, may_retry);
         self.watcher.holds(Unfinished::Nothing);
         done
     }
@@ -123,13 +123,13 @@ impl Run<'_> {
         request
     }
 
-    fn ask(&mut self, destination: Destination, may_again: bool) -> Result<Outcome, TransferError> {
+    fn ask(&mut self, destination: Destination, may_retry: bool) -> Result<Outcome, TransferError> {
         let download = self.download;
         let mut request = self.request_for(&destination);
         let answer = self.answer(&mut request, &destination)?;
         // As with redirects, only the last head is shown.
-        if let Some(passing) = TransferError::passing(&answer, &request.method).filter(|_| may_again) {
-            return Err(passing);
+        if let Some(transient) = TransferError::transient(&answer, &request.method).filter(|_| may_retry) {
+            return Err(transient);
         }
         self.watcher.head(answer.head())?;
         let status = answer.head().status;

@@ -57,21 +57,21 @@ impl Segments {
             stopper: Some(Arc::clone(&stopper)),
             progress: Arc::clone(&progress[index]),
         };
-        let first_trouble: Mutex<Option<TransferError>> = Mutex::new(None);
+        let first_failure: Mutex<Option<TransferError>> = Mutex::new(None);
         let whole: Mutex<Option<Saved>> = Mutex::new(None);
-        let failed = |trouble: TransferError| {
+        let failed = |failure: TransferError| {
             // What fails from now on fails because of this one.
-            first_trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(trouble);
+            first_failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
             stopper.stop();
         };
         std::thread::scope(|scope| {
             for index in 1..self.bounds.len() {
                 let (saving, failed, whole, stopper) = (&saving, &failed, &whole, &stopper);
                 let part = move || {
-                    if let Err(trouble) =
+                    if let Err(failure) =
                         self.part(index, request, file, &saving(index), (options, rate), (whole, stopper))
                     {
-                        failed(trouble);
+                        failed(failure);
                     }
                 };
                 if let Err(error) = std::thread::Builder::new().name("part".to_owned()).spawn_scoped(scope, part) {
@@ -82,15 +82,15 @@ impl Segments {
                 }
             }
             let first = self.write(answer, file, 0, &saving(0));
-            if let Err(trouble) = first {
-                failed(trouble);
+            if let Err(failure) = first {
+                failed(failure);
             }
         });
         if let Some(saved) = whole.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Ok(saved);
         }
-        match first_trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(trouble) => Err(trouble),
+        match first_failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(failure) => Err(failure),
             None => {
                 let length = self.bounds.last().map_or(0, |&(_, end)| end);
                 Ok(Saved { received: length, written: length, surplus: 0, unsent: None })

@@ -58,7 +58,7 @@ pub enum Note {
     /// A word in Content-Encoding is no coding.
     NoCoding(String),
     /// It failed, and is asked for again.
-    Again {
+    Retrying {
         /// How it failed.
         why: String,
         /// How long is waited.
@@ -83,7 +83,7 @@ impl fmt::Display for Note {
             Self::NotChanged => f.write_str("not changed"),
             Self::NoBody => f.write_str("the answer has no body: nothing saved"),
             Self::NoCoding(word) => write!(f, "its Content-Encoding `{word}` is no coding, and is passed over"),
-            Self::Again { why, pause, attempt, of } => {
+            Self::Retrying { why, pause, attempt, of } => {
                 write!(f, "{why}; again in {:.1} s, {attempt} of {of}", pause.as_secs_f64())
             }
             Self::TimeNotSet(error) => write!(f, "cannot set the time of the file: {}", words(error)),

@@ -10,19 +10,19 @@ use bytes::{Buf, Bytes};
 
 /// What became of a body while it was sent, and what is waited for.
 #[derive(Default)]
-pub(super) struct Sent {
+pub(super) struct UploadState {
     fault: Cell<Option<String>>,
     is_whole: Cell<bool>,
     /// Whether hyper has given up the rest.
     is_given_up: Cell<bool>,
     gate: Cell<Gate>,
     awaited: RefCell<Option<Arc<File>>>,
-    passed: Arc<Passed>,
+    progress: Arc<UploadProgress>,
 }
 
 /// How much of a body has passed, to be read from any thread.
 #[derive(Debug, Default)]
-pub(super) struct Passed {
+pub(super) struct UploadProgress {
     /// How long it is, and one more; 0 if that is not known.
     of: AtomicU64,
     /// Bytes of it that hyper was given, and those that it has put somewhere.
@@ -48,16 +48,18 @@ enum Gate {
     Shut,
 }
 
-impl Sent {
+impl UploadState {
     /// Nothing yet of a body of this length, if that is known.
     pub(super) fn of(length: Option<u64>) -> Self {
-        let passed =
-            Passed { of: AtomicU64::new(length.map_or(0, |length| length.saturating_add(1))), ..Passed::default() };
-        Self { passed: Arc::new(passed), ..Self::default() }
+        let progress = UploadProgress {
+            of: AtomicU64::new(length.map_or(0, |length| length.saturating_add(1))),
+            ..UploadProgress::default()
+        };
+        Self { progress: Arc::new(progress), ..Self::default() }
     }
 
-    pub(super) fn passed(&self) -> Arc<Passed> {
-        Arc::clone(&self.passed)
+    pub(super) fn progress(&self) -> Arc<UploadProgress> {
+        Arc::clone(&self.progress)
     }
 
     /// What was wrong with what was to be sent.
@@ -71,23 +73,23 @@ impl Sent {
 
     /// hyper has got so much more, and perhaps all of it.
     pub(super) fn given(&self, bytes: usize, is_whole: bool) {
-        self.passed.given.fetch_add(bytes as u64, Ordering::Relaxed);
-        if bytes > 0 && self.passed.of().is_none() {
+        self.progress.given.fetch_add(bytes as u64, Ordering::Relaxed);
+        if bytes > 0 && self.progress.of().is_none() {
             // The size and two line ends.
             let framing = format!("{bytes:x}").len() + 4;
-            self.passed.framing.fetch_add(framing as u64, Ordering::Relaxed);
+            self.progress.framing.fetch_add(framing as u64, Ordering::Relaxed);
         }
         self.is_whole.set(is_whole);
     }
 
     /// Bytes as hyper gets them, which are counted when it has done something with them.
     pub(super) fn counted(&self, bytes: Bytes) -> Counted {
-        Counted { bytes, passed: self.passed() }
+        Counted { bytes, progress: self.progress() }
     }
 
     /// Whether hyper has got all of it, and has put it on its way.
     pub(super) fn is_whole(&self) -> bool {
-        let Passed { given, taken, .. } = &*self.passed;
+        let UploadProgress { given, taken, .. } = &*self.progress;
         self.is_whole.get() && given.load(Ordering::Relaxed) == taken.load(Ordering::Relaxed)
     }
 
@@ -98,7 +100,7 @@ impl Sent {
 
     /// Whether nothing more of it will be sent, and something is missing.
     pub(super) fn is_cut(&self) -> bool {
-        (self.is_given_up.get() && !self.is_whole.get()) || self.passed.is_lost.load(Ordering::Relaxed)
+        (self.is_given_up.get() && !self.is_whole.get()) || self.progress.is_lost.load(Ordering::Relaxed)
     }
 
     /// Keeps the body back until the server wants it, or until a time.
@@ -142,7 +144,7 @@ impl Sent {
     }
 }
 
-impl Passed {
+impl UploadProgress {
     /// Bytes that the peer's system, or ours, has taken.
     pub(super) fn bytes(&self) -> u64 {
         let taken = self.taken.load(Ordering::Relaxed);
@@ -172,7 +174,7 @@ impl Passed {
 #[derive(Debug)]
 pub(super) struct Counted {
     bytes: Bytes,
-    passed: Arc<Passed>,
+    progress: Arc<UploadProgress>,
 }
 
 impl Buf for Counted {
@@ -186,14 +188,14 @@ impl Buf for Counted {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
-        self.passed.taken.fetch_add(count as u64, Ordering::Relaxed);
+        self.progress.taken.fetch_add(count as u64, Ordering::Relaxed);
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         if self.has_remaining() {
-            self.passed.is_lost.store(true, Ordering::Relaxed);
+            self.progress.is_lost.store(true, Ordering::Relaxed);
         }
     }
 }
