@@ -3,13 +3,17 @@
 //! Domains that strangers share, as `co.uk` is, are those of the list of public suffixes: no cookie is for one.
 
 use std::fmt::Write;
+use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
+use rustix::fs::{Mode, fchmod};
 
 use super::{FetchError, Head, Url, UrlScheme};
+use crate::file::{AtomicFile, FileError, Step};
 use crate::limits;
 use crate::wire::http::http_date;
 
@@ -21,7 +25,25 @@ pub(super) struct Cookies {
     set: Jar,
 }
 
-/// Cookies that servers set, shared by all who ask.
+/// Cookies that servers set, shared by all requests that have a clone of it.
+///
+/// ```
+/// use sockeye::mock::Mock;
+/// use sockeye::verb::fetch::{ConnectionPool, FetchOptions, Jar, Request, Url, fetch};
+///
+/// let server = Mock::start("C: GET / HTTP/1.1\nrepeat\n  C: {_}\nend\nC:\nS: HTTP/1.1 204 No Content\nS: Set-Cookie: sid=1\nS:\nS closes\n");
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("cookies");
+///
+/// let (jar, unreadable_lines) = Jar::open(&path)?;
+/// let request = Request { jar: Some(jar.clone()), ..Request::get(Url::parse(&server.url("http"))?) };
+/// fetch(&request, &FetchOptions::default(), &ConnectionPool::default(), &mut ())?;
+/// jar.store(&path)?;
+/// assert_eq!(unreadable_lines, 0);
+/// assert!(std::fs::read_to_string(&path)?.ends_with("\tsid\t1\n"));
+/// # server.finish();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Jar(Arc<Mutex<Vec<Cookie>>>);
 
@@ -29,6 +51,37 @@ pub struct Jar(Arc<Mutex<Vec<Cookie>>>);
 const HTTP_ONLY: &str = "#HttpOnly_";
 
 impl Jar {
+    /// Reads a file of cookies that an earlier run, or another program, has kept; an empty jar if there is none. With it, how many
+    /// lines are no cookies: those are gone when the file is written again.
+    ///
+    /// # Errors
+    /// As open(2) and read(2).
+    pub fn open(path: &Path) -> io::Result<(Self, usize)> {
+        let jar = Self::default();
+        let unreadable_lines = match std::fs::read(path) {
+            Ok(bytes) => jar.read(&String::from_utf8_lossy(&bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        Ok((jar, unreadable_lines))
+    }
+
+    /// Writes all of them into a file, in place of what is there. A new file is for its owner alone, from its first byte on: a
+    /// cookie is as good as a password. One that was there keeps its permissions.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::create`] and [`AtomicFile::commit`].
+    pub fn store(&self, path: &Path) -> Result<(), FileError> {
+        let is_new = !path.exists();
+        let mut file = AtomicFile::create(path)?;
+        if is_new {
+            let failed = |error| FileError { step: Step::Begin, path: path.to_owned(), source: io::Error::from(error) };
+            fchmod(&file, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+        }
+        file.append(self.written().as_bytes())?;
+        file.commit()
+    }
+
     /// Reads what [`Jar::written`] writes: the file of Netscape, as curl and wget keep it. A line that is none of it is passed
     /// over; how many were is returned.
     pub fn read(&self, text: &str) -> usize {
@@ -297,6 +350,31 @@ mod tests {
         cookies.take(&head, &Url::parse(from).unwrap(), now());
         let value = cookies.to_send(&Url::parse(to).unwrap(), now());
         value.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_file_of_cookies_is_for_its_owner_unless_it_was_another_before() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("jar");
+        let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        let (jar, unreadable) = Jar::open(&path).unwrap();
+        assert_eq!((jar.read("h\tFALSE\t/\tFALSE\t0\ta\t1\n"), unreadable), (0, 0));
+        jar.store(&path).unwrap();
+        assert_eq!(mode(), 0o600);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        jar.store(&path).unwrap();
+        assert_eq!(mode(), 0o640);
+        // The next one has what is in it, without what is none.
+        let text = std::fs::read_to_string(&path).unwrap() + "no cookie\n";
+        std::fs::write(&path, text).unwrap();
+        let (jar, unreadable) = Jar::open(&path).unwrap();
+        assert_eq!(unreadable, 1);
+        jar.store(&path).unwrap();
+        let kept = std::fs::read_to_string(&path).unwrap();
+        assert!(kept.ends_with("\ta\t1\n") && kept.lines().count() == 2, "{kept}");
+        assert!(Jar::open(folder.path()).is_err());
+        assert_eq!(jar.store(&folder.path().join("none/jar")).unwrap_err().step, Step::Begin);
     }
 
     #[test]
