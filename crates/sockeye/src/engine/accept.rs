@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::net::{SocketAddrUnix, SocketFlags, acceptfrom_with, getsockname};
 
 use super::at_rest::Admission;
-use super::channel::Identity;
+use super::channel::ConnectionInfo;
 use super::groups::Early;
 use super::reactor::poller::Interest;
 use super::reactor::token::Token;
@@ -377,18 +377,18 @@ impl Loop {
             Behaviour::Exec(exec) => Some(exec.take_permit()),
             _ => None,
         };
-        let identity = Identity { number, peer: client, local: server, origin: listener, permit, pass };
+        let info = ConnectionInfo { number, peer: client, local: server, origin: listener, permit, pass };
         let spans = self.spans(listener);
         if let Some(Membership { workers, .. }) = &self.member {
             // Connections of one play are all of one loop, which is the one that accepts.
             let worker = if spans { 0 } else { workers.freest() };
             workers.add(worker);
             if worker > 0 {
-                workers.write(worker, Message::Client(fd, identity));
+                workers.write(worker, Message::Client(fd, info));
                 return worker;
             }
         }
-        self.take_in(fd, identity);
+        self.take_in(fd, info);
         0
     }
 

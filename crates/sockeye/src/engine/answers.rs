@@ -99,7 +99,7 @@ impl Answers {
     }
 
     /// How long the system may have no room. Over a Unix socket that is a client that does not read.
-    fn patience(&self) -> Duration {
+    fn send_limit(&self) -> Duration {
         if self.unix.is_some() { limits::WRITE_WAIT } else { limits::DATAGRAM_SEND_WAIT }
     }
 
@@ -141,7 +141,7 @@ impl Answers {
             self.stuck = None;
             return;
         }
-        let (until, end) = (now.after(self.patience()), self.outbox.next_number());
+        let (until, end) = (now.after(self.send_limit()), self.outbox.next_number());
         self.stuck.get_or_insert(SendBackoff { again: now, until, end }).again = now.after(limits::DATAGRAM_AGAIN);
     }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use transcript::{Row, Script};
 
-use super::channel::{Agent, Channel, Datagrams, Hearing, Identity, Line, failure_of_socket};
+use super::channel::{Agent, Channel, ConnectionInfo, Datagrams, Hearing, Line, failure_of_socket};
 pub(crate) use super::origin::Client;
 use super::origin::Origin;
 pub use super::origin::{InitialLayers, Reconnect};
@@ -110,8 +110,9 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
         Over::Connection(Connection { fd, protocol, local, peer, is_broken }) => {
             let line = line_of(fd, protocol, &peer)?;
             let number = own.resources.tally.next_number();
-            let identity = Identity { number, peer, local: Some(Box::new(local)), origin: 0, permit: None, pass: None };
-            let mut channel = Channel::new(line, identity, agent, own.resources.now);
+            let info =
+                ConnectionInfo { number, peer, local: Some(Box::new(local)), origin: 0, permit: None, pass: None };
+            let mut channel = Channel::new(line, info, agent, own.resources.now);
             channel.is_broken = is_broken;
             if spans {
                 (channel.group, channel.hearing) = (number, Hearing::of(&own.origins[0], None));

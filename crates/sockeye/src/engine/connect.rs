@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Loop;
-use super::channel::{Agent, Channel, Hearing, Identity};
+use super::channel::{Agent, Channel, ConnectionInfo, Hearing};
 use super::reactor::token::Key;
 use crate::net::connecting::{Connecting, Target};
 
@@ -21,12 +21,12 @@ impl Loop {
         (number, group): (u64, u64),
         hearing: Option<Box<Hearing>>,
     ) -> Option<Key> {
-        let identity = Identity { number, peer: target.peer(), local: None, origin, permit: None, pass: None };
+        let info = ConnectionInfo { number, peer: target.peer(), local: None, origin, permit: None, pass: None };
         let (connecting, error) = match Connecting::begin(target) {
             Ok(connecting) => (connecting, None),
             Err(error) => (Connecting::over(target), Some(error)),
         };
-        let mut channel = Channel::on_its_way(connecting, identity, agent, self.resources.now);
+        let mut channel = Channel::on_its_way(connecting, info, agent, self.resources.now);
         (channel.group, channel.hearing) = (group, hearing);
         let key = self.channels.insert(Box::new(channel));
         self.with_channel(key, |channel, context| match error {

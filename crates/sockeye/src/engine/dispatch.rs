@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::channel::{Agent, Channel, ChannelStatus, Identity, Line};
+use super::channel::{Agent, Channel, ChannelStatus, ConnectionInfo, Line};
 use super::context::Context;
 use super::datagram::DatagramServer;
 use super::exec::Terminal;
@@ -19,19 +19,19 @@ use crate::sys::datagrams::Inbox;
 
 impl Loop {
     /// Serves a client here.
-    pub(super) fn take_in(&mut self, fd: OwnedFd, mut identity: Identity) {
-        let origin = &self.origins[identity.origin];
+    pub(super) fn take_in(&mut self, fd: OwnedFd, mut info: ConnectionInfo) {
+        let origin = &self.origins[info.origin];
         let mut agent = Agent::new(&origin.behaviour);
         let mut paused = false;
         if let (Agent::Child(served), Behaviour::Exec(exec)) = (&mut agent, &origin.behaviour) {
-            served.permit = identity.permit.take();
+            served.permit = info.permit.take();
             // Its program is to have the socket: what comes is none of ours.
             let is_plain = origin.endpoint.protocol == Protocol::Tcp && !origin.begins_secure();
             paused = is_plain && exec.terminal == Terminal::None;
         }
-        let number = identity.number;
+        let number = info.number;
         let (line, marked) = Line::of_client(fd, origin.endpoint.protocol);
-        let mut channel = Channel::new(line, identity, agent, self.resources.now);
+        let mut channel = Channel::new(line, info, agent, self.resources.now);
         channel.paused = paused;
         if self.spans(channel.origin) {
             let (id, origin) = (number, channel.origin);

@@ -75,7 +75,7 @@ impl Loop {
         let wants_room = messages.is_empty();
         for message in messages {
             match message {
-                Message::Client(fd, identity) => self.take_in(fd, identity),
+                Message::Client(fd, info) => self.take_in(fd, info),
                 Message::Origins(origins) => self.origins = origins,
                 Message::MakeWay => drop(self.close_resting()),
                 Message::Stop(by) => {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::answers::Pair;
-use super::channel::{Agent, Channel, Identity, Line};
+use super::channel::{Agent, Channel, ConnectionInfo, Line};
 use super::guard::Guard;
 use super::outlet::{OnePeer, Outlet};
 use super::reactor::token::Key;
@@ -193,7 +193,7 @@ impl Loop {
         let (peer, local) = (server.name_of(pair.0), local_name(&server.socket, pair.1));
         let line = Line::OnePeer(Box::new(OnePeer::new(&programs.outlet, pair, index)));
         let number = self.resources.tally.next_number();
-        let identity = Identity {
+        let info = ConnectionInfo {
             number,
             peer: peer.clone(),
             local: local.map(Box::new),
@@ -204,14 +204,14 @@ impl Loop {
         self.resources.observer.observe(Event::Opened(Conversation {
             number,
             protocol: server.socket.endpoint.protocol,
-            server: identity.local.as_deref().unwrap_or(&server.socket.endpoint.name).clone(),
+            server: info.local.as_deref().unwrap_or(&server.socket.endpoint.name).clone(),
             client: peer,
             to: None,
         }));
         if let Some(Membership { workers, worker, .. }) = &self.member {
             workers.add(*worker);
         }
-        let channel = Channel::new(line, identity, agent, self.resources.now);
+        let channel = Channel::new(line, info, agent, self.resources.now);
         let key = self.channels.insert(Box::new(channel));
         if let Some(programs) = &mut self.datagrams[index].programs {
             programs.channels.insert(pair, key);

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use transcript::Moment;
 
-use super::channel::Identity;
+use super::channel::ConnectionInfo;
 use super::mailbox::Mailbox;
 use super::origin::Origin;
 
 /// What one loop tells another.
 pub(super) enum Message {
     /// A client to serve, told of as opened already.
-    Client(OwnedFd, Identity),
+    Client(OwnedFd, ConnectionInfo),
     /// What new conversations get from here.
     Origins(Vec<Origin>),
     /// Open exchanges have until this moment.

@@ -43,7 +43,7 @@ use std::time::Duration;
 
 use crate::address::{self, Address, AddressError, Framing, Scheme};
 use crate::endpoint::{Endpoint, Name, Protocol};
-use crate::engine::relay::{self, Bell, Capture, Listener, Live, Named, Target, TargetAddress, Targets};
+use crate::engine::relay::{self, Bell, Capture, Live, Named, RelayListener, Target, TargetAddress, Targets};
 use crate::event::{Event, Observer, SharedObserver};
 use crate::faults::BadNetwork;
 use crate::gate::Gate;
@@ -236,7 +236,7 @@ enum UnknownNames {
 /// A relay whose sockets are bound.
 #[derive(Debug)]
 pub struct Relay {
-    listeners: Vec<Listener>,
+    listeners: Vec<RelayListener>,
     ports: Vec<u16>,
     notices: Vec<String>,
     targets: Targets,
@@ -297,7 +297,7 @@ impl Relay {
                 let to = target.address.clone();
                 return Err(RelayError::Itself { endpoint: socket.endpoint.clone(), to });
             }
-            listeners.push(Listener { socket, layers: layers.clone() });
+            listeners.push(RelayListener { socket, layers: layers.clone() });
         }
         let has_programs = targets.iter().any(|target| target.local().is_some());
         Ok(Self {

@@ -2,7 +2,7 @@
 
 use super::super::Context;
 use super::super::reactor::poller::Interest;
-use super::{Agent, Channel, ChannelStatus, Datagrams, Identity, Line, Phase};
+use super::{Agent, Channel, ChannelStatus, ConnectionInfo, Datagrams, Line, Phase};
 use crate::endpoint::{Name, Protocol};
 use crate::event::Event;
 use crate::failure::{Failure, Kind};
@@ -14,11 +14,11 @@ impl Channel {
     /// One that is on its way.
     pub(in crate::engine) fn on_its_way(
         connecting: Connecting,
-        identity: Identity,
+        info: ConnectionInfo,
         agent: Agent,
         now: transcript::Moment,
     ) -> Self {
-        let mut channel = Self::new(Line::Connecting(Box::new(connecting)), identity, agent, now);
+        let mut channel = Self::new(Line::Connecting(Box::new(connecting)), info, agent, now);
         channel.phase = Phase::Connecting;
         channel
     }

@@ -116,7 +116,7 @@ pub(super) struct Channel {
 }
 
 /// What a new channel is known by.
-pub(super) struct Identity {
+pub(super) struct ConnectionInfo {
     pub(super) number: u64,
     pub(super) peer: Name,
     pub(super) local: Option<Box<Name>>,
@@ -128,8 +128,8 @@ pub(super) struct Identity {
 }
 
 impl Channel {
-    pub(super) fn new(line: Line, identity: Identity, agent: Agent, now: Moment) -> Self {
-        let Identity { number, peer, local, origin, permit: _, pass } = identity;
+    pub(super) fn new(line: Line, info: ConnectionInfo, agent: Agent, now: Moment) -> Self {
+        let ConnectionInfo { number, peer, local, origin, permit: _, pass } = info;
         Self {
             line,
             origin,

@@ -11,7 +11,7 @@ use super::super::Behaviour;
 use super::super::origin::{Client, InitialLayers, Origin};
 use super::imaginary::{End, ImaginaryLine};
 use super::tests::World;
-use super::{Agent, Channel, ChannelStatus, Identity, Interest, Line};
+use super::{Agent, Channel, ChannelStatus, ConnectionInfo, Interest, Line};
 use crate::event::{Endpoint, Event, Name, Protocol};
 use crate::failure::Failure;
 use crate::folder::Folder;
@@ -96,8 +96,8 @@ impl Host {
         };
         let mut world = World::new();
         (world.origin, world.identity, world.strict) = (origin, identity, true);
-        let name = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
-        let channel = Channel::new(Line::Imaginary(end), name, agent, world.now);
+        let info = ConnectionInfo { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
+        let channel = Channel::new(Line::Imaginary(end), info, agent, world.now);
         Self { world, channel: Some(channel) }
     }
 

@@ -92,8 +92,8 @@ fn stuffed(world: &mut World) -> (Channel, UnixStream) {
     let (server, client) = UnixStream::pair().unwrap();
     server.set_nonblocking(true).unwrap();
     client.set_nonblocking(true).unwrap();
-    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
-    let mut channel = Channel::new(Line::Socket(server.into()), identity, Agent::Echo, world.now);
+    let info = ConnectionInfo { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
+    let mut channel = Channel::new(Line::Socket(server.into()), info, Agent::Echo, world.now);
     let bytes = vec![b'x'; 1 << 20];
     while channel.wants() == Interest::Read {
         let _ = std::io::Write::write(&mut &client, &bytes);
@@ -159,8 +159,8 @@ fn site_over(line: Line, is_secure: bool, world: &mut World) -> (Channel, tempfi
     let site = Site::new(Root::open(folder.path()).unwrap(), SiteOptions::default());
     let website =
         HttpService { site: Arc::new(site), is_secure, log: AccessLog::None, https: None, more_files: Arc::default() };
-    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
-    let mut channel = Channel::new(line, identity, Agent::new(&Behaviour::Site(website.into())), world.now);
+    let info = ConnectionInfo { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
+    let mut channel = Channel::new(line, info, Agent::new(&Behaviour::Site(website.into())), world.now);
     assert_eq!(world.lend(|context| channel.open(context)), ChannelStatus::Open);
     (channel, folder)
 }
@@ -276,8 +276,8 @@ fn what_a_play_remembers_is_memory_of_its_connection() {
     world.origin = origin(behaviour.clone());
     let (server, client) = UnixStream::pair().unwrap();
     server.set_nonblocking(true).unwrap();
-    let identity = Identity { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
-    let mut channel = Channel::new(Line::Socket(server.into()), identity, Agent::new(&behaviour), world.now);
+    let info = ConnectionInfo { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
+    let mut channel = Channel::new(Line::Socket(server.into()), info, Agent::new(&behaviour), world.now);
     let before = channel.memory();
     std::io::Write::write_all(&mut &client, &[&[b'x'; 30_000][..], b"\n"].concat()).unwrap();
     assert_eq!(world.lend(|context| channel.ready(false, context)), ChannelStatus::Open);

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use transcript::{Moment, Side};
 
-use super::super::channel::{Agent, Channel, Hearing, Identity, Line, Opening};
+use super::super::channel::{Agent, Channel, ConnectionInfo, Hearing, Line, Opening};
 use super::super::handoff::DetachedPlay;
 use super::super::reactor::poller::Interest;
 use super::super::reactor::token::Token;
@@ -164,9 +164,9 @@ impl Loop {
             Some(Name::Inet(own)) => Some(own.port()),
             _ => None,
         };
-        let identity = Identity { number, peer: client, local: server, origin, permit: None, pass };
+        let info = ConnectionInfo { number, peer: client, local: server, origin, permit: None, pass };
         let (line, marked) = Line::of_client(fd, self.origins[origin].endpoint.protocol);
-        let mut channel = Channel::new(line, identity, Agent::Play(play, script), self.resources.now);
+        let mut channel = Channel::new(line, info, Agent::Play(play, script), self.resources.now);
         channel.group = id;
         channel.hearing = Hearing::of(&self.origins[origin], Some(Opening { connection, by: Side::Server, port }));
         let key = self.adopt_client(channel, marked);

@@ -8,14 +8,14 @@ use rustix::net::{SocketFlags, SocketType, sockopt};
 
 use super::super::accept::{ACCEPTS, AcceptOutcome, ERRORS, MOST_WAITING, PAUSE, accept};
 use super::super::reactor::token::Key;
-use super::Loop;
+use super::RelayLoop;
 use super::capture::SocketCapture;
 use super::direction::Direction;
 use super::leg::{Bounds, Leg, PeerKind};
 use super::message_queue::Messages;
 use super::pair::{Client, Pair, Stage};
-use super::poll::{End, Token};
-use super::state::Message;
+use super::poll::{End, RelayToken};
+use super::state::RelayMessage;
 use crate::address::Framing;
 use crate::event::{ClosedBy, Conversation, Event, Name};
 use crate::faults::{Chain, DatagramFaults, Faults, Impairment, Lane};
@@ -35,7 +35,7 @@ pub(super) struct PendingClient {
     listener: usize,
 }
 
-impl Loop {
+impl RelayLoop {
     /// Takes those who wait at a listener.
     pub(super) fn accept(&mut self, index: usize) {
         let mut errors = 0;
@@ -132,7 +132,7 @@ impl Loop {
         if worker == self.worker {
             self.take_in(client);
         } else {
-            self.shared.write(worker, Message::Client(Box::new(client)));
+            self.shared.write(worker, RelayMessage::Client(Box::new(client)));
         }
     }
 
@@ -300,7 +300,7 @@ impl Loop {
     /// Rests from accepting: those who wait stay in the backlog, those inside go on.
     fn pause_accepting(&mut self, why: String) {
         for (index, listener) in self.listeners.iter().enumerate() {
-            let _ = self.poll.watch(&listener.socket.fd, Token::Listener(index as u32), false);
+            let _ = self.poll.watch(&listener.socket.fd, RelayToken::Listener(index as u32), false);
         }
         self.is_paused = true;
         self.accept_again = Some(self.now.after(PAUSE));
@@ -326,7 +326,7 @@ impl Loop {
         }
         (self.accept_again, self.is_paused) = (None, false);
         for (index, listener) in self.listeners.iter().enumerate() {
-            let _ = self.poll.watch(&listener.socket.fd, Token::Listener(index as u32), true);
+            let _ = self.poll.watch(&listener.socket.fd, RelayToken::Listener(index as u32), true);
         }
     }
 }

@@ -10,13 +10,13 @@ use super::leg::{Bounds, Leg, PeerKind};
 use super::pair::Stage;
 use super::poll::End;
 use super::targets::PendingConnection;
-use super::{AGAIN, Loop, PROBES_AFTER, capture};
+use super::{AGAIN, PROBES_AFTER, RelayLoop, capture};
 use crate::event::Event;
 use crate::failure::Kind;
 use crate::net::{is_exhausted, words};
 use crate::wire::preface;
 
-impl Loop {
+impl RelayLoop {
     /// Begins to connect to a server.
     pub(super) fn connect(&mut self, key: Key) {
         let order = self.shared.targets.order(self.now);

@@ -299,8 +299,8 @@ impl Direction {
             (*said, *since) = (sink.received, now);
         }
         let has_answered = sink.received > self.asked;
-        let patience = if has_answered || sink.hurries { limits::WEBSOCKET_QUIET } else { limits::WEBSOCKET_ANSWER };
-        let until = since.after(patience);
+        let quiet_limit = if has_answered || sink.hurries { limits::WEBSOCKET_QUIET } else { limits::WEBSOCKET_ANSWER };
+        let until = since.after(quiet_limit);
         (until > now && !sink.ended).then_some(until)
     }
 

@@ -3,16 +3,16 @@
 
 use super::super::held::longest_first;
 use super::super::reactor::token::Key;
-use super::Loop;
+use super::RelayLoop;
 use super::direction::Tools;
 use super::lingering::LingeringPair;
 use super::pair::{PairStatus, Stage};
-use super::poll::{End, Ready};
+use super::poll::{End, Readiness};
 use super::summary::Outcome;
 use crate::event::{ClosedBy, Event};
 use crate::net::words;
 
-impl Loop {
+impl RelayLoop {
     /// Faults have changed: every pair has the new ones before whoever changed them goes on.
     pub(super) fn change_faults(&mut self) {
         let Some(live) = self.shared.options.live.clone() else { return };
@@ -28,7 +28,7 @@ impl Loop {
         live.is_known(change);
     }
 
-    pub(super) fn ready(&mut self, key: Key, end: End, ready: &Ready) {
+    pub(super) fn ready(&mut self, key: Key, end: End, ready: &Readiness) {
         let Some(pair) = self.pairs.get_mut(key) else { return };
         if end == End::Far && pair.far.is_some() && matches!(pair.stage, Stage::Connecting(_)) {
             if ready.writable || ready.broken {

@@ -14,7 +14,7 @@ use transcript::{Moment, Side};
 use super::super::reactor::slab::Slab;
 use super::super::reactor::timers::Armed;
 use super::super::reactor::token::Key;
-use super::Loop;
+use super::RelayLoop;
 use super::capture::Capture;
 use super::poll::End;
 use super::summary::{Outcome, PairFailure};
@@ -168,7 +168,7 @@ impl Flow {
     }
 }
 
-impl Loop {
+impl RelayLoop {
     /// Takes what clients sent.
     pub(super) fn take_datagrams(&mut self, index: usize) {
         let Some(mut flows) = self.flows.take() else { return };

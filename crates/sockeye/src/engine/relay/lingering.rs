@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use transcript::Moment;
 
-use super::Loop;
+use super::RelayLoop;
 use super::summary::{Outcome, PairFailure};
 use crate::event::Event;
 use crate::failure::{Failure, Kind};
@@ -85,7 +85,7 @@ impl LingeringPair {
     }
 }
 
-impl Loop {
+impl RelayLoop {
     /// Looks whether those are over that are waited for.
     pub(super) fn finish_lingering(&mut self) {
         let mut index = 0;

@@ -9,7 +9,7 @@ use super::super::mailbox::Mailbox;
 use crate::faults::LiveFault;
 
 /// How long a change is waited for, should the relay be very busy.
-const PATIENCE: Duration = Duration::from_secs(5);
+const CHANGE_WAIT: Duration = Duration::from_secs(5);
 
 /// The faults of one relay, which one thread runs.
 pub(crate) struct Live {
@@ -44,7 +44,7 @@ impl Live {
         let change = state.changes;
         self.mail.wake();
         let is_waiting = |state: &mut State| state.known < change && !state.is_over;
-        let _ = self.is_known.wait_timeout_while(state, PATIENCE, is_waiting);
+        let _ = self.is_known.wait_timeout_while(state, CHANGE_WAIT, is_waiting);
     }
 
     /// The faults, and which change that is.

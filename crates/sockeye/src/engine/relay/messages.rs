@@ -194,8 +194,9 @@ impl Leg {
 
     /// Of what has no end: until when something may still come, now that its peer hears nothing more.
     fn awaits_quiet(&mut self, now: Moment) -> Option<Moment> {
-        let patience = if self.received > 0 || self.hurries { limits::DATAGRAM_QUIET } else { limits::DATAGRAM_ANSWER };
-        let until = self.heard.get_or_insert(now).after(patience);
+        let quiet_limit =
+            if self.received > 0 || self.hurries { limits::DATAGRAM_QUIET } else { limits::DATAGRAM_ANSWER };
+        let until = self.heard.get_or_insert(now).after(quiet_limit);
         (until > now).then_some(until)
     }
 }

@@ -50,8 +50,8 @@ use flows::Flows;
 use leg::Buffer;
 use lingering::LingeringPair;
 use pair::{EndOfRelay, Pair};
-use poll::{Poll, Ready, Token};
-use state::{Message, RelayState};
+use poll::{Poll, Readiness, RelayToken};
+use state::{RelayMessage, RelayState};
 
 pub(crate) use capture::Capture;
 pub(crate) use live::Live;
@@ -98,18 +98,18 @@ pub(crate) struct RelaySettings {
 
 /// A listening socket, and what its clients are spoken to through.
 #[derive(Debug)]
-pub(crate) struct Listener {
+pub(crate) struct RelayListener {
     pub(crate) socket: Socket,
     pub(crate) layers: ServerLayers,
 }
 
 /// The loop of one thread.
-struct Loop {
+struct RelayLoop {
     worker: usize,
     shared: Arc<RelayState>,
     poll: Poll,
     /// Only the first has any; the others know how clients are spoken to.
-    listeners: Vec<Listener>,
+    listeners: Vec<RelayListener>,
     layers: Vec<ServerLayers>,
     pairs: Slab<Box<Pair>>,
     /// Where datagrams are relayed, and not streams.
@@ -141,7 +141,7 @@ struct Loop {
 /// # Errors
 /// The loop itself failed: no descriptor for epoll, or a listener that broke.
 pub(crate) fn run(
-    listeners: Vec<Listener>,
+    listeners: Vec<RelayListener>,
     targets: Targets,
     options: RelaySettings,
     stop: Stop,
@@ -153,18 +153,18 @@ pub(crate) fn run(
     let layers: Vec<ServerLayers> = listeners.iter().map(|listener| listener.layers.clone()).collect();
     let mut workers = Vec::new();
     for worker in 1..threads {
-        let epoll = Loop::poll(&shared, worker)?.into_epoll();
+        let epoll = RelayLoop::poll(&shared, worker)?.into_epoll();
         let (shared, layers) = (Arc::clone(&shared), layers.clone());
         let thread = std::thread::Builder::new().name(format!("relay {worker}"));
         workers.push(thread.spawn(move || {
-            let ran = Loop::new(worker, Arc::clone(&shared), Poll::over(epoll), layers, began).run();
+            let ran = RelayLoop::new(worker, Arc::clone(&shared), Poll::over(epoll), layers, began).run();
             shared.leave(worker);
             ran
         })?);
     }
-    let mut first = Loop::new(0, Arc::clone(&shared), Loop::poll(&shared, 0)?, layers, began);
+    let mut first = RelayLoop::new(0, Arc::clone(&shared), RelayLoop::poll(&shared, 0)?, layers, began);
     let ran = first.listen(listeners, stop).and_then(|()| first.run());
-    shared.write_all(|| Message::End);
+    shared.write_all(|| RelayMessage::End);
     for worker in workers {
         let _ = worker.join();
     }
@@ -180,10 +180,10 @@ pub(crate) fn run(
     Ok(summary)
 }
 
-impl Loop {
+impl RelayLoop {
     fn poll(shared: &RelayState, worker: usize) -> io::Result<Poll> {
         let poll = Poll::new()?;
-        poll.add(shared.waker(worker), Token::Mail)?;
+        poll.add(shared.waker(worker), RelayToken::Mail)?;
         Ok(poll)
     }
 
@@ -216,26 +216,26 @@ impl Loop {
     }
 
     /// Takes over the sockets.
-    fn listen(&mut self, mut listeners: Vec<Listener>, stop: Stop) -> io::Result<()> {
+    fn listen(&mut self, mut listeners: Vec<RelayListener>, stop: Stop) -> io::Result<()> {
         listeners.iter_mut().try_for_each(|listener| listener.socket.start())?;
-        self.poll.add(&stop, Token::Stop)?;
+        self.poll.add(&stop, RelayToken::Stop)?;
         if let Some(live) = &self.shared.options.live {
-            self.poll.add(&**live, Token::Faults)?;
+            self.poll.add(&**live, RelayToken::Faults)?;
         }
-        let is_udp = |Listener { socket, .. }: &Listener| {
+        let is_udp = |RelayListener { socket, .. }: &RelayListener| {
             socket.endpoint.protocol == Protocol::Udp && !socket.is_split() && !socket.has_one_client()
         };
         if listeners.first().is_some_and(is_udp) {
             let flows = Flows::new(listeners.into_iter().map(|listener| listener.socket).collect());
             for (index, socket) in flows.near().iter().enumerate() {
-                self.poll.add(&socket.fd, Token::Datagrams(index as u32))?;
+                self.poll.add(&socket.fd, RelayToken::Datagrams(index as u32))?;
                 self.shared.observe(Event::Listening(socket.endpoint.clone()));
             }
             (self.stop, self.flows) = (Some(stop), Some(Box::new(flows)));
             return Ok(());
         }
         for (index, listener) in listeners.iter().enumerate() {
-            self.poll.add(&listener.socket.fd, Token::Listener(index as u32))?;
+            self.poll.add(&listener.socket.fd, RelayToken::Listener(index as u32))?;
             if !listener.socket.has_one_client() {
                 self.shared.observe(Event::Listening(listener.socket.endpoint.clone()));
             }
@@ -259,7 +259,7 @@ impl Loop {
     }
 
     fn turn_until_over(&mut self) -> io::Result<bool> {
-        let mut ready: Vec<Ready> = Vec::with_capacity(512);
+        let mut ready: Vec<Readiness> = Vec::with_capacity(512);
         loop {
             self.poll.wait(self.may_sleep(), &mut ready)?;
             self.now = self.clock();
@@ -308,12 +308,12 @@ impl Loop {
 
     /// Sees to what is ready. It breaks where all is to be cut: true if that was asked for twice.
     #[inline]
-    fn handle(&mut self, ready: &Ready) -> ControlFlow<bool> {
+    fn handle(&mut self, ready: &Readiness) -> ControlFlow<bool> {
         match ready.who {
-            Token::Pair(key, _) if self.flows.is_some() => self.take_answers(key),
-            Token::Pair(key, end) => self.ready(key, end, ready),
-            Token::Listener(index) => self.accept(index as usize),
-            Token::Stop => {
+            RelayToken::Pair(key, _) if self.flows.is_some() => self.take_answers(key),
+            RelayToken::Pair(key, end) => self.ready(key, end, ready),
+            RelayToken::Listener(index) => self.accept(index as usize),
+            RelayToken::Stop => {
                 let asked = self.stop.as_ref().map_or(0, Stop::asked);
                 if asked > 1 || asked == 1 && self.stop_by.is_some() {
                     return ControlFlow::Break(true);
@@ -322,9 +322,9 @@ impl Loop {
                     self.begin_stopping();
                 }
             }
-            Token::Mail => return self.read_mail(),
-            Token::Datagrams(index) => self.take_datagrams(index as usize),
-            Token::Faults => self.change_faults(),
+            RelayToken::Mail => return self.read_mail(),
+            RelayToken::Datagrams(index) => self.take_datagrams(index as usize),
+            RelayToken::Faults => self.change_faults(),
         }
         ControlFlow::Continue(())
     }
@@ -337,12 +337,12 @@ impl Loop {
         }
         for message in self.shared.messages(self.worker) {
             match message {
-                Message::Client(client) => self.take_in(*client),
-                Message::Stop(by) => {
+                RelayMessage::Client(client) => self.take_in(*client),
+                RelayMessage::Stop(by) => {
                     self.stop_by = Some(by);
                     self.end_silent();
                 }
-                Message::End => return ControlFlow::Break(false),
+                RelayMessage::End => return ControlFlow::Break(false),
             }
         }
         ControlFlow::Continue(())

@@ -174,7 +174,7 @@ impl Pair {
     }
 
     /// A socket is ready: what for is remembered.
-    pub(super) fn ready(&mut self, end: End, ready: &super::poll::Ready) {
+    pub(super) fn ready(&mut self, end: End, ready: &super::poll::Readiness) {
         let leg = match end {
             End::Near => &mut self.near,
             End::Far => match &mut self.far {

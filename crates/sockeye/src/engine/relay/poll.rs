@@ -9,7 +9,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
 use super::super::reactor::poller::wait;
-use super::super::reactor::token::Key;
+use super::super::reactor::token::{EventNumber, Key};
 
 /// Which end of a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +31,7 @@ impl End {
 
 /// Whom a ready descriptor belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token {
+pub(super) enum RelayToken {
     Pair(Key, End),
     /// A listening socket, by its index.
     Listener(u32),
@@ -45,43 +45,37 @@ pub(super) enum Token {
     Faults,
 }
 
-/// Set where the number is no key; a kind stands above an index then.
-const OTHERS: u64 = 1 << 63;
-
-impl Token {
+impl RelayToken {
     fn pack(self) -> u64 {
-        match self {
-            Self::Pair(Key { slot, generation }, end) => {
-                u64::from(generation) << 32 | u64::from(slot) << 1 | u64::from(end == End::Far)
-            }
-            Self::Listener(index) => OTHERS | u64::from(index),
-            Self::Datagrams(index) => OTHERS | 1 << 32 | u64::from(index),
-            Self::Stop => OTHERS | 2 << 32,
-            Self::Mail => OTHERS | 3 << 32,
-            Self::Faults => OTHERS | 4 << 32,
-        }
+        let number = match self {
+            Self::Pair(key, End::Near) => EventNumber::Part(key, 0),
+            Self::Pair(key, End::Far) => EventNumber::Part(key, 1),
+            Self::Listener(index) => EventNumber::Other { kind: 0, index },
+            Self::Datagrams(index) => EventNumber::Other { kind: 1, index },
+            Self::Stop => EventNumber::single(2),
+            Self::Mail => EventNumber::single(3),
+            Self::Faults => EventNumber::single(4),
+        };
+        number.pack()
     }
 
     fn unpack(number: u64) -> Self {
-        let (high, low) = ((number >> 32) as u32, number as u32);
-        if number & OTHERS == 0 {
-            let end = if low & 1 == 1 { End::Far } else { End::Near };
-            return Self::Pair(Key { slot: low >> 1, generation: high }, end);
-        }
-        match high & Key::GENERATIONS {
-            0 => Self::Listener(low),
-            1 => Self::Datagrams(low),
-            2 => Self::Stop,
-            3 => Self::Mail,
-            _ => Self::Faults,
+        match EventNumber::unpack(number) {
+            EventNumber::Part(key, 0) => Self::Pair(key, End::Near),
+            EventNumber::Part(key, _) => Self::Pair(key, End::Far),
+            EventNumber::Other { kind: 0, index } => Self::Listener(index),
+            EventNumber::Other { kind: 1, index } => Self::Datagrams(index),
+            EventNumber::Other { kind: 2, .. } => Self::Stop,
+            EventNumber::Other { kind: 3, .. } => Self::Mail,
+            EventNumber::Other { .. } => Self::Faults,
         }
     }
 }
 
-/// What a socket is ready for.
+/// What a socket is ready for, as an edge-triggered epoll tells it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ready {
-    pub(super) who: Token,
+pub(super) struct Readiness {
+    pub(super) who: RelayToken,
     pub(super) readable: bool,
     pub(super) writable: bool,
     /// The peer's end has come, or is about to be read.
@@ -112,16 +106,16 @@ impl Poll {
     /// Watches one end of a pair for everything that changes.
     pub(super) fn add_end(&self, fd: impl AsFd, key: Key, end: End) -> Result<(), Errno> {
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, fd, EventData::new_u64(Token::Pair(key, end).pack()), flags)
+        epoll::add(&self.epoll, fd, EventData::new_u64(RelayToken::Pair(key, end).pack()), flags)
     }
 
     /// Watches something that is told of for as long as it is there to be read.
-    pub(super) fn add(&self, fd: impl AsFd, who: Token) -> Result<(), Errno> {
+    pub(super) fn add(&self, fd: impl AsFd, who: RelayToken) -> Result<(), Errno> {
         epoll::add(&self.epoll, fd, EventData::new_u64(who.pack()), EventFlags::IN)
     }
 
     /// Watches it again, or no more.
-    pub(super) fn watch(&self, fd: impl AsFd, who: Token, is_watched: bool) -> Result<(), Errno> {
+    pub(super) fn watch(&self, fd: impl AsFd, who: RelayToken, is_watched: bool) -> Result<(), Errno> {
         let flags = if is_watched { EventFlags::IN } else { EventFlags::ET };
         epoll::modify(&self.epoll, fd, EventData::new_u64(who.pack()), flags)
     }
@@ -131,12 +125,12 @@ impl Poll {
     }
 
     /// Waits until something is ready or the time has passed; `None` waits for ever.
-    pub(super) fn wait(&mut self, time: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+    pub(super) fn wait(&mut self, time: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
         ready.clear();
         ready.extend(wait(&self.epoll, &mut self.events, time)?.map(|event| {
             let flags = event.flags;
-            Ready {
-                who: Token::unpack(event.data.u64()),
+            Readiness {
+                who: RelayToken::unpack(event.data.u64()),
                 readable: flags.contains(EventFlags::IN),
                 writable: flags.contains(EventFlags::OUT),
                 hung: flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR),
@@ -155,18 +149,18 @@ mod tests {
     fn what_is_packed_is_unpacked() {
         let key = |slot, generation| Key { slot, generation };
         let all = [
-            Token::Pair(key(0, 0), End::Near),
-            Token::Pair(key(0, 0), End::Far),
-            Token::Pair(key(u32::MAX >> 1, Key::GENERATIONS), End::Far),
-            Token::Listener(0),
-            Token::Listener(7),
-            Token::Datagrams(3),
-            Token::Stop,
-            Token::Mail,
-            Token::Faults,
+            RelayToken::Pair(key(0, 0), End::Near),
+            RelayToken::Pair(key(0, 0), End::Far),
+            RelayToken::Pair(key(u32::MAX, Key::GENERATIONS), End::Far),
+            RelayToken::Listener(0),
+            RelayToken::Listener(7),
+            RelayToken::Datagrams(3),
+            RelayToken::Stop,
+            RelayToken::Mail,
+            RelayToken::Faults,
         ];
         for (index, who) in all.into_iter().enumerate() {
-            assert_eq!(Token::unpack(who.pack()), who);
+            assert_eq!(RelayToken::unpack(who.pack()), who);
             assert!(all[..index].iter().all(|other| other.pack() != who.pack()), "{who:?}");
         }
     }

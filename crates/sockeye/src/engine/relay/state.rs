@@ -15,7 +15,7 @@ use super::targets::Targets;
 use crate::event::{Event, Observer};
 
 /// What one loop tells another.
-pub(super) enum Message {
+pub(super) enum RelayMessage {
     Client(Box<Client>),
     /// Pairs have until this moment.
     Stop(Moment),
@@ -27,7 +27,7 @@ struct Worker {
     live: AtomicUsize,
     /// Its thread has ended.
     is_empty: AtomicBool,
-    mail: Mailbox<Message>,
+    mail: Mailbox<RelayMessage>,
 }
 
 /// The loops of one relay. The first has the listening sockets.
@@ -147,18 +147,18 @@ impl RelayState {
         self.list[worker].mail.as_fd()
     }
 
-    pub(super) fn write(&self, worker: usize, message: Message) {
+    pub(super) fn write(&self, worker: usize, message: RelayMessage) {
         self.list[worker].mail.write(message);
         self.wake(worker);
     }
 
     /// A message for each loop but the first.
-    pub(super) fn write_all(&self, message: impl Fn() -> Message) {
+    pub(super) fn write_all(&self, message: impl Fn() -> RelayMessage) {
         (1..self.list.len()).for_each(|worker| self.write(worker, message()));
     }
 
     /// The messages that have come.
-    pub(super) fn messages(&self, worker: usize) -> Vec<Message> {
+    pub(super) fn messages(&self, worker: usize) -> Vec<RelayMessage> {
         self.list[worker].mail.take()
     }
 

@@ -1,17 +1,17 @@
 //! How a relay ends: no client comes in any more, those inside have the grace, and what is left then is cut.
 
-use super::Loop;
+use super::RelayLoop;
 use super::pair::EndOfRelay;
-use super::state::Message;
+use super::state::RelayMessage;
 use crate::event::Event;
 
-impl Loop {
+impl RelayLoop {
     pub(super) fn begin_stopping(&mut self) {
         let by = self.now.after(self.shared.options.grace);
         self.stop_by = Some(by);
         self.close_listeners();
         self.shared.is_attentive.store(true, std::sync::atomic::Ordering::SeqCst);
-        self.shared.write_all(|| Message::Stop(by));
+        self.shared.write_all(|| RelayMessage::Stop(by));
         self.end_silent();
     }
 

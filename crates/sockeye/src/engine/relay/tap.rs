@@ -7,7 +7,7 @@ use std::sync::Arc;
 use transcript::Side;
 use transcript::record::{Recording, Secret};
 
-use super::Loop;
+use super::RelayLoop;
 use crate::event::{Conversation, Event};
 use crate::net::words;
 use crate::record::{Record, Tap};
@@ -59,7 +59,7 @@ impl TapOptions {
     }
 }
 
-impl Loop {
+impl RelayLoop {
     /// Whoever hears a connection from its beginning.
     pub(super) fn taps_of(&self, conversation: &Conversation) -> Option<Box<Taps>> {
         let hearers = &self.shared.options.hearers;

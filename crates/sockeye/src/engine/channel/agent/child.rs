@@ -422,9 +422,9 @@ impl Channel {
     /// When something is next to be done with it.
     fn rest_child(&mut self, context: &Context<'_>) {
         let is_open = self.phase == Phase::Open;
-        let patience = self.patience(context);
+        let idle_limit = self.idle_limit(context);
         let Agent::Child(served) = &self.agent else { return };
-        let quiet = patience.filter(|_| is_open).map(|wait| {
+        let quiet = idle_limit.filter(|_| is_open).map(|wait| {
             let due = served.active.after(wait);
             // It was looked at, and something had passed that did not pass us.
             if due > context.now { due } else { context.now.after(wait / 8) }

@@ -77,7 +77,7 @@ impl Channel {
     }
 
     /// How long nothing may pass.
-    pub(super) fn patience(&self, context: &Context<'_>) -> Option<Duration> {
+    pub(super) fn idle_limit(&self, context: &Context<'_>) -> Option<Duration> {
         match &self.line {
             // Told that no more comes, it has the time to say its last.
             Line::OnePeer(_) if self.ended => Some(context.grace),

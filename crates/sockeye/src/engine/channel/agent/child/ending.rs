@@ -167,7 +167,7 @@ impl Channel {
                 return self.settle_child(context);
             }
         }
-        if let (Some(wait), Phase::Open) = (self.patience(context), self.phase) {
+        if let (Some(wait), Phase::Open) = (self.idle_limit(context), self.phase) {
             let quiet = self.quiet(now);
             if quiet >= wait {
                 if matches!(self.line, Line::OnePeer(_)) && !self.ended {
