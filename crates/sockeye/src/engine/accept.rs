@@ -188,11 +188,7 @@ impl Loop {
                 ControlFlow::Continue(false) => continue,
                 ControlFlow::Break(()) => return,
             }
-            let flags = match &self.origins[index].behaviour {
-                // A program expects a standard input that it can wait at.
-                Behaviour::Exec(_) => SocketFlags::CLOEXEC,
-                _ => SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
-            };
+            let flags = self.origins[index].behaviour.socket_flags();
             match accept(&self.listeners[index].socket, flags) {
                 AcceptOutcome::One { fd, client, server } => {
                     errors = 0;
@@ -267,16 +263,13 @@ impl Loop {
     /// Why there is no room for one more, whoever it is, in words for those who wait.
     pub(super) fn lacks_room(&self, behaviour: &Behaviour) -> Option<String> {
         let bound = self.bounds.connections;
-        match behaviour {
-            _ if self.live() + self.announced.len() >= bound => Some(format!(
+        if self.live() + self.announced.len() >= bound {
+            return Some(format!(
                 "{bound} connections are open, as many as the limit of open files allows \
                 (ulimit -n, less 64); new clients wait"
-            )),
-            Behaviour::Exec(exec) if !exec.has_room() => {
-                Some(format!("{} programs run, as many as may (--max-children); new clients wait", exec.most))
-            }
-            _ => None,
+            ));
         }
+        behaviour.is_full()
     }
 
     /// Lets a client in if the rules say so and there is room for it.
@@ -373,10 +366,7 @@ impl Loop {
             client: client.clone(),
             to: None,
         }));
-        let permit = match &self.origins[listener].behaviour {
-            Behaviour::Exec(exec) => Some(exec.take_permit()),
-            _ => None,
-        };
+        let permit = self.origins[listener].behaviour.take_permit();
         let info = ConnectionInfo { number, peer: client, local: server, origin: listener, permit, pass };
         let spans = self.spans(listener);
         if let Some(Membership { workers, .. }) = &self.member {

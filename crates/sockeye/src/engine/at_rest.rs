@@ -12,7 +12,7 @@ use super::origin::Closer;
 use super::reactor::token::Key;
 use super::threads::Membership;
 use super::workers::Message;
-use super::{Behaviour, Context, Loop};
+use super::{Context, Loop};
 use crate::limits;
 
 /// How long one has rested at least: who asks again at once does so over the same connection.
@@ -34,7 +34,7 @@ pub(super) enum Admission {
 impl Loop {
     /// Makes room for those who wait at a site's listener. Other loops are asked where this one has nothing that rests.
     pub(super) fn make_way(&mut self, listener: usize) -> Admission {
-        if self.resources.stopping || !matches!(self.origins[listener].behaviour, Behaviour::Site(_)) {
+        if self.resources.stopping || self.origins[listener].behaviour.site().is_none() {
             return Admission::IsFull;
         }
         if !is_ready(&self.listeners[listener].socket.fd) {

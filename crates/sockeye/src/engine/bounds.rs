@@ -2,44 +2,17 @@
 
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use transcript::{Carrier, Refused, Script};
+use transcript::{Carrier, Refused};
 
-use super::exec::Exec;
+use super::behaviour::Behaviour;
 use super::guard::Budget;
-use super::web::HttpService;
 use crate::gate::Gate;
 use crate::net::listen::Socket;
 use crate::net::session::ServerLayers;
 use crate::net::tls;
 use crate::stop::Stop;
-
-/// What a server does with a client.
-#[derive(Debug, Clone)]
-pub(crate) enum Behaviour {
-    /// Plays a transcript's side.
-    Play(Arc<Script>),
-    /// Sends back what comes (RFC 862).
-    Echo,
-    /// Reads and throws away (RFC 863).
-    Discard,
-    /// Answers requests of HTTP with files.
-    Site(Arc<HttpService>),
-    /// Has a program speak.
-    Exec(Arc<Exec>),
-}
-
-impl Behaviour {
-    /// The same for another thread. A script is counted at every step: two threads that count the same one wait for each other.
-    pub(super) fn for_another_thread(&self) -> Self {
-        match self {
-            Self::Play(script) => Self::Play(Arc::new(Script::clone(script))),
-            other => other.clone(),
-        }
-    }
-}
 
 /// A bound socket, and what is done with its clients.
 #[derive(Debug)]

@@ -126,7 +126,7 @@ impl DatagramServer {
                 Err(_) => continue,
             }
             // Each datagram is a play where plays are counted; else there is nothing to tell them apart by.
-            if matches!(self.origin.behaviour, Behaviour::Discard) && context.plays.is_none() {
+            if self.origin.behaviour.discards() && context.plays.is_none() {
                 self.discard(inbox, context);
             } else {
                 for arrival in inbox.arrivals() {
@@ -203,14 +203,9 @@ impl DatagramServer {
 
     fn answer(&mut self, payload: &[u8], from: PeerAddress, to: Option<IpAddr>, context: &mut Context<'_>) {
         let source = to.filter(|_| self.wildcard);
-        let ours = match &self.origin.behaviour {
-            // Without a budget nothing is held against anybody, and a long transcript is not searched for it.
-            Behaviour::Play(script) if self.unix.is_none() && self.guard.is_on() && script.could_say(payload) => {
-                Reflected::Yes
-            }
-            Behaviour::Play(_) | Behaviour::Discard | Behaviour::Site(_) | Behaviour::Exec(_) => Reflected::No,
-            Behaviour::Echo => Reflected::IfRepeated,
-        };
+        // Without a budget nothing is held against any client, and a long transcript is not searched for it.
+        let searches = self.unix.is_none() && self.guard.is_on();
+        let ours = self.origin.behaviour.reflects(payload, searches);
         if let Err(withheld) = self.admit(from, payload, ours, context) {
             *self.withheld.entry(withheld).or_default() += 1;
             return;
@@ -222,10 +217,10 @@ impl DatagramServer {
         if self.all_opened(context) && !self.peers.contains_key(&pair) {
             return;
         }
-        let script = match &self.origin.behaviour {
-            Behaviour::Play(script) => Arc::clone(script),
-            behaviour => {
-                let echo = matches!(behaviour, Behaviour::Echo);
+        let script = match self.origin.behaviour.script() {
+            Some(script) => Arc::clone(script),
+            None => {
+                let echo = self.origin.behaviour.echoes();
                 let mut exchange = self.open(from, source, context);
                 exchange.from_client = payload.len() as u64;
                 if echo {

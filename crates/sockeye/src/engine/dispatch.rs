@@ -9,11 +9,10 @@ use rustix::io::Errno;
 use super::channel::{Agent, Channel, ChannelStatus, ConnectionInfo, Line};
 use super::context::Context;
 use super::datagram::DatagramServer;
-use super::exec::Terminal;
 use super::handoff::{Continuation, Handoff};
 use super::reactor::token::{Key, Token};
 use super::threads::Membership;
-use super::{Behaviour, FIRST, Loop, STALE, Storing};
+use super::{FIRST, Loop, STALE, Storing};
 use crate::event::Protocol;
 use crate::sys::datagrams::Inbox;
 
@@ -21,18 +20,13 @@ impl Loop {
     /// Serves a client here.
     pub(super) fn take_in(&mut self, fd: OwnedFd, mut info: ConnectionInfo) {
         let origin = &self.origins[info.origin];
-        let mut agent = Agent::new(&origin.behaviour);
-        let mut paused = false;
-        if let (Agent::Child(served), Behaviour::Exec(exec)) = (&mut agent, &origin.behaviour) {
-            served.permit = info.permit.take();
-            // Its program is to have the socket: what comes is none of ours.
-            let is_plain = origin.endpoint.protocol == Protocol::Tcp && !origin.begins_secure();
-            paused = is_plain && exec.terminal == Terminal::None;
-        }
+        let agent = Agent::new(&origin.behaviour, info.permit.take());
+        let is_plain = origin.endpoint.protocol == Protocol::Tcp && !origin.begins_secure();
+        let gives_socket_away = is_plain && agent.takes_socket();
         let number = info.number;
         let (line, marked) = Line::of_client(fd, origin.endpoint.protocol);
         let mut channel = Channel::new(line, info, agent, self.resources.now);
-        channel.paused = paused;
+        channel.paused = gives_socket_away;
         if self.spans(channel.origin) {
             let (id, origin) = (number, channel.origin);
             channel.group = id;
@@ -100,7 +94,7 @@ impl Loop {
                 return self.drop_channel(key);
             }
         }
-        if matches!(channel.agent, Agent::Child(_)) {
+        if channel.agent.holds_child() {
             self.leftovers.extend(channel.leftover());
             if let Err(error) = channel.watch_child(&self.poller, key) {
                 channel.kill_child();
@@ -133,7 +127,7 @@ impl Loop {
         if let Line::OnePeer(peer) = &channel.line {
             self.forget_peer(peer, key);
         }
-        if channel.group != 0 && matches!(channel.agent, Agent::Play(..)) {
+        if channel.group != 0 && channel.agent.holds_play() {
             self.resources.handoffs.push_back(Handoff {
                 group: channel.group,
                 first: None,

@@ -11,6 +11,7 @@ mod announced;
 mod answer_context;
 mod answers;
 mod at_rest;
+mod behaviour;
 mod bounds;
 mod channel;
 pub(crate) mod client;
@@ -87,8 +88,9 @@ use crate::event::Event;
 use crate::stop::Stop;
 use crate::sys::datagrams::Inbox;
 
+pub(crate) use behaviour::Behaviour;
 pub use bounds::Summary;
-pub(crate) use bounds::{Behaviour, Bounds, Listening, Loaded, Reload, ReloadError};
+pub(crate) use bounds::{Bounds, Listening, Loaded, Reload, ReloadError};
 pub(crate) use exec::Exec;
 pub use exec::{Errors, Terminal};
 pub use guard::Budget;

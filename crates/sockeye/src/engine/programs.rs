@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::Loop;
 use super::answers::Pair;
 use super::channel::{Agent, Channel, ConnectionInfo, Line};
 use super::guard::Guard;
 use super::outlet::{OnePeer, Outlet};
 use super::reactor::token::Key;
 use super::threads::Membership;
-use super::{Behaviour, Loop};
 use crate::event::{Conversation, Event, Name};
 use crate::gate::{Denied, Gate, Pass, WhenFull, who};
 use crate::limits;
@@ -187,9 +187,9 @@ impl Loop {
     /// Opens a conversation with a peer, which has a program from now on.
     fn start(&mut self, index: usize, pair: Pair, payload: Box<[u8]>, pass: Option<Box<Pass>>) {
         let server = &self.datagrams[index];
-        let (Some(programs), Behaviour::Exec(exec)) = (&server.programs, &server.origin.behaviour) else { return };
-        let mut agent = Agent::new(&server.origin.behaviour);
-        agent.take_permit(exec.take_permit());
+        let Some(programs) = &server.programs else { return };
+        let behaviour = &server.origin.behaviour;
+        let agent = Agent::new(behaviour, behaviour.take_permit());
         let (peer, local) = (server.name_of(pair.0), local_name(&server.socket, pair.1));
         let line = Line::OnePeer(Box::new(OnePeer::new(&programs.outlet, pair, index)));
         let number = self.resources.tally.next_number();

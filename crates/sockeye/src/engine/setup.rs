@@ -18,7 +18,7 @@ use super::reactor::poller::{Interest, Poller};
 use super::reactor::slab::Slab;
 use super::reactor::timers::Timers;
 use super::reactor::token::Token;
-use super::{Behaviour, Bounds, Listening, Loop, Reload, Storage};
+use super::{Bounds, Listening, Loop, Reload, Storage};
 use crate::event::{Name, Observer, Protocol};
 use crate::stop::Stop;
 use crate::sys::datagrams::Inbox;
@@ -54,7 +54,7 @@ impl Loop {
                 own.poller.add(&socket.fd, Token::Datagrams(own.datagrams.len() as u32), Interest::Read)?;
                 own.order.push((true, own.datagrams.len()));
                 let guard = || Guard::new(own.bounds.budget, own_ports.clone());
-                let runs_programs = matches!(behaviour, Behaviour::Exec(_));
+                let runs_programs = behaviour.program().is_some();
                 let mut server = DatagramServer::new(socket, behaviour, guard(), own.bounds.is_judged());
                 if runs_programs {
                     server.programs = Some(Box::new(Programs::new(&server.socket, guard(), server.unix_peers())?));
@@ -124,10 +124,9 @@ impl Loop {
 
     /// Who does for sites what takes long.
     pub(super) fn storage_for(origins: &[Origin]) -> io::Result<Option<Storage>> {
-        let takes_files =
-            |origin: &Origin| matches!(&origin.behaviour, Behaviour::Site(website) if website.takes_files());
-        match origins.iter().any(|origin| matches!(origin.behaviour, Behaviour::Site(_))) {
-            true if origins.iter().any(takes_files) => Storage::new().map(Some),
+        let mut sites = origins.iter().filter_map(|origin| origin.behaviour.site()).peekable();
+        match sites.peek().is_some() {
+            true if sites.any(|site| site.takes_files()) => Storage::new().map(Some),
             // Without it, what takes long holds the others up, and is answered all the same.
             true => Ok(Storage::new().ok()),
             false => Ok(None),
@@ -136,7 +135,7 @@ impl Loop {
 
     /// Begins to hear of what is done.
     pub(super) fn take_storage(&mut self, storage: Option<Storage>) -> io::Result<()> {
-        self.has_sites = self.origins.iter().any(|origin| matches!(origin.behaviour, Behaviour::Site(_)));
+        self.has_sites = self.origins.iter().any(|origin| origin.behaviour.site().is_some());
         if let Some(storage) = &storage {
             self.poller.add(storage, Token::Stored, Interest::Read)?;
         }

@@ -9,7 +9,7 @@ use super::channel::{Channel, ChannelStatus};
 use super::exec::TERM_WAIT;
 use super::threads::Membership;
 use super::workers::Message;
-use super::{Behaviour, Loop, Summary, Tally};
+use super::{Loop, Summary, Tally};
 use crate::event::Event;
 
 /// Connections taken from a backlog when the server is stopped.
@@ -62,7 +62,7 @@ impl Loop {
 
     /// The grace is over: asks programs to end, once; by when they have to have.
     pub(super) fn hurry_programs(&mut self) -> Option<Moment> {
-        let runs_programs = self.origins.iter().any(|origin| matches!(origin.behaviour, Behaviour::Exec(_)));
+        let runs_programs = self.origins.iter().any(|origin| origin.behaviour.program().is_some());
         let is_needed = runs_programs && (self.live() > 0 || !self.leftovers.is_empty());
         if !is_needed || std::mem::replace(&mut self.has_hurried, true) {
             return None;

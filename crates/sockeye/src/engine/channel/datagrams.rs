@@ -8,7 +8,7 @@ use transcript::Moment;
 use super::super::Context;
 use super::super::context::BUFFER;
 use super::super::origin::Closer;
-use super::{Agent, Channel, ChannelStatus, Datagrams, Line, NO_MEMORY, Phase, append};
+use super::{Channel, ChannelStatus, Datagrams, Line, NO_MEMORY, append};
 use crate::event::Event;
 use crate::failure::{Failure, Kind};
 use crate::limits;
@@ -28,29 +28,6 @@ impl Channel {
         match &mut self.line {
             Line::Datagrams(datagrams) => Some(datagrams),
             _ => None,
-        }
-    }
-
-    /// A message came.
-    pub(super) fn hear_message_of_socket(&mut self, message: &[u8], context: &mut Context<'_>) -> ChannelStatus {
-        match self.agent {
-            Agent::Echo if self.phase == Phase::Open => {
-                context.heard(message);
-                self.rest_until(context);
-                context.output.bytes.extend_from_slice(message);
-                context.output.datagrams.push(context.output.bytes.len());
-                self.send_output(context)
-            }
-            Agent::Echo | Agent::Discard => {
-                context.heard(message);
-                self.rest_until(context);
-                ChannelStatus::Open
-            }
-            Agent::Child(_) => {
-                context.heard(message);
-                self.hear_packet(message, context)
-            }
-            _ => self.hear_datagram(Some(message), context),
         }
     }
 

@@ -5,7 +5,7 @@ use transcript::FaultKind;
 use super::super::Context;
 use super::super::account::{Closed, cut_at};
 use super::super::origin::Closer;
-use super::{Agent, Channel, ChannelStatus, Interest, Phase, secure};
+use super::{Channel, ChannelStatus, Interest, Phase, secure};
 use crate::failure::{Failure, Kind};
 use crate::limits;
 
@@ -44,7 +44,7 @@ impl Channel {
     /// loses nothing.
     fn judge_late_reset(&mut self, context: &mut Context<'_>) {
         // One that failed before is not counted twice.
-        if !matches!(self.agent, Agent::Play(..)) || self.reason.is_some() {
+        if !self.agent.has_transcript() || self.reason.is_some() {
             return;
         }
         let reason = match (self.phase, context.origin.is_client()) {
@@ -128,7 +128,7 @@ impl Channel {
     pub(in crate::engine) fn evict(&mut self, why: &str, context: &mut Context<'_>) -> ChannelStatus {
         self.by = Closer::Us;
         self.reason = Some(why.into());
-        if self.is_open() && matches!(self.agent, Agent::Play(..)) {
+        if self.is_open() && self.agent.has_transcript() {
             if context.load.is_some() && context.is_judged {
                 self.fail(Kind::Evicted, why, context);
             } else {

@@ -12,6 +12,8 @@ mod receiving;
 mod secure;
 mod sending;
 
+use std::ops::ControlFlow;
+
 use transcript::Moment;
 
 use super::Context;
@@ -21,7 +23,6 @@ use super::origin::{Closer, Origin};
 use super::reactor::poller::Interest;
 use super::reactor::timers::Armed;
 use crate::event::{Conversation, Name};
-use crate::failure::Kind;
 use crate::gate::Pass;
 use crate::limits;
 use crate::net::is_of_connection;
@@ -276,10 +277,8 @@ impl Channel {
                 true => format!("the interface's queue took no datagram for {waited}"),
                 false => format!("{} took nothing{what} for {waited}", context.origin.peer()),
             };
-            match self.agent {
-                Agent::Play(..) => self.fail(Kind::WriteTimeout, &reason, context),
-                Agent::Ask(_) => return self.answer_is_overdue(context),
-                _ => {}
+            if let ControlFlow::Break(status) = self.hear_write_timeout(&reason, context) {
+                return status;
             }
             self.reason = Some(reason.into());
             return self.gone(context);

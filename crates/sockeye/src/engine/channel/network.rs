@@ -89,7 +89,7 @@ impl Host {
     fn new(end: End, script: &Arc<Script>, ours: Option<Client>, identity: tls::Identity) -> Self {
         let endpoint = Endpoint { protocol: Protocol::Tcp, name: Name::Unnamed, over: None };
         let behaviour = Behaviour::Play(Arc::clone(script));
-        let agent = Agent::new(&behaviour);
+        let agent = Agent::new(&behaviour, None);
         let origin = match ours {
             Some(client) => Origin::target(endpoint, behaviour, client),
             None => Origin::listener(endpoint, behaviour, crate::net::session::ServerLayers::default()),

@@ -8,7 +8,7 @@ use super::super::Context;
 use super::super::origin::Closer;
 use super::super::reactor::poller::Interest;
 use super::secure;
-use super::{Agent, Channel, ChannelStatus, Line, Phase, READS};
+use super::{Channel, ChannelStatus, Line, Phase, READS};
 use crate::failure::Kind;
 use crate::net::{is_of_connection, words};
 
@@ -30,7 +30,7 @@ impl Channel {
         if went_on == ChannelStatus::Closed {
             return ChannelStatus::Closed;
         }
-        if broken && matches!(self.agent, Agent::Child(_)) && self.paused && self.phase == Phase::Open {
+        if broken && self.agent.holds_child() && self.paused && self.phase == Phase::Open {
             return self.child_loses_peer(context);
         }
         let mut status =

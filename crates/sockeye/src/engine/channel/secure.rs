@@ -1,9 +1,11 @@
 //! The part of a connection that a session takes, TLS, WebSocket or the second inside the first: from where it begins to where its
 //! end is said.
 
+use std::ops::ControlFlow;
+
 use super::super::Context;
 use super::super::origin::Closer;
-use super::{Agent, Channel, ChannelStatus, Phase};
+use super::{Channel, ChannelStatus, Phase};
 use transcript::FaultKind;
 
 use crate::failure::Kind;
@@ -100,10 +102,7 @@ impl Channel {
         if !was_handshaking && !has_ended && clear.is_empty() && marks.is_empty() {
             return ChannelStatus::Open;
         }
-        let status = match self.agent {
-            Agent::Echo if !marks.is_empty() => self.echo_messages(&clear, &marks, context),
-            _ => self.advance(&clear, context),
-        };
+        let status = self.advance_messages(&clear, &marks, context);
         let end = has_ended.then_some(if may_go_on { SessionEnd::GoesOn { first_end } } else { SessionEnd::Over });
         self.after_clear(status, broken, end, context)
     }
@@ -150,10 +149,8 @@ impl Channel {
         self.tell_tap(context, |tap, _| tap.secured());
         self.agreed(context)?;
         let chose_http2 = self.secure.as_ref().is_some_and(|session| session.alpn() == Some(b"h2"));
-        if let Agent::Http(web) = &mut self.agent
-            && chose_http2
-        {
-            web.speak_http2();
+        if chose_http2 {
+            self.agent.speak_http2();
         }
         Ok(())
     }
@@ -261,7 +258,7 @@ impl Channel {
             }
             let reason = format!("{}: {error}", error.layer());
             // Whoever only knocks at a server is a line in the log, unless it is one of those who count.
-            let has_begun = self.phase == Phase::Open && matches!(self.agent, Agent::Play(..));
+            let has_begun = self.phase == Phase::Open && self.agent.has_transcript();
             if context.origin.is_client() || context.is_judged || has_begun {
                 self.fail(kind, &reason, context);
             }
@@ -269,8 +266,8 @@ impl Channel {
             self.reason = Some(reason.into());
             return self.finish(context);
         }
-        if matches!(self.agent, Agent::Play(..)) {
-            return self.play_has_no_tls(error, context);
+        if let ControlFlow::Break(status) = self.hear_no_session(error, context) {
+            return status;
         }
         // Whoever knocks without speaking TLS is a line in the log, and no failure of ours.
         self.secure = None;

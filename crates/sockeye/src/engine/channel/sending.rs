@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 
 use super::super::Context;
-use super::{Agent, Channel, ChannelStatus, Line, NO_MEMORY, Phase, append};
+use super::{Channel, ChannelStatus, Line, NO_MEMORY, Phase, append};
 use crate::net::is_of_connection;
 
 impl Channel {
@@ -77,7 +77,7 @@ impl Channel {
     pub(super) fn write_failed(&mut self, error: Errno, context: &mut Context<'_>) -> ChannelStatus {
         self.outbox = Vec::new();
         let may_hear = is_of_connection(error) && !self.line.has_no_end();
-        if may_hear && matches!(self.agent, Agent::Play(..)) && self.is_open() {
+        if may_hear && self.agent.hears_out() && self.is_open() {
             (self.is_broken, self.write_deadline) = (true, None);
             return ChannelStatus::Open;
         }
@@ -103,13 +103,7 @@ impl Channel {
         if std::mem::take(&mut self.half_close) {
             self.shut(context);
         }
-        if matches!(self.agent, Agent::Http(_)) {
-            return self.go_on(context);
-        }
-        if self.resume || !self.inbox.is_empty() || context.stopping {
-            return self.advance(&[], context);
-        }
-        ChannelStatus::Open
+        self.hear_all_sent(context)
     }
 
     /// Sends what was kept, as much as the socket takes.

@@ -160,7 +160,7 @@ fn site_over(line: Line, is_secure: bool, world: &mut World) -> (Channel, tempfi
     let website =
         HttpService { site: Arc::new(site), is_secure, log: AccessLog::None, https: None, more_files: Arc::default() };
     let info = ConnectionInfo { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
-    let mut channel = Channel::new(line, info, Agent::new(&Behaviour::Site(website.into())), world.now);
+    let mut channel = Channel::new(line, info, Agent::new(&Behaviour::Site(website.into()), None), world.now);
     assert_eq!(world.lend(|context| channel.open(context)), ChannelStatus::Open);
     (channel, folder)
 }
@@ -277,7 +277,7 @@ fn what_a_play_remembers_is_memory_of_its_connection() {
     let (server, client) = UnixStream::pair().unwrap();
     server.set_nonblocking(true).unwrap();
     let info = ConnectionInfo { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
-    let mut channel = Channel::new(Line::Socket(server.into()), info, Agent::new(&behaviour), world.now);
+    let mut channel = Channel::new(Line::Socket(server.into()), info, Agent::new(&behaviour, None), world.now);
     let before = channel.memory();
     std::io::Write::write_all(&mut &client, &[&[b'x'; 30_000][..], b"\n"].concat()).unwrap();
     assert_eq!(world.lend(|context| channel.ready(false, context)), ChannelStatus::Open);

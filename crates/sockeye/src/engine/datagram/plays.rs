@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use transcript::{Ending, Fault, FaultKind, Input, Next};
 
+use super::super::Context;
 use super::super::account::silence;
 use super::super::answers::Pair;
 use super::super::origin::Closer;
-use super::super::{Behaviour, Context};
 use super::{DatagramServer, Peer};
 use crate::limits;
 
@@ -140,7 +140,7 @@ impl DatagramServer {
 
     /// What came before a play ended, and was not for it, begins the next one.
     pub(super) fn begin_again(&mut self, pair: Pair, waiting: VecDeque<Box<[u8]>>, context: &mut Context<'_>) {
-        let Behaviour::Play(script) = &self.origin.behaviour else { return };
+        let Some(script) = self.origin.behaviour.script() else { return };
         if waiting.is_empty() || self.all_opened(context) {
             self.waiting -= bytes_of(&waiting);
             return;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::super::{Behaviour, Context};
+use super::super::Context;
 use super::DatagramServer;
 use crate::event::{Event, Name};
 use crate::limits;
@@ -64,7 +64,7 @@ impl DatagramServer {
                 Err(_) => break,
             };
             let from = peers.number(message::sender(from));
-            if matches!(self.origin.behaviour, Behaviour::Discard) && context.plays.is_none() {
+            if self.origin.behaviour.discards() && context.plays.is_none() {
                 self.discard_one(&mut run, (from, None), length, context);
             } else {
                 self.answer(&buffer[..length], from, None, context);

@@ -9,12 +9,12 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use transcript::{Moment, Side};
 
+use super::super::Loop;
 use super::super::channel::{Agent, Channel, ConnectionInfo, Hearing, Line, Opening};
 use super::super::handoff::DetachedPlay;
 use super::super::reactor::poller::Interest;
 use super::super::reactor::token::Token;
 use super::super::threads::Membership;
-use super::super::{Behaviour, Loop};
 use super::{Group, Port, State};
 use crate::event::{Conversation, Event, Name};
 use crate::failure::{Failure, Kind};
@@ -236,6 +236,6 @@ impl Loop {
 
     /// Whether new plays of a listening socket may have several connections.
     pub(in crate::engine) fn spans(&self, origin: usize) -> bool {
-        matches!(&self.origins[origin].behaviour, Behaviour::Play(script) if script.spans())
+        self.origins[origin].behaviour.script().is_some_and(|script| script.spans())
     }
 }

@@ -55,7 +55,7 @@ enum Input {
 #[derive(Debug)]
 pub(in crate::engine) struct Served {
     exec: Arc<Exec>,
-    pub(in crate::engine) permit: Option<ProgramPermit>,
+    permit: Option<ProgramPermit>,
     /// As long as it, or anyone else of its process group, is there.
     child: Option<Child>,
     ended: Option<Ended>,
@@ -81,10 +81,10 @@ pub(in crate::engine) struct Served {
 }
 
 impl Served {
-    pub(super) fn new(exec: Arc<Exec>) -> Self {
+    pub(super) fn new(exec: Arc<Exec>, permit: Option<ProgramPermit>) -> Self {
         Self {
             exec,
-            permit: None,
+            permit,
             child: None,
             ended: None,
             how: Input::Pipe,
@@ -100,6 +100,11 @@ impl Served {
             watched: [None; 4],
             is_shut: false,
         }
+    }
+
+    /// Whether its program has the socket, if that is a plain one.
+    pub(super) fn takes_socket(&self) -> bool {
+        self.exec.terminal == Terminal::None
     }
 
     pub(super) fn memory(&self) -> usize {

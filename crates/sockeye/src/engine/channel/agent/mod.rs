@@ -13,6 +13,7 @@ mod parked;
 mod play;
 mod stdin_queue;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use transcript::{Play, Script};
@@ -24,6 +25,8 @@ use super::super::web::Web;
 use super::super::{Behaviour, Context};
 use super::{Channel, ChannelStatus, Phase};
 use crate::failure::Kind;
+use crate::net::tls::TlsError;
+use crate::net::websocket::Mark;
 use child::Served;
 
 pub(in crate::engine) use ask::Ask;
@@ -49,13 +52,14 @@ pub(in crate::engine) enum Agent {
 }
 
 impl Agent {
-    pub(in crate::engine) fn new(behaviour: &Behaviour) -> Self {
+    /// The permit is for its program, if it has one.
+    pub(in crate::engine) fn new(behaviour: &Behaviour, permit: Option<ProgramPermit>) -> Self {
         match behaviour {
             Behaviour::Play(script) => Self::Play(script.play(), Arc::clone(script)),
             Behaviour::Echo => Self::Echo,
             Behaviour::Discard => Self::Discard,
             Behaviour::Site(website) => Self::Http(Box::new(Web::new(Arc::clone(website)))),
-            Behaviour::Exec(exec) => Self::Child(Box::new(Served::new(Arc::clone(exec)))),
+            Behaviour::Exec(exec) => Self::Child(Box::new(Served::new(Arc::clone(exec), permit))),
         }
     }
 
@@ -70,10 +74,35 @@ impl Agent {
         }
     }
 
-    /// Gives its program the room that it takes.
-    pub(in crate::engine) fn take_permit(&mut self, permit: ProgramPermit) {
-        if let Self::Child(served) = self {
-            served.permit = Some(permit);
+    /// Whether a transcript says what is to pass: then a connection that ends before its time is a failure with a line.
+    pub(in crate::engine) fn has_transcript(&self) -> bool {
+        matches!(self, Self::Play(..))
+    }
+
+    /// Whether a play of several connections is over this one now.
+    pub(in crate::engine) fn holds_play(&self) -> bool {
+        matches!(self, Self::Play(..))
+    }
+
+    /// Whether what the peer said before it was gone still counts, though no answer reaches it.
+    pub(in crate::engine) fn hears_out(&self) -> bool {
+        matches!(self, Self::Play(..))
+    }
+
+    /// Whether it has a program, with descriptors of its own.
+    pub(in crate::engine) fn holds_child(&self) -> bool {
+        matches!(self, Self::Child(_))
+    }
+
+    /// Whether its program reads a plain socket by itself: what comes is then none of ours.
+    pub(in crate::engine) fn takes_socket(&self) -> bool {
+        matches!(self, Self::Child(served) if served.takes_socket())
+    }
+
+    /// The peer agreed to HTTP/2 in the handshake of TLS.
+    pub(in crate::engine) fn speak_http2(&mut self) {
+        if let Self::Http(web) = self {
+            web.speak_http2();
         }
     }
 
@@ -121,6 +150,73 @@ impl Channel {
         }
     }
 
+    /// The same of a session with messages, each of which ends at a mark.
+    pub(super) fn advance_messages(
+        &mut self,
+        bytes: &[u8],
+        marks: &[Mark],
+        context: &mut Context<'_>,
+    ) -> ChannelStatus {
+        match self.agent {
+            Agent::Echo if !marks.is_empty() => self.echo_messages(bytes, marks, context),
+            _ => self.advance(bytes, context),
+        }
+    }
+
+    /// A datagram came.
+    pub(super) fn hear_message_of_socket(&mut self, message: &[u8], context: &mut Context<'_>) -> ChannelStatus {
+        match self.agent {
+            Agent::Echo if self.phase == Phase::Open => {
+                context.heard(message);
+                self.rest_until(context);
+                context.output.bytes.extend_from_slice(message);
+                context.output.datagrams.push(context.output.bytes.len());
+                self.send_output(context)
+            }
+            Agent::Echo | Agent::Discard => {
+                context.heard(message);
+                self.rest_until(context);
+                ChannelStatus::Open
+            }
+            Agent::Child(_) => {
+                context.heard(message);
+                self.hear_packet(message, context)
+            }
+            _ => self.hear_datagram(Some(message), context),
+        }
+    }
+
+    /// The socket has taken all that waited.
+    pub(super) fn hear_all_sent(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        match self.agent {
+            Agent::Http(_) => self.go_on(context),
+            _ if self.resume || !self.inbox.is_empty() || context.stopping => self.advance(&[], context),
+            _ => ChannelStatus::Open,
+        }
+    }
+
+    /// The socket took nothing for too long. The connection is over then, unless the agent has ended it otherwise.
+    pub(super) fn hear_write_timeout(&mut self, reason: &str, context: &mut Context<'_>) -> ControlFlow<ChannelStatus> {
+        match self.agent {
+            Agent::Play(..) => self.fail(Kind::WriteTimeout, reason, context),
+            Agent::Ask(_) => return ControlFlow::Break(self.answer_is_overdue(context)),
+            Agent::Parked | Agent::Echo | Agent::Discard | Agent::Http(_) | Agent::Child(_) => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// A session that the agent asked for could not begin, or broke. The connection ends then, unless the agent has ended it otherwise.
+    pub(super) fn hear_no_session(
+        &mut self,
+        error: &TlsError,
+        context: &mut Context<'_>,
+    ) -> ControlFlow<ChannelStatus> {
+        match self.agent {
+            Agent::Play(..) => ControlFlow::Break(self.play_has_no_tls(error, context)),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
     /// The peer's end came.
     pub(in crate::engine) fn hear_end(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         match self.agent {
@@ -159,7 +255,7 @@ impl Channel {
             Agent::Play(..) => self.play_is_reset(context),
             Agent::Ask(_) => self.answer_is_reset(context),
             Agent::Echo | Agent::Discard | Agent::Child(_) if context.plays.is_some() => {
-                // Where conversations are judged, one of which nobody knows what is missing is none that went well.
+                // Where conversations are judged, one that may lack something did not go well.
                 let reason = format!("{} reset the connection", context.origin.peer());
                 self.fail(Kind::Fault(transcript::FaultKind::Reset), &reason, context);
                 ChannelStatus::Open
