@@ -106,6 +106,8 @@ pub const VALUES: usize = transcript::MOST_VALUES;
 pub const MESSAGE: usize = transcript::MOST_SAID;
 /// Descriptors kept back from connections: listeners, files, the spare one.
 pub const RESERVED_FILES: u64 = 64;
+/// How long accepting rests when there is no room, or the system is out of something, and no connection closes.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 /// Connections of `load` at once.
 pub const LOAD_CONNECTIONS: usize = 64;
 /// How long plays of `load` begin.

@@ -12,7 +12,6 @@ use rustix::net::{RecvFlags, recv, sockopt};
 use transcript::Moment;
 
 use super::Loop;
-use super::accept::MOST_WAITING;
 use super::reactor::poller::Interest;
 use super::reactor::token::Token;
 use super::threads::Membership;
@@ -47,8 +46,9 @@ impl Announced {
 
     /// Why no more of them can be waited for, if that is so.
     pub(super) fn is_full(&self) -> Option<String> {
-        let why = || format!("{MOST_WAITING} clients have not said whom they are for (accept-proxy); new clients wait");
-        (self.newcomers.len() >= MOST_WAITING).then(why)
+        let most = limits::WAITING_CLIENTS;
+        let why = || format!("{most} clients have not said whom they are for (accept-proxy); new clients wait");
+        (self.newcomers.len() >= most).then(why)
     }
 
     pub(super) fn len(&self) -> usize {

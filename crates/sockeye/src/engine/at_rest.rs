@@ -26,8 +26,8 @@ const MOST: usize = 32;
 pub(super) enum Admission {
     /// There is room now.
     HasRoom,
-    /// There is no such client: who comes next can have somebody make way.
-    NobodyWaits,
+    /// There is no such client: for the next one, a connection that rests can make way.
+    NoClientWaits,
     IsFull,
 }
 
@@ -37,8 +37,8 @@ impl Loop {
         if self.resources.stopping || self.origins[listener].behaviour.site().is_none() {
             return Admission::IsFull;
         }
-        if !is_ready(&self.listeners[listener].socket.fd) {
-            return Admission::NobodyWaits;
+        if !is_ready(&self.listeners[listener].fd) {
+            return Admission::NoClientWaits;
         }
         if self.close_resting() {
             return Admission::HasRoom;
@@ -65,7 +65,7 @@ impl Loop {
     }
 }
 
-/// Whether somebody waits at a listener.
+/// Whether a client waits at a listener.
 fn is_ready(fd: &impl std::os::fd::AsFd) -> bool {
     let mut waits = [PollFd::new(fd, PollFlags::IN)];
     poll(&mut waits, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|count| count > 0)

@@ -144,10 +144,8 @@ impl Loop {
             let channels = &self.channels;
             self.timers.keep(|key| channels.contains(key));
         }
-        if self.accept_again.is_some() {
-            // There is room again: those who wait in the backlog come in with the next look.
-            self.accept_again = Some(self.resources.now);
-        }
+        // There is room again: clients that wait in the backlog come in with the next look.
+        self.acceptor.hurry(self.resources.now);
     }
 
     pub(super) fn with_datagrams(

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::accept::ACCEPTS;
+use super::acceptor::ACCEPTS;
 use super::datagram::DatagramServer;
 use super::reactor::poller::Ready;
 use super::reactor::token::Token;

@@ -2,6 +2,7 @@
 //! moves bytes, keeps deadlines and reports. It knows no option of the command line and no text of a transcript.
 
 mod accept;
+mod acceptor;
 #[cfg(feature = "http")]
 mod access;
 mod account;
@@ -56,7 +57,6 @@ mod turn;
 mod web;
 mod workers;
 
-use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow;
 use std::thread::JoinHandle;
@@ -64,7 +64,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use transcript::Moment;
 
-use accept::{Listener, Waiting};
+use acceptor::Acceptor;
 use announced::Announced;
 use bounds::Tally;
 use channel::Channel;
@@ -85,6 +85,7 @@ use threads::Membership;
 use web::{Storage, Storing};
 
 use crate::event::Event;
+use crate::net::listen::Socket;
 use crate::stop::Stop;
 use crate::sys::datagrams::Inbox;
 
@@ -111,7 +112,7 @@ const NEAR: Duration = Duration::from_secs(2);
 /// The event loop of one thread.
 pub(crate) struct Loop {
     poller: Poller,
-    listeners: Vec<Listener>,
+    listeners: Vec<Socket>,
     /// Where channels come from, the listeners first and in their order.
     origins: Vec<Origin>,
     /// None where there is one loop.
@@ -139,14 +140,9 @@ pub(crate) struct Loop {
     broken: Option<io::Error>,
     /// Since when no client is there, and how many had come by then.
     alone: Option<(Moment, u64)>,
-    /// Accepting rests until this moment.
-    accept_again: Option<Moment>,
-    told_full: Option<Moment>,
-    /// Clients that were accepted and wait for others of their address to leave; and how many had left at the last look.
-    waiting: VecDeque<Waiting>,
+    acceptor: Acceptor,
     /// Clients that have to say first whom they are for.
     announced: Announced,
-    left: u64,
     /// Plays of several connections.
     groups: Groups,
     /// Process groups that outlived their conversation.
@@ -164,8 +160,8 @@ impl Loop {
     /// As `epoll_wait(2)`; a listener that broke is an error too.
     pub(crate) fn run(mut self) -> io::Result<Summary> {
         for listener in &self.listeners {
-            if !listener.socket.has_one_client() {
-                self.resources.observer.observe(Event::Listening(listener.socket.endpoint.clone()));
+            if !listener.has_one_client() {
+                self.resources.observer.observe(Event::Listening(listener.endpoint.clone()));
             }
         }
         for server in &self.datagrams {
@@ -281,7 +277,7 @@ impl Loop {
         self.timers
             .next()
             .into_iter()
-            .chain(self.accept_again)
+            .chain(self.acceptor.resumes())
             .chain(self.end_by)
             .chain(visit_by)
             .chain(self.resources.lines.due())
@@ -312,7 +308,7 @@ impl Loop {
                 self.with_datagrams(index, |server, _, context| server.wake(context));
             }
         }
-        if self.accept_again.is_some_and(|at| at <= self.resources.now) {
+        if self.acceptor.resumes().is_some_and(|at| at <= self.resources.now) {
             self.resume_accepting();
         }
     }

@@ -1,11 +1,10 @@
 //! How a loop is made: over bound sockets, with the other loops that it has beside it; and one without a socket, for whoever
 //! adds channels of its own.
 
-use std::collections::VecDeque;
 use std::io;
 use std::time::Instant;
 
-use super::accept::Listener;
+use super::acceptor::Acceptor;
 use super::announced::Announced;
 use super::context::LoopResources;
 use super::datagram::DatagramServer;
@@ -64,7 +63,7 @@ impl Loop {
                 own.poller.add(&socket.fd, Token::Listener(own.listeners.len() as u32), Interest::Read)?;
                 own.order.push((false, own.listeners.len()));
                 own.origins.push(Origin::listener(socket.endpoint.clone(), behaviour, layers));
-                own.listeners.push(Listener { socket, paused: false });
+                own.listeners.push(socket);
             }
         }
         for server in &mut own.datagrams {
@@ -110,11 +109,8 @@ impl Loop {
             storage: None,
             broken: None,
             alone: None,
-            accept_again: None,
-            told_full: None,
-            waiting: VecDeque::new(),
+            acceptor: Acceptor::default(),
             announced: Announced::default(),
-            left: 0,
             groups: Groups::default(),
             leftovers: Leftovers::default(),
             has_hurried: false,

@@ -33,8 +33,8 @@ impl Loop {
         }
         self.resources.stopping = true;
         self.drop_announced();
-        if !self.waiting.is_empty() {
-            let count = std::mem::take(&mut self.waiting).len() as u64;
+        let count = self.acceptor.forget_waiting();
+        if count > 0 {
             let error = "clients that waited for room: the server was stopped".to_owned();
             self.resources.observer.observe(Event::Dropped { count, error });
         }
@@ -55,9 +55,9 @@ impl Loop {
     /// Closes what accepts, but keeps what open connections need to know of it.
     pub(super) fn close_listeners(&mut self) {
         for listener in &mut self.listeners {
-            listener.socket.close();
+            listener.close();
         }
-        self.accept_again = None;
+        self.acceptor.resume();
     }
 
     /// The grace is over: asks programs to end, once; by when they have to have.

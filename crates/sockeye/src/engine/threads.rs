@@ -121,16 +121,14 @@ impl Loop {
     /// Has the other loops tell of their ends where that matters here; whether there is something to look at right now.
     pub(super) fn attend(&self) -> bool {
         let Some(Membership { workers, worker: 0, .. }) = &self.member else { return false };
-        let is_awaited = !self.waiting.is_empty() || self.has_waiting_peers();
-        let waits = self.accept_again.is_some() || is_awaited || self.resources.stopping || self.all_played();
+        let is_awaited = self.acceptor.has_waiting() || self.has_waiting_peers();
+        let waits = self.acceptor.resumes().is_some() || is_awaited || self.resources.stopping || self.all_played();
         workers.attend(waits || self.bounds.wait_for_client.is_some())
     }
 
     /// A connection has ended in another loop, or a loop has.
     pub(super) fn hear_of_ends(&mut self) {
-        if self.accept_again.is_some() {
-            self.accept_again = Some(self.resources.now);
-        }
+        self.acceptor.hurry(self.resources.now);
         let has_lost = self.member.as_ref().is_some_and(|member| member.workers.has_lost());
         if has_lost && self.broken.is_none() {
             // What it ended with is heard when it is joined.

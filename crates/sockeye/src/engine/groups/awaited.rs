@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::net::{SocketFlags, acceptfrom_with};
+use rustix::net::SocketFlags;
 use transcript::{Moment, Side};
 
 use super::super::Loop;
+use super::super::acceptor::{AcceptError, accept_stream, own_name};
 use super::super::channel::{Agent, Channel, ConnectionInfo, Hearing, Line, Opening};
 use super::super::handoff::DetachedPlay;
 use super::super::reactor::poller::Interest;
@@ -200,24 +200,24 @@ impl Loop {
         }
     }
 
-    /// Somebody connects to a port at which a play listens.
+    /// A client connects to a port at which a play listens.
     pub(in crate::engine) fn accept_at_port(&mut self, number: u32) {
         let Some(Port { fd, group: id, .. }) = self.groups.ports.get(&number) else { return };
         let id = *id;
-        let accepted = acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC);
-        let (socket, peer) = match accepted {
-            Ok(accepted) => accepted,
-            // Whoever it was is gone, or the system is short of something: it is looked at again.
-            Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => return,
-            Err(error) => {
+        let (socket, client) = match accept_stream(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            Ok(Some(accepted)) => accepted,
+            // This client is gone: the port waits for the next one.
+            Ok(None) | Err(AcceptError::OfClient) => return,
+            Err(AcceptError::Shortage(why)) => {
+                let why = format!("the next connection cannot be accepted: {why}");
+                return self.not_had(id, why, Kind::NoResources);
+            }
+            Err(AcceptError::Odd(error) | AcceptError::OfListener(error)) => {
                 let error = std::io::Error::from(error);
                 let kind = (&error).into();
                 return self.not_had(id, format!("the next connection cannot be accepted: {error}"), kind);
             }
         };
-        let peer = peer.and_then(|peer| std::net::SocketAddr::try_from(peer).ok());
-        let client = peer
-            .map_or(Name::Unnamed, |peer| Name::Inet(std::net::SocketAddr::new(peer.ip().to_canonical(), peer.port())));
         let Some(group) = self.groups.all.get(&id) else { return };
         if client.ip() != group.host {
             // A port is for whoever was told of it.
@@ -225,8 +225,7 @@ impl Loop {
             self.resources.observer.observe(Event::Dropped { count: 1, error });
             return;
         }
-        let own = rustix::net::getsockname(&socket).ok().and_then(|name| std::net::SocketAddr::try_from(name).ok());
-        let server = own.map(|own| Box::new(Name::Inet(own)));
+        let server = own_name(&socket);
         self.groups.ports.remove(&number);
         if let Some(group) = self.groups.all.get_mut(&id) {
             group.ports.retain(|(_, port)| *port != number);

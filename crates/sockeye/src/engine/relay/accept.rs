@@ -1,14 +1,12 @@
 //! Clients come in, and go to the loop with the fewest pairs.
 
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, SocketType, sockopt};
 
-use super::super::accept::{ACCEPTS, AcceptOutcome, ERRORS, MOST_WAITING, PAUSE, accept};
+use super::super::acceptor::{ACCEPTS, AcceptedClient, NextClient, NotAdmitted, next_client};
 use super::super::reactor::token::Key;
-use super::RelayLoop;
 use super::capture::SocketCapture;
 use super::direction::Direction;
 use super::leg::{Bounds, Leg, PeerKind};
@@ -16,8 +14,9 @@ use super::message_queue::Messages;
 use super::pair::{Client, Pair, Stage};
 use super::poll::{End, RelayToken};
 use super::state::RelayMessage;
+use super::{RelayListener, RelayLoop};
 use crate::address::Framing;
-use crate::event::{ClosedBy, Conversation, Event, Name};
+use crate::event::{ClosedBy, Conversation, Event};
 use crate::faults::{Chain, DatagramFaults, Faults, Impairment, Lane};
 use crate::gate::{Denied, Gate, Pass, WhenFull, who};
 use crate::limits;
@@ -27,18 +26,9 @@ use transcript::Side;
 /// How soon it is looked again whether there is room for a client that a proxy stands for.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// A client that was accepted, and may come in or not.
-pub(super) struct PendingClient {
-    fd: OwnedFd,
-    client: Name,
-    server: Name,
-    listener: usize,
-}
-
 impl RelayLoop {
     /// Takes those who wait at a listener.
     pub(super) fn accept(&mut self, index: usize) {
-        let mut errors = 0;
         for _ in 0..ACCEPTS {
             if self.stop_by.is_some() {
                 return;
@@ -61,69 +51,50 @@ impl RelayLoop {
                 self.pause_accepting(Gate::words_of_full(most));
                 return;
             }
-            let listener = &self.listeners[index];
-            match accept(&listener.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                AcceptOutcome::One { fd, client, server } => {
-                    errors = 0;
-                    let endpoint = &listener.socket.endpoint;
-                    let server = server.map_or_else(|| endpoint.name.clone(), |server| *server);
-                    let newcomer = PendingClient { fd, client, server, listener: index };
-                    if let Some((newcomer, pass)) = self.admit(newcomer) {
-                        self.receive(newcomer, pass);
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let shared = &self.shared;
+            match next_client(&self.listeners[index].socket, index, flags, |event| shared.observe(event)) {
+                NextClient::Client(client) => {
+                    if let Some((client, pass)) = self.admit(client) {
+                        self.receive(client, pass);
                     }
                 }
-                AcceptOutcome::None => return,
-                AcceptOutcome::GoOn => errors += 1,
-                AcceptOutcome::Odd(event) => {
-                    errors += 1;
-                    self.shared.observe(event);
-                }
-                AcceptOutcome::Pause(why) => {
-                    self.pause_accepting(why);
-                    return;
-                }
-                AcceptOutcome::Die(error) => {
+                NextClient::None => return,
+                NextClient::Shortage(why) => return self.pause_accepting(why),
+                NextClient::Failing(why) => return self.pause_accepting(why.to_owned()),
+                NextClient::Broken(error) => {
                     self.broken = Some(error);
                     return;
                 }
-            }
-            if errors >= ERRORS {
-                self.pause_accepting("accept failed again and again; new clients wait".to_owned());
-                return;
             }
         }
     }
 
     /// Lets a client in if the rules say so and there is room for it.
-    fn admit(&mut self, newcomer: PendingClient) -> Option<(PendingClient, Option<Box<Pass>>)> {
+    fn admit(&mut self, client: AcceptedClient) -> Option<(AcceptedClient, Option<Box<Pass>>)> {
         let gate = &self.shared.options.gate;
-        let layers = &self.listeners[newcomer.listener].layers;
-        if let Some(why) = layers.distrusts(newcomer.client.ip()) {
-            let error = format!("{}: {why}", self.listeners[newcomer.listener].socket.endpoint);
+        let RelayListener { socket, layers } = &self.listeners[client.listener];
+        if let Some(why) = layers.distrusts(client.client.ip()) {
+            let error = format!("{}: {why}", socket.endpoint);
             self.shared.observe(Event::Dropped { count: 1, error });
             return None;
         }
-        // Whom a proxy stands for is judged once it has said so.
-        let address = newcomer.client.ip().filter(|_| !layers.accepts_proxy);
-        let why = match gate.judge(address, self.shared.live()) {
-            Ok(pass) => return Some((newcomer, pass)),
-            Err(Denied::FullOfAddress(_)) if gate.when_full == WhenFull::Wait && self.waiting.len() < MOST_WAITING => {
-                let words = gate.words_of_waiting(address);
-                self.waiting.push_back(newcomer);
-                self.tell_full(words);
-                return None;
-            }
-            Err(why) => why,
-        };
-        let error = format!("{}: {} {why}", self.listeners[newcomer.listener].socket.endpoint, who(address));
-        self.shared.observe(Event::Dropped { count: 1, error });
+        // A client that a proxy stands for is judged once the proxy has said so.
+        let address = client.client.ip().filter(|_| !layers.accepts_proxy);
+        match self.acceptor.admit(client, address, gate, self.shared.live(), &socket.endpoint) {
+            Ok(admitted) => return Some(admitted),
+            Err(NotAdmitted::Waits(words)) => self.tell_full(words),
+            Err(NotAdmitted::Refused(event)) => self.shared.observe(event),
+        }
         None
     }
 
     /// A client comes in, and goes to the loop with the fewest.
-    fn receive(&mut self, newcomer: PendingClient, pass: Option<Box<Pass>>) {
-        let PendingClient { fd, client, server, listener } = newcomer;
-        let (number, protocol) = (self.shared.next_number(), self.listeners[listener].socket.endpoint.protocol);
+    fn receive(&mut self, client: AcceptedClient, pass: Option<Box<Pass>>) {
+        let AcceptedClient { fd, client, server, listener } = client;
+        let endpoint = &self.listeners[listener].socket.endpoint;
+        let server = server.map_or_else(|| endpoint.name.clone(), |server| *server);
+        let (number, protocol) = (self.shared.next_number(), endpoint.protocol);
         let conversation = Conversation { number, protocol, server, client, to: None };
         let guest = self.listeners[listener].socket.take_guest();
         let client = Client { fd, conversation, listener, pass, guest };
@@ -138,22 +109,17 @@ impl RelayLoop {
 
     /// Those who wait for room of their address come in when one has left.
     pub(super) fn admit_waiting(&mut self) {
-        let left = self.shared.options.gate.left();
-        if self.waiting.is_empty() || left == std::mem::replace(&mut self.left, left) || self.stop_by.is_some() {
+        if !self.acceptor.has_waiting() || self.stop_by.is_some() {
             return;
         }
-        for _ in 0..self.waiting.len() {
-            let Some(newcomer) = self.waiting.pop_front() else { break };
+        for _ in 0..self.acceptor.looks(&self.shared.options.gate) {
             let gate = &self.shared.options.gate;
             if self.all_came() || self.shared.live() >= gate.bound(self.shared.options.pairs) {
-                // Whoever leaves next makes room for it.
-                self.left = left.wrapping_sub(1);
-                self.waiting.push_front(newcomer);
+                self.acceptor.look_again();
                 break;
             }
-            match newcomer.client.ip().map_or(Ok(None), |address| gate.enter(address)) {
-                Ok(pass) => self.receive(newcomer, pass),
-                Err(()) => self.waiting.push_back(newcomer),
+            if let Some((client, pass)) = self.acceptor.next_waiting(gate) {
+                self.receive(client, pass);
             }
         }
     }
@@ -299,34 +265,32 @@ impl RelayLoop {
 
     /// Rests from accepting: those who wait stay in the backlog, those inside go on.
     fn pause_accepting(&mut self, why: String) {
-        for (index, listener) in self.listeners.iter().enumerate() {
-            let _ = self.poll.watch(&listener.socket.fd, RelayToken::Listener(index as u32), false);
+        if self.acceptor.pause(self.now) {
+            self.watch_listeners(false);
         }
-        self.is_paused = true;
-        self.accept_again = Some(self.now.after(PAUSE));
         self.tell_full(why);
     }
 
     /// Says once a second that clients wait.
     fn tell_full(&mut self, why: String) {
-        if self.told_full.is_none_or(|told| self.now >= told.after(Duration::from_secs(1))) {
-            self.told_full = Some(self.now);
+        if self.acceptor.tells_full(self.now) {
             self.shared.observe(Event::Notice(why));
         }
     }
 
     pub(super) fn resume_accepting(&mut self) {
         if self.stop_by.is_some() {
-            self.accept_again = None;
-            return;
+            self.acceptor.resume();
+        } else if self.shared.live() >= self.shared.options.gate.bound(self.shared.options.pairs) {
+            self.acceptor.pause(self.now);
+        } else if self.acceptor.resume() {
+            self.watch_listeners(true);
         }
-        if self.shared.live() >= self.shared.options.gate.bound(self.shared.options.pairs) {
-            self.accept_again = Some(self.now.after(PAUSE));
-            return;
-        }
-        (self.accept_again, self.is_paused) = (None, false);
+    }
+
+    fn watch_listeners(&self, is_watched: bool) {
         for (index, listener) in self.listeners.iter().enumerate() {
-            let _ = self.poll.watch(&listener.socket.fd, RelayToken::Listener(index as u32), true);
+            let _ = self.poll.watch(&listener.socket.fd, RelayToken::Listener(index as u32), is_watched);
         }
     }
 }

@@ -153,7 +153,7 @@ impl RelayLoop {
     }
 
     pub(super) fn wake_due(&mut self) {
-        if self.accept_again.is_some_and(|at| at <= self.now) {
+        if self.acceptor.resumes().is_some_and(|at| at <= self.now) {
             self.resume_accepting();
         }
         self.finish_lingering();
@@ -247,8 +247,6 @@ impl RelayLoop {
     pub(super) fn is_over(&mut self, event: Event, outcome: &Outcome) {
         self.shared.observe(event);
         self.shared.remove(self.worker, outcome);
-        if self.is_paused {
-            self.accept_again = Some(self.now);
-        }
+        self.acceptor.hurry(self.now);
     }
 }

@@ -25,7 +25,6 @@ mod summary;
 mod tap;
 mod targets;
 
-use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -34,6 +33,7 @@ use std::time::{Duration, Instant};
 
 use transcript::Moment;
 
+use super::acceptor::Acceptor;
 use super::reactor::slab::Slab;
 use super::reactor::timers::Timers;
 use super::reactor::token::Key;
@@ -44,7 +44,6 @@ use crate::gate::Gate;
 use crate::net::listen::Socket;
 use crate::net::session::ServerLayers;
 use crate::stop::Stop;
-use accept::PendingClient;
 use direction::Pipes;
 use flows::Flows;
 use leg::Buffer;
@@ -127,12 +126,7 @@ struct RelayLoop {
     lingering: Vec<LingeringPair>,
     stop: Option<Stop>,
     stop_by: Option<Moment>,
-    accept_again: Option<Moment>,
-    told_full: Option<Moment>,
-    /// Clients that wait for others of their address to leave; and how many had left at the last look.
-    waiting: VecDeque<PendingClient>,
-    left: u64,
-    is_paused: bool,
+    acceptor: Acceptor,
     broken: Option<io::Error>,
 }
 
@@ -206,11 +200,7 @@ impl RelayLoop {
             lingering: Vec::new(),
             stop: None,
             stop_by: None,
-            accept_again: None,
-            told_full: None,
-            waiting: VecDeque::new(),
-            left: 0,
-            is_paused: false,
+            acceptor: Acceptor::default(),
             broken: None,
         }
     }
@@ -301,7 +291,7 @@ impl RelayLoop {
         }
         let datagrams = self.flows.as_ref().and_then(|flows| flows.wakes());
         let lingering = self.lingering.iter().map(LingeringPair::wakes).min();
-        let all = [self.timers.next(), self.stop_by, self.accept_again, datagrams, lingering];
+        let all = [self.timers.next(), self.stop_by, self.acceptor.resumes(), datagrams, lingering];
         let wakes = all.into_iter().flatten().min();
         wakes.map(|at| Duration::from_nanos(at.nanos().saturating_sub(self.clock().nanos())))
     }
@@ -331,10 +321,8 @@ impl RelayLoop {
 
     /// What other loops tell this one.
     fn read_mail(&mut self) -> ControlFlow<bool> {
-        if self.is_paused {
-            // There may be room by now.
-            self.accept_again = Some(self.now);
-        }
+        // There may be room by now.
+        self.acceptor.hurry(self.now);
         for message in self.shared.messages(self.worker) {
             match message {
                 RelayMessage::Client(client) => self.take_in(*client),

@@ -35,8 +35,8 @@ impl RelayLoop {
             self.poll.remove(&listener.socket.fd);
             listener.socket.close();
         }
-        if !self.waiting.is_empty() {
-            let count = std::mem::take(&mut self.waiting).len() as u64;
+        let count = self.acceptor.forget_waiting();
+        if count > 0 {
             let error = "clients that waited for room: the relay was stopped".to_owned();
             self.shared.observe(Event::Dropped { count, error });
         }
@@ -47,7 +47,7 @@ impl RelayLoop {
             flows.close();
             self.end_flows();
         }
-        self.accept_again = None;
+        self.acceptor.resume();
     }
 
     pub(super) fn cut_all(&mut self, end: EndOfRelay) {
