@@ -25,11 +25,16 @@ use crate::web::clock::Now;
 
 /// A read never takes more at once.
 pub(super) const BUFFER: usize = 64 * 1024;
+/// Room that a vector which is lent keeps between two channels: what one read is under TLS, and more.
+const MOST_LENT: usize = 2 * BUFFER;
 
 /// What a loop lends to one channel after the other: there is one of each, whatever the number of channels.
 pub(super) struct LoopResources {
     /// Where the kernel puts what comes.
     pub(super) buffer: Vec<u8>,
+    /// What came inside a session, and what it has packed; empty between two uses.
+    pub(super) clear: Vec<u8>,
+    pub(super) wire: Vec<u8>,
     pub(super) scratch: Scratch,
     pub(super) output: Output,
     pub(super) observer: Box<dyn Observer>,
@@ -50,6 +55,8 @@ impl LoopResources {
     pub(super) fn new(observer: Box<dyn Observer>) -> Self {
         Self {
             buffer: vec![0; BUFFER],
+            clear: Vec::new(),
+            wire: Vec::new(),
             scratch: Scratch::new(),
             output: Output::default(),
             observer,
@@ -72,6 +79,8 @@ impl LoopResources {
     ) -> Context<'a> {
         Context {
             buffer: &mut self.buffer,
+            clear: &mut self.clear,
+            wire: &mut self.wire,
             scratch: &mut self.scratch,
             output: &mut self.output,
             observer: &mut *self.observer,
@@ -100,6 +109,8 @@ impl LoopResources {
 /// What a channel in hand has of its loop.
 pub(crate) struct Context<'a> {
     pub(super) buffer: &'a mut Vec<u8>,
+    pub(super) clear: &'a mut Vec<u8>,
+    pub(super) wire: &'a mut Vec<u8>,
     pub(super) scratch: &'a mut Scratch,
     pub(super) output: &'a mut Output,
     pub(super) observer: &'a mut dyn Observer,
@@ -127,6 +138,14 @@ pub(crate) struct Context<'a> {
     pub(super) turn: Turn,
     /// Where the channel in hand comes from.
     pub(super) origin: &'a Origin,
+}
+
+/// Gives a vector back that was lent out of a context. It keeps its room, unless that has become more than is usual: one large
+/// message is not to cost its loop memory for ever.
+pub(super) fn give_back(place: &mut Vec<u8>, mut lent: Vec<u8>) {
+    lent.clear();
+    lent.shrink_to(MOST_LENT);
+    *place = lent;
 }
 
 impl Context<'_> {

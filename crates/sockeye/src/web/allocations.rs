@@ -38,6 +38,11 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// How often this thread has taken memory from the heap.
+pub(crate) fn allocations() -> usize {
+    COUNT.get()
+}
+
 #[test]
 fn a_small_file_is_answered_without_the_heap() {
     let folder = tempfile::tempdir().unwrap();

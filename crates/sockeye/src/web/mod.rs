@@ -39,7 +39,7 @@
 
 pub mod account;
 #[cfg(test)]
-mod allocations;
+pub(crate) mod allocations;
 pub(crate) mod answer;
 mod archive;
 mod charset;

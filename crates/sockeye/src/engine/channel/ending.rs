@@ -4,6 +4,7 @@ use transcript::FaultKind;
 
 use super::super::Context;
 use super::super::account::{Closed, cut_at};
+use super::super::context::give_back;
 use super::super::origin::Closer;
 use super::{Channel, ChannelStatus, Interest, Phase, secure};
 use crate::failure::{Failure, Kind};
@@ -174,7 +175,7 @@ impl Channel {
 
     /// What still comes is read and thrown away.
     pub(super) fn drain(&mut self, bytes: &[u8], context: &mut Context<'_>) -> ChannelStatus {
-        let mut clear = Vec::new();
+        let mut clear = std::mem::take(context.clear);
         let said = match &mut self.secure {
             // What a session does not understand at its end says nothing.
             Some(session) => session.receive(bytes, &mut clear).map_or(&[][..], |()| &clear),
@@ -182,6 +183,7 @@ impl Channel {
         };
         self.unjudged += said.len() as u64;
         self.tell_of_peer(said, context);
+        give_back(context.clear, clear);
         match &mut self.phase {
             Phase::Draining { bytes: drained, .. } => {
                 *drained += bytes.len() as u64;

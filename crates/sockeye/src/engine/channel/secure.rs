@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 
 use super::super::Context;
+use super::super::context::give_back;
 use super::super::origin::Closer;
 use super::{Channel, ChannelStatus, Phase};
 use transcript::FaultKind;
@@ -56,15 +57,24 @@ impl Channel {
             return self.refuse_plain(context);
         }
         let Some(session) = &mut self.secure else { return ChannelStatus::Open };
-        let (mut clear, mut wire) = (Vec::new(), Vec::new());
+        let (mut clear, mut wire) = (std::mem::take(context.clear), std::mem::take(context.wire));
         let received = session.receive(bytes, &mut clear);
         session.send(&[], &mut wire);
+        let status = if wire.is_empty() { ChannelStatus::Open } else { self.write(&wire, context) };
+        give_back(context.wire, wire);
+        let status = match status {
+            ChannelStatus::Closed => status,
+            _ => self.hear_clear(&clear, received.err(), context),
+        };
+        give_back(context.clear, clear);
+        status
+    }
+
+    /// Hears what bytes of a session meant, which may have broken it behind them.
+    fn hear_clear(&mut self, clear: &[u8], mut broken: Option<TlsError>, context: &mut Context<'_>) -> ChannelStatus {
+        let Some(session) = &mut self.secure else { return ChannelStatus::Open };
         let marks = session.take_marks();
         let (is_handshaking, has_ended) = (session.is_handshaking(), session.has_ended());
-        if !wire.is_empty() && self.write(&wire, context) == ChannelStatus::Closed {
-            return ChannelStatus::Closed;
-        }
-        let mut broken = received.err();
         if self.phase == Phase::EndingTls
             && let Some(error) = &broken
         {
@@ -91,18 +101,18 @@ impl Channel {
         if let Some(error) = broken.take_if(|_| clear.is_empty() && marks.is_empty()) {
             return self.not_secure(&error, context);
         }
-        self.tell_heard(&clear, context);
+        self.tell_heard(clear, context);
         let may_go_on = self.secure.as_ref().is_some_and(|session| session.may_end());
         if has_ended && !may_go_on {
             if self.hearing.is_some() {
-                self.tell_left(&[&self.inbox[..], &clear].concat(), context);
+                self.tell_left(&[&self.inbox[..], clear].concat(), context);
             }
             self.tell_tap(context, |tap, ours| tap.ended(ours.other()));
         }
         if !was_handshaking && !has_ended && clear.is_empty() && marks.is_empty() {
             return ChannelStatus::Open;
         }
-        let status = self.advance_messages(&clear, &marks, context);
+        let status = self.advance_messages(clear, &marks, context);
         let end = has_ended.then_some(if may_go_on { SessionEnd::GoesOn { first_end } } else { SessionEnd::Over });
         self.after_clear(status, broken, end, context)
     }

@@ -3,6 +3,7 @@
 use rustix::io::Errno;
 
 use super::super::Context;
+use super::super::context::give_back;
 use super::{Channel, ChannelStatus, Line, NO_MEMORY, Phase, append};
 use crate::net::is_of_connection;
 
@@ -18,12 +19,13 @@ impl Channel {
         let output = std::mem::take(&mut context.output.bytes);
         let status = match &mut self.secure {
             Some(session) => {
-                let mut wire = Vec::with_capacity(output.len() + 64);
+                let mut wire = std::mem::take(context.wire);
                 match &context.output.messages[..] {
                     [] => session.send(&output, &mut wire),
                     bounds => session.send_messages(&output, bounds, &mut wire),
                 }
                 let status = self.write(&wire, context);
+                give_back(context.wire, wire);
                 self.tell_said(&output, context);
                 status
             }

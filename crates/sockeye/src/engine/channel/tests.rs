@@ -12,6 +12,7 @@ use super::*;
 use crate::event::{ClosedBy, Endpoint, Event, Name, Protocol};
 use crate::gate::Gate;
 use crate::net::tls;
+use crate::web::allocations::allocations;
 use crate::web::clock::Now;
 use crate::web::options::SiteOptions;
 use crate::web::root::Root;
@@ -25,6 +26,8 @@ fn origin(behaviour: Behaviour) -> Origin {
 /// What a loop lends its channels, with a clock that the test sets.
 pub(super) struct World {
     buffer: Vec<u8>,
+    clear: Vec<u8>,
+    wire: Vec<u8>,
     scratch: Scratch,
     output: Output,
     pub(super) events: Vec<Event>,
@@ -44,6 +47,8 @@ impl World {
         let date = Now::new(std::time::SystemTime::UNIX_EPOCH);
         Self {
             buffer: vec![0; super::super::context::BUFFER],
+            clear: Vec::new(),
+            wire: Vec::new(),
             lines: Lines::default(),
             scratch,
             output,
@@ -63,6 +68,8 @@ impl World {
             load: None,
             handoffs: &mut std::collections::VecDeque::new(),
             buffer: &mut self.buffer,
+            clear: &mut self.clear,
+            wire: &mut self.wire,
             scratch: &mut self.scratch,
             output: &mut self.output,
             observer: &mut |event| events.push(event),
@@ -327,5 +334,96 @@ fn bytes_inside_a_handshake_are_no_method_whatever_they_begin_with() {
         let mut first = [0];
         std::io::Read::read_exact(&mut client, &mut first).unwrap();
         assert_eq!(first, [answer]);
+    }
+}
+
+/// Moves bytes between a client's session and a channel until neither has more to say; what the client heard, and how often the
+/// channel took memory from the heap.
+fn exchange(world: &mut World, channel: &mut Channel, client: &mut Session, socket: &UnixStream) -> (Vec<u8>, usize) {
+    let (mut heard, mut count, mut buffer) = (Vec::new(), 0, vec![0; 64 * 1024]);
+    loop {
+        let mut wire = Vec::new();
+        client.send(&[], &mut wire);
+        let is_quiet = wire.is_empty();
+        std::io::Write::write_all(&mut &*socket, &wire).unwrap();
+        let status = world.lend(|context| {
+            let before = allocations();
+            let status = channel.ready(false, context);
+            count += allocations() - before;
+            status
+        });
+        assert_eq!(status, ChannelStatus::Open);
+        match std::io::Read::read(&mut &*socket, &mut buffer) {
+            Ok(length) => client.receive(&buffer[..length], &mut heard).unwrap(),
+            Err(_) if is_quiet => return (heard, count),
+            Err(_) => {}
+        }
+    }
+}
+
+/// What rustls takes for the same: a message is heard, and said again.
+fn allocations_of_session(server: &mut Session, client: &mut Session, message: &[u8]) -> usize {
+    let (mut wire, mut clear, mut back) = (Vec::new(), Vec::with_capacity(1 << 17), Vec::with_capacity(1 << 17));
+    client.send(message, &mut wire);
+    let before = allocations();
+    server.receive(&wire, &mut clear).unwrap();
+    server.send(&[], &mut back);
+    server.send(&clear, &mut back);
+    let count = allocations() - before;
+    assert_eq!(clear, message);
+    client.receive(&back, &mut Vec::new()).unwrap();
+    count
+}
+
+#[test]
+fn bytes_under_tls_are_heard_and_said_in_buffers_of_the_loop() {
+    let identity = tls::Identity::throw_away();
+    let trust = identity.fingerprint().and_then(|pin| tls::Trust::pinned(&pin)).unwrap();
+    let mut world = World::new();
+    let (server, socket) = UnixStream::pair().unwrap();
+    server.set_nonblocking(true).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let info = ConnectionInfo { number: 1, peer: Name::Unnamed, local: None, origin: 0, permit: None, pass: None };
+    let mut channel = Channel::new(Line::Socket(server.into()), info, Agent::Echo, world.now);
+    let mut client = Session::client(&trust, "localhost", &[]).unwrap();
+    let session = Session::server(&identity, &[]);
+    assert_eq!(world.lend(|context| channel.begin_session(session, context)), ChannelStatus::Open);
+    exchange(&mut world, &mut channel, &mut client, &socket);
+    assert!(channel.is_open() && !client.is_handshaking());
+
+    let mut alone = (Session::server(&identity, &[]).unwrap(), Session::client(&trust, "localhost", &[]).unwrap());
+    while alone.0.is_handshaking() || alone.1.is_handshaking() {
+        let (mut there, mut back) = (Vec::new(), Vec::new());
+        alone.1.send(&[], &mut there);
+        alone.0.receive(&there, &mut Vec::new()).unwrap();
+        alone.0.send(&[], &mut back);
+        alone.1.receive(&back, &mut Vec::new()).unwrap();
+    }
+    for length in [1, 100, 10_000] {
+        let message = vec![b'x'; length];
+        // The buffers of the loop, and of rustls, have their room from the first.
+        for round in 0..3 {
+            client_says(&mut client, &message, &socket);
+            let (heard, count) = exchange(&mut world, &mut channel, &mut client, &socket);
+            let of_session = allocations_of_session(&mut alone.0, &mut alone.1, &message);
+            assert_eq!(heard, message);
+            assert!(round == 0 || count == of_session, "{length} bytes: {count}, and rustls by itself {of_session}");
+        }
+    }
+}
+
+fn client_says(client: &mut Session, message: &[u8], socket: &UnixStream) {
+    let mut wire = Vec::new();
+    client.send(message, &mut wire);
+    std::io::Write::write_all(&mut &*socket, &wire).unwrap();
+}
+
+/// A loop that once heard a large message does not keep its room.
+#[test]
+fn a_buffer_that_was_lent_keeps_what_is_usual() {
+    let mut place = Vec::new();
+    for (length, most) in [(1000, 1000), (64 * 1024, 64 * 1024), (16 << 20, 128 * 1024)] {
+        super::super::context::give_back(&mut place, vec![0; length]);
+        assert!(place.is_empty() && place.capacity() <= most, "{length}: {}", place.capacity());
     }
 }

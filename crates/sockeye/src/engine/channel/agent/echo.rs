@@ -1,6 +1,7 @@
 //! What comes goes back (RFC 862).
 
 use super::super::super::Context;
+use super::super::super::context::give_back;
 use super::super::{Channel, ChannelStatus};
 use crate::net::websocket::Mark;
 
@@ -20,7 +21,7 @@ impl Channel {
     ) -> ChannelStatus {
         self.rest_until(context);
         let Some(session) = &mut self.secure else { return ChannelStatus::Open };
-        let (mut wire, mut rest) = (Vec::new(), bytes);
+        let (mut wire, mut rest) = (std::mem::take(context.wire), bytes);
         let mut before = marks.last().map_or(0, |last| last.end) - bytes.len() as u64;
         for mark in marks {
             let message;
@@ -28,6 +29,8 @@ impl Channel {
             before = mark.end;
             session.send_part(message, mark.kind, true, &mut wire);
         }
-        self.write(&wire, context)
+        let status = self.write(&wire, context);
+        give_back(context.wire, wire);
+        status
     }
 }
