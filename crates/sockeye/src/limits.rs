@@ -94,6 +94,20 @@ pub const WAITING_IN_ALL: usize = 16 * 1024 * 1024;
 pub const SOCKET_MESSAGE: usize = 256 * 1024;
 /// Longest line that `relay` makes a datagram of (`frame=line`) is waited for so long, in bytes.
 pub const FRAMED_LINE: usize = 1024 * 1024;
+/// Datagrams of a source off the loopback that are answered whatever the size of the answers.
+pub const UDP_FREE: u32 = 8;
+/// After those, bytes of answers for each byte that came.
+pub const UDP_AMPLIFICATION: u64 = 3;
+/// Datagrams answered in a second to all sources of a /24 (IPv4) or a /56 (IPv6).
+pub const UDP_PREFIX_RATE: u32 = 50;
+/// Rounds in which a source only gives back what we may have said, before it is taken for another server.
+pub const UDP_ROUNDS: u32 = 8;
+/// Sources that are remembered for these bounds; beyond them the table starts again.
+pub const UDP_SOURCES: usize = 65_536;
+/// How long what came before a reset may take to arrive at the other end of `relay`.
+pub const RESET_WAIT: Duration = Duration::from_secs(5);
+/// How long the control API of `relay` waits until every connection has a fault that was changed.
+pub const CONTROL_WAIT: Duration = Duration::from_secs(5);
 /// How long a client's datagrams may stay away until `relay` forgets it.
 pub const FLOW_IDLE: Duration = Duration::from_secs(60);
 /// How often `relay` looks names of servers up again.
@@ -108,6 +122,12 @@ pub const MESSAGE: usize = transcript::MOST_SAID;
 pub const RESERVED_FILES: u64 = 64;
 /// How long accepting rests when there is no room, or the system is out of something, and no connection closes.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+/// How long a connection to a file server has rested at least, when it makes way for clients that wait.
+pub const REST: Duration = Duration::from_secs(1);
+/// Bytes that are read from a socket at once; no datagram to a play may be larger.
+pub const READ: usize = 64 * 1024;
+/// Steps of a play between two of its connections. One that takes more does not come to the next connection.
+pub const PLAY_STEPS: usize = 1024;
 /// Connections of `load` at once.
 pub const LOAD_CONNECTIONS: usize = 64;
 /// How long plays of `load` begin.
@@ -116,6 +136,10 @@ pub const LOAD_TIME: Duration = Duration::from_secs(10);
 pub const LOAD_LINES: usize = 1000;
 /// A start of `load` that is later than this because the generator could not follow is counted.
 pub const LOAD_LATE: Duration = Duration::from_millis(1);
+/// How long `load` goes on while every connection is refused and none has stood.
+pub const LOAD_REFUSED_WAIT: Duration = Duration::from_secs(1);
+/// The same while this machine has no port or no descriptor: other programs may give some back.
+pub const LOAD_SHORTAGE_WAIT: Duration = Duration::from_secs(10);
 /// Open files that `load` keeps for itself.
 pub const LOAD_FILES: u64 = 16;
 
@@ -243,6 +267,10 @@ pub const PROGRAMS: usize = 1024;
 pub const START_WAIT: Duration = Duration::from_secs(10);
 /// Datagrams that wait for a program of their peer.
 pub const WAITING_FOR_PROGRAM: usize = 1024;
+/// How long between two such attempts.
+pub(crate) const START_AGAIN: Duration = Duration::from_millis(250);
+/// Longest line of a program's standard error, in bytes; a longer one is told in pieces.
+pub const PROGRAM_ERROR_LINE: usize = 4096;
 /// Open files that each of them takes: its socket, what it says, what it says of errors, and a handle on it.
 pub const FILES_OF_PROGRAM: usize = 4;
 /// Bytes of a file that may wait in the kernel for one client, not sent yet.
@@ -447,6 +475,11 @@ pub const TABLE: &[Limit] = &[
         },
         what: "programs of --exec at once; more clients wait",
     },
+    Limit {
+        flag: None,
+        default: || seconds(START_WAIT),
+        what: "a program of --exec that cannot be started is tried again",
+    },
     Limit { flag: None, default: || bytes(UNSENT), what: "bytes of a file waiting in the kernel for a client" },
     Limit { flag: None, default: || count(RANGES as u64), what: "ranges of a file in one answer" },
     Limit {
@@ -497,6 +530,28 @@ pub const TABLE: &[Limit] = &[
         what: "answers over UDP that a full interface does not take",
     },
     Limit {
+        flag: Some("--udp-budget"),
+        default: || {
+            format!(
+                "{UDP_FREE} datagrams, then {UDP_AMPLIFICATION} bytes for each that came; {UDP_PREFIX_RATE} datagrams in {} to a network",
+                seconds(Duration::from_secs(1))
+            )
+        },
+        what: "answers over UDP to a source off the loopback, and to a /24 or /56 of them",
+    },
+    Limit {
+        flag: None,
+        default: || {
+            format!("{}, doubled with each failure up to {}", seconds(SERVER_REST), seconds(LONGEST_SERVER_REST))
+        },
+        what: "a server of relay that did not answer is passed over",
+    },
+    Limit {
+        flag: None,
+        default: || seconds(RESET_WAIT),
+        what: "what came before a reset, on its way to the other end of relay",
+    },
+    Limit {
         flag: Some("--resolve-every"),
         default: || seconds(LOOK_UP_AGAIN),
         what: "how long relay takes a server's name to lead where it led",
@@ -528,6 +583,11 @@ pub const TABLE: &[Limit] = &[
         what: "threads of serve, and of relay",
     },
     Limit { flag: None, default: || format!("open files less {RESERVED_FILES}"), what: "connections" },
+    Limit {
+        flag: None,
+        default: || format!("{}, {EARLY_CLIENTS} clients that came early", count(STANDING_PLAYS as u64)),
+        what: "plays of several connections that wait for the next one, in each thread",
+    },
 ];
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ impl Loop {
         last
     }
 
-    /// Why there is no room for one more, whoever it is, in words for those who wait.
+    /// Why there is no room for any client more, in words for those that wait.
     pub(super) fn lacks_room(&self, behaviour: &Behaviour) -> Option<String> {
         let bound = self.bounds.connections;
         if self.live() + self.announced.len() >= bound {
@@ -127,7 +127,9 @@ impl Loop {
         match self.acceptor.admit(client, address, &self.bounds.gate, live, endpoint) {
             Ok(admitted) => return Some(admitted),
             Err(NotAdmitted::Waits(words)) => self.tell_full(words),
-            Err(NotAdmitted::Refused(event)) => self.resources.observer.observe(event),
+            Err(NotAdmitted::Refused(error)) => {
+                self.resources.observer.observe(Event::Dropped { count: 1, error });
+            }
         }
         None
     }

@@ -196,7 +196,8 @@ impl From<Errno> for AcceptError {
 pub(super) enum NotAdmitted {
     /// It waits for room of its address, with this to be said.
     Waits(String),
-    Refused(Event),
+    /// It is refused, for this reason.
+    Refused(String),
 }
 
 /// What the loop that accepts remembers between two clients.
@@ -259,10 +260,7 @@ impl Acceptor {
                 self.waiting.push_back(client);
                 Err(NotAdmitted::Waits(gate.words_of_waiting(address)))
             }
-            Err(why) => {
-                let error = format!("{endpoint}: {} {why}", who(address));
-                Err(NotAdmitted::Refused(Event::Dropped { count: 1, error }))
-            }
+            Err(why) => Err(NotAdmitted::Refused(format!("{endpoint}: {} {why}", who(address)))),
         }
     }
 

@@ -66,7 +66,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Of an answer whose head is written; nothing if nobody is told of it.
+    /// Of an answer whose head is written; nothing if it is not told of.
     pub(super) fn begin(
         website: &HttpService,
         request: Option<&Request<'_>>,

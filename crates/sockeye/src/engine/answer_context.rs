@@ -34,7 +34,7 @@ pub(super) struct AnswerContext<'a> {
 }
 
 impl AnswerContext<'_> {
-    /// Has a file stored; none where whoever asked is told later.
+    /// Has a file stored; none if the request is answered later.
     pub(super) fn store(&self, number: u32, file: Sealed) -> Option<Stored> {
         match self.storing {
             Some(storing) => storing.begin(number, file).err().map(store),
@@ -42,7 +42,7 @@ impl AnswerContext<'_> {
         }
     }
 
-    /// Has an answer made that takes long. The request comes back if there is nobody to do it, else its answer to whoever
+    /// Has an answer made that takes long. The request comes back if no thread can do it, else its answer to whoever
     /// asked.
     pub(super) fn ask(
         &self,

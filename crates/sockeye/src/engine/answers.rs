@@ -183,7 +183,7 @@ impl Answers {
         if first == self.outbox.next_number() {
             return std::mem::take(&mut self.draining);
         }
-        // A client of a Unix socket that does not read holds up nobody else.
+        // A client of a Unix socket that does not read holds up no other client.
         let is_gone = |leaving: &Draining| match (&self.unix, leaving.pair.0) {
             (Some(unix), PeerAddress::Unix(peer)) => unix.first(peer).is_none_or(|first| leaving.end <= first),
             _ => leaving.end <= first,
@@ -193,7 +193,7 @@ impl Answers {
         gone
     }
 
-    /// Nobody who is left was refused anything.
+    /// No client that is left was refused anything.
     pub(super) fn forget_losses(&mut self) {
         if self.draining.is_empty() {
             self.refused.clear();

@@ -15,8 +15,6 @@ use super::workers::Message;
 use super::{Context, Loop};
 use crate::limits;
 
-/// How long one has rested at least: who asks again at once does so over the same connection.
-const REST: Duration = Duration::from_secs(1);
 /// How many are closed at once: to look for them takes as long for one as for all.
 const SHARE: usize = 8;
 const MOST: usize = 32;
@@ -52,7 +50,7 @@ impl Loop {
     /// Closes some that rest; whether there were any.
     pub(super) fn close_resting(&mut self) -> bool {
         let (now, wait) = (self.resources.now, self.bounds.wait);
-        let rested = |since: &Moment| since.after(REST) <= now;
+        let rested = |since: &Moment| since.after(limits::REST) <= now;
         let resting = self.channels.iter().filter_map(|(key, channel)| Some((channel.rests_since(wait)?, key)));
         let mut resting: Vec<(Moment, Key)> = resting.filter(|(since, _)| rested(since)).collect();
         resting.sort_unstable();
@@ -85,7 +83,7 @@ impl Channel {
         if self.hear_what_came(context) == ChannelStatus::Closed {
             return ChannelStatus::Closed;
         }
-        if self.rests_since(context.wait).is_none_or(|since| since.after(REST) > context.now) {
+        if self.rests_since(context.wait).is_none_or(|since| since.after(limits::REST) > context.now) {
             return ChannelStatus::Open;
         }
         self.by = Closer::Us;

@@ -19,14 +19,13 @@ use super::turn::Turn;
 use super::web::{Lines, Now, Storing, Turn};
 use crate::event::Observer;
 use crate::gate::Gate;
+use crate::limits;
 use crate::net::tls;
 #[cfg(feature = "http")]
 use crate::web::clock::Now;
 
-/// A read never takes more at once.
-pub(super) const BUFFER: usize = 64 * 1024;
 /// Room that a vector which is lent keeps between two channels: what one read is under TLS, and more.
-const MOST_LENT: usize = 2 * BUFFER;
+const MOST_LENT: usize = 2 * limits::READ;
 
 /// What a loop lends to one channel after the other: there is one of each, whatever the number of channels.
 pub(super) struct LoopResources {
@@ -54,7 +53,7 @@ pub(super) struct LoopResources {
 impl LoopResources {
     pub(super) fn new(observer: Box<dyn Observer>) -> Self {
         Self {
-            buffer: vec![0; BUFFER],
+            buffer: vec![0; limits::READ],
             clear: Vec::new(),
             wire: Vec::new(),
             scratch: Scratch::new(),

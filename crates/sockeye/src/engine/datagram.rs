@@ -112,7 +112,7 @@ impl DatagramServer {
         self.unix.is_none()
     }
 
-    /// Takes and answers what has come. An error of one datagram, or of an earlier answer that nobody took, is none of
+    /// Takes and answers what has come. An error of one datagram, or of an earlier answer that was not taken, is none of
     /// the socket.
     pub(super) fn ready(&mut self, inbox: Option<&mut Inbox>, context: &mut Context<'_>) {
         let Some(inbox) = inbox.filter(|_| self.unix.is_none()) else { return self.take_from_unix(context) };
@@ -187,7 +187,7 @@ impl DatagramServer {
         ours: Reflected,
         context: &Context<'_>,
     ) -> Result<(), Withheld> {
-        // Nobody writes another's name over a Unix socket.
+        // Over a Unix socket the kernel writes the sender's name: it cannot be another's.
         let PeerAddress::Inet(from) = from else { return Ok(()) };
         if !context.gate.admits(from.ip()) {
             return Err(Withheld::Denied);

@@ -134,7 +134,7 @@ impl Loop {
                 continuation: Continuation::Over,
             });
         }
-        // Whoever is told of it finds that its address has room.
+        // An observer that is told of it finds that its address has room.
         drop(channel);
         if let Some(Membership { workers, worker, .. }) = &self.member {
             workers.remove(*worker, self.resources.tally.closed);

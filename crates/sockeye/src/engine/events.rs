@@ -16,7 +16,7 @@ use crate::stop::Stop;
 
 /// The loop ends here.
 pub(super) struct LoopEnd {
-    /// Nobody inside is waited for any more.
+    /// No client inside is waited for any more.
     pub(super) at_once: bool,
 }
 

@@ -26,7 +26,7 @@ pub enum Errors {
 pub(crate) struct Exec {
     pub(crate) program: Program,
     pub(crate) terminal: Terminal,
-    /// Where errors go that nobody hears.
+    /// Where errors go that are not to be heard.
     pub(super) nowhere: Option<OwnedFd>,
     /// Programs at once, on all threads.
     pub(crate) most: usize,

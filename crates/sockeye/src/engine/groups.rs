@@ -20,14 +20,12 @@ use super::{FIRST, Loop};
 use crate::address::{Address, Host, Scheme, Target as Place};
 use crate::event::{Conversation, Event, Name, Protocol};
 use crate::failure::{Failure, Kind};
+use crate::limits;
 use crate::net::connecting::Target;
 use crate::net::words;
 pub(super) use awaited::{Awaited, Early};
 
-/// Steps of a play between two connections: more of them, and it goes round without coming to one.
-const MOST_STEPS: usize = 1024;
-
-/// Of more plays that are under way, nobody looks whether one is about to wait for the client that came.
+/// If more plays than this are under way, it is not looked whether one is about to wait for the client that came.
 const MOST_HEARD: usize = 64;
 
 /// The connections of one play.
@@ -199,7 +197,7 @@ impl Loop {
 
     /// Steps a play that is between two connections until it says where it goes.
     fn go_between(&mut self, id: u64, mut detached: DetachedPlay) {
-        for _ in 0..MOST_STEPS {
+        for _ in 0..limits::PLAY_STEPS {
             let DetachedPlay { play, script } = &mut detached;
             let input = Input { bytes: &[], datagram: false, ended: false, now: self.resources.now };
             let step = play.step(script, input, &mut self.resources.scratch, &mut self.resources.output);
@@ -312,7 +310,7 @@ impl Loop {
             Ok((port, listener)) => {
                 let number = self.groups.next_port;
                 self.groups.next_port = number.wrapping_add(1);
-                // One that nobody came to is listened at no more.
+                // A port that no client came to is listened at no more.
                 let old = group.ports.iter().position(|(other, _)| *other == connection);
                 if let Some(old) = old {
                     self.groups.ports.remove(&group.ports.swap_remove(old).1);

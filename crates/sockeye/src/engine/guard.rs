@@ -1,4 +1,4 @@
-//! Whom a datagram server answers. A source address over UDP is only a claim: an answer may hit somebody who never
+//! Whom a datagram server answers. A source address over UDP is only a claim: an answer may hit a host that never
 //! asked, and two servers may answer each other for ever (CVE-2024-2169, US-CERT TA14-017A).
 
 use std::collections::HashMap;
@@ -8,19 +8,11 @@ use std::time::Duration;
 
 use transcript::Moment;
 
+use crate::limits;
+
 /// Source ports of services that answer whatever they get: echo, daytime, qotd, chargen, time, DNS, TFTP, NTP, SNMP,
 /// LDAP, SSDP, mDNS, memcached.
 const SERVICE_PORTS: [u16; 13] = [7, 13, 17, 19, 37, 53, 69, 123, 161, 389, 1900, 5353, 11211];
-/// Datagrams of a source that are answered whatever their size.
-const FREE: u32 = 8;
-/// Bytes out for each byte in after that.
-const AMPLIFICATION: u64 = 3;
-/// Datagrams a second for a /24 or a /56.
-const PREFIX_RATE: u32 = 50;
-/// Rounds in which a source only gives back what we may have said, before it is taken for another server.
-const ROUNDS: u32 = 8;
-/// Sources kept; beyond it the table starts again.
-const MOST_SOURCES: usize = 65_536;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What bounds the answers to sources off the loopback.
@@ -111,7 +103,7 @@ impl Guard {
         Self { budget, own_ports, sources, prefixes, echoes }
     }
 
-    /// Whether it is held against anybody what they say.
+    /// Whether it is held against any source what it says.
     pub(crate) fn is_on(&self) -> bool {
         self.budget != Budget::Off
     }
@@ -143,7 +135,7 @@ impl Guard {
         if ours == Reflected::No {
             return false;
         }
-        if self.echoes.len() >= MOST_SOURCES {
+        if self.echoes.len() >= limits::UDP_SOURCES {
             self.echoes.clear();
         }
         let hash = match ours {
@@ -161,7 +153,7 @@ impl Guard {
         }
         *at = now;
         *rounds = rounds.saturating_add(1);
-        *rounds > ROUNDS
+        *rounds > limits::UDP_ROUNDS
     }
 
     /// Whether an answer of so many bytes to so many bytes may go out; it is counted if so.
@@ -169,23 +161,25 @@ impl Guard {
         if self.budget.frees(to) {
             return Ok(());
         }
-        if self.sources.len() >= MOST_SOURCES {
+        if self.sources.len() >= limits::UDP_SOURCES {
             self.sources.clear();
         }
-        if self.prefixes.len() >= MOST_SOURCES {
+        if self.prefixes.len() >= limits::UDP_SOURCES {
             self.prefixes.clear();
         }
         let source = self.sources.entry(to).or_default();
         source.bytes_in = source.bytes_in.saturating_add(bytes_in);
-        let free = source.answered < FREE;
-        if !free && source.bytes_out.saturating_add(bytes_out) > source.bytes_in.saturating_mul(AMPLIFICATION) {
+        let free = source.answered < limits::UDP_FREE;
+        if !free
+            && source.bytes_out.saturating_add(bytes_out) > source.bytes_in.saturating_mul(limits::UDP_AMPLIFICATION)
+        {
             return Err(Withheld::Amplification);
         }
         let window = self.prefixes.entry(prefix(to, 24, 56)).or_insert(Window { since: now, count: 0 });
         if now >= window.since.after(SECOND) {
             *window = Window { since: now, count: 0 };
         }
-        if window.count >= PREFIX_RATE {
+        if window.count >= limits::UDP_PREFIX_RATE {
             return Err(Withheld::Rate);
         }
         window.count += 1;

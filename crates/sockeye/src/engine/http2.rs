@@ -301,7 +301,7 @@ impl Http2 {
 
     /// Answers those that waited, as far as there is room for them now.
     fn begin_waiting(&mut self, context: &mut Context<'_>, answering: &mut AnswerContext<'_>) -> bool {
-        // Whoever waits may have lost patience.
+        // The client that waits may have given up.
         self.waiting.retain_mut(|waiting| waiting.asked.1.poll_reset(context).is_pending());
         let mut has_begun = false;
         let mut holds = Holds::of(&self.streams);
@@ -349,7 +349,7 @@ impl Holds {
     }
 }
 
-/// What lies between h2 and whoever has the socket.
+/// What lies between h2 and the channel that has the socket.
 #[derive(Default)]
 struct Pipe {
     incoming: Vec<u8>,
@@ -368,7 +368,7 @@ impl AsyncRead for End {
         let mut pipe = lock(&self.0);
         let length = pipe.incoming.len().min(into.remaining());
         if length == 0 {
-            // Whoever puts bytes in asks h2 to go on.
+            // A caller that puts bytes in asks h2 to go on.
             return Poll::Pending;
         }
         into.put_slice(&pipe.incoming[..length]);

@@ -290,7 +290,7 @@ impl Loop {
     }
 
     fn wake_due(&mut self) {
-        // Each at most once, so that one that is due again and again holds nobody up.
+        // Each at most once, so that one that is due again and again holds no other up.
         for _ in 0..self.timers.len() {
             let Some((at, key)) = self.timers.due(self.resources.now) else { break };
             self.with_channel(key, |channel, context| {

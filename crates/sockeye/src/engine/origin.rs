@@ -174,7 +174,7 @@ impl Origin {
         if self.is_client() { limits::TALK_DRAIN } else { limits::DRAIN_WAIT }
     }
 
-    /// Tells whoever hears what passes; `act` gets our side with it.
+    /// Tells the taps what passes; `act` gets our side with it.
     pub(super) fn tell_tap(&self, act: impl FnOnce(&dyn Tap, Side)) {
         if let OurRole::Client(client) = &self.our_role
             && let Some(tap) = &client.tap

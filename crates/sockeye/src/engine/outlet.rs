@@ -89,7 +89,7 @@ impl OnePeer {
         outbox.push(payload, self.pair.0, self.pair.1);
         outbox.send(&self.outlet.socket, &mut refused);
         if !outbox.is_empty() {
-            // Whoever says it keeps it.
+            // The channel that says it keeps it.
             outbox.give_up(u64::MAX, &mut refused);
             return Err(Unsent::Full);
         }

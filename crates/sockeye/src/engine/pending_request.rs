@@ -31,7 +31,7 @@ impl PendingRequest {
         }
     }
 
-    /// The same, where nobody asks why there is none.
+    /// The same, where the reason for none does not matter.
     pub(super) fn request(&self) -> Option<Request<'_>> {
         self.read().ok()
     }

@@ -18,9 +18,6 @@ use crate::limits;
 use crate::net::listen::Socket;
 use crate::sys::datagrams::{PeerAddress, UnixPeers};
 
-/// Datagrams of peers whose program has no room yet.
-const MOST_WAITING: usize = limits::WAITING_FOR_PROGRAM;
-
 /// Those of one datagram socket.
 #[derive(Debug)]
 pub(super) struct Programs {
@@ -38,7 +35,7 @@ pub(super) struct Programs {
 
 /// Why no program is started for a peer.
 enum NotServed {
-    /// Nobody new is served.
+    /// No new client is served.
     Never,
     /// There is no room now: it waits.
     Full(String),
@@ -78,7 +75,8 @@ impl Programs {
 
     /// Keeps a datagram; false if there is no room for it.
     fn put_off(&mut self, pair: Pair, payload: Box<[u8]>) -> bool {
-        let has_room = self.waiting.len() < MOST_WAITING && self.bytes + payload.len() <= limits::WAITING_IN_ALL;
+        let has_room =
+            self.waiting.len() < limits::WAITING_FOR_PROGRAM && self.bytes + payload.len() <= limits::WAITING_IN_ALL;
         if has_room {
             self.bytes += payload.len();
             self.waiting.push_back((pair, payload));
@@ -233,8 +231,10 @@ impl Loop {
         self.tell_full(why);
         if lost > 0 {
             let endpoint = &self.datagrams[index].socket.endpoint;
-            let error =
-                format!("{endpoint}: datagrams of clients that wait for a program: {MOST_WAITING} wait already");
+            let error = format!(
+                "{endpoint}: datagrams of clients that wait for a program: {} wait already",
+                limits::WAITING_FOR_PROGRAM
+            );
             self.resources.observer.observe(Event::Dropped { count: lost, error });
         }
     }

@@ -1,4 +1,4 @@
-//! The bound on the memory of all buffers together: whoever has waited longest goes first, in whatever loop it is.
+//! The bound on the memory of all buffers together: the connection that has waited longest goes first, in whatever loop it is.
 
 use std::time::Duration;
 

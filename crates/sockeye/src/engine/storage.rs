@@ -73,7 +73,7 @@ impl Threads {
         let tell_too = tell.clone();
         thread::Builder::new().name("storage".into()).spawn(move || {
             for (waiter, file) in queue {
-                // Nobody is told where the loop has ended, and the file is stored all the same.
+                // If the loop has ended, it is not told, and the file is stored all the same.
                 let _ = tell.send((waiter, Done::Stored(store(file))));
                 waker.stop();
             }
@@ -106,7 +106,7 @@ impl Storage {
         self.threads.get_or_init(|| Threads::start(&self.waker).ok()).as_ref()
     }
 
-    /// Has a file stored; it comes back if there is nobody to do it.
+    /// Has a file stored; it comes back if no thread can do it.
     fn begin(&self, waiter: Waiter, file: Sealed) -> Result<(), Sealed> {
         let Some(threads) = self.threads() else { return Err(file) };
         let begun: Vec<Leftover> = file.leftovers().collect();
@@ -148,12 +148,12 @@ pub(super) struct Storing<'a> {
 }
 
 impl Storing<'_> {
-    /// Has a file stored; it comes back if there is nobody to do it.
+    /// Has a file stored; it comes back if no thread can do it.
     pub(super) fn begin(self, number: u32, file: Sealed) -> Result<(), Sealed> {
         self.storage.begin(Waiter { key: self.key, number }, file)
     }
 
-    /// Has an answer made that takes long; the request comes back if there is nobody to do it.
+    /// Has an answer made that takes long; the request comes back if no thread can do it.
     pub(super) fn ask(self, number: u32, ask: Ask) -> Result<(), Ask> {
         let waiter = Waiter { key: self.key, number };
         let Some(threads) = self.storage.threads() else { return Err(ask) };

@@ -341,7 +341,7 @@ impl Web {
         self.is_storing() || self.http2.as_ref().is_some_and(|http2| http2.is_storing())
     }
 
-    /// A file is stored, or an answer made: whoever waits for it is told.
+    /// A file is stored, or an answer made: the request that waits for it is told.
     pub(super) fn done(&mut self, number: u32, done: Done, out: &mut Vec<u8>, answering: &mut AnswerContext<'_>) {
         if let Some(http2) = &mut self.http2 {
             http2.done(number, done);

@@ -46,7 +46,7 @@ pub(super) struct Workers {
     list: Box<[Worker]>,
     /// The first wants to know of every connection that ends.
     is_attentive: AtomicBool,
-    /// A loop ended though nobody stopped it.
+    /// A loop ended though it was not stopped.
     has_lost: AtomicBool,
     /// All buffers together took more than they may, and room is being made.
     is_crowded: AtomicBool,
@@ -135,7 +135,7 @@ impl Workers {
 
     /// The buffers of this loop take so many bytes.
     pub(super) fn holds(&self, worker: usize, bytes: usize) {
-        // Mostly nothing has changed, and then nobody has to fetch it again.
+        // Mostly nothing has changed, and then no loop has to fetch it again.
         let memory = &self.list[worker].memory;
         if memory.load(Ordering::Relaxed) != bytes {
             memory.store(bytes, Ordering::Relaxed);

@@ -6,7 +6,6 @@ use rustix::io::Errno;
 use transcript::Moment;
 
 use super::super::Context;
-use super::super::context::BUFFER;
 use super::super::origin::Closer;
 use super::{Channel, ChannelStatus, Datagrams, Line, NO_MEMORY, append};
 use crate::event::Event;
@@ -119,7 +118,7 @@ impl Channel {
         let told = io::Error::from(error);
         let failure = match error {
             Errno::OVERFLOW => {
-                let most = limits::bytes(BUFFER);
+                let most = limits::bytes(limits::READ);
                 Failure::other(
                     Kind::AnswersLost,
                     format!("a message came that is larger than {most}, and was not taken"),

@@ -193,7 +193,7 @@ impl Channel {
         }
     }
 
-    /// Says that it is over. Who closed it is whoever sent the first end that was read or sent.
+    /// Says that it is over. It was closed by the side that sent the first end that was read or sent.
     pub(in crate::engine) fn gone(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         if let Some(load) = &mut context.load {
             let unanswered = self.agent.unanswered();

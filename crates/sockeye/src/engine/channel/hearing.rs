@@ -31,7 +31,7 @@ pub(in crate::engine) struct Opening {
 }
 
 impl Hearing {
-    /// Whoever hears plays of this origin; `opening` is none of a play's first connection.
+    /// The taps of plays of this origin; `opening` is none of a play's first connection.
     pub(in crate::engine) fn of(origin: &Origin, opening: Option<Opening>) -> Option<Box<Self>> {
         let tap = origin.client()?.tap.clone()?;
         Some(Box::new(Self { tap, told: 0, opening }))
@@ -39,7 +39,7 @@ impl Hearing {
 }
 
 impl Channel {
-    /// Tells whoever hears it; `act` gets our side with it.
+    /// Tells the taps of it; `act` gets our side with it.
     pub(super) fn tell_tap(&self, context: &Context<'_>, act: impl FnOnce(&dyn Tap, Side)) {
         match &self.hearing {
             Some(hearing) => act(&*hearing.tap, context.origin.side()),
@@ -64,7 +64,7 @@ impl Channel {
         }
     }
 
-    /// The peer said something, which whoever is at work over the connection now hears.
+    /// The peer said something, which the play that is over the connection now hears.
     pub(super) fn tell_heard(&self, bytes: &[u8], context: &Context<'_>) {
         if self.hearing.is_none() {
             context.heard(bytes);

@@ -70,7 +70,7 @@ impl ImaginaryLine {
         direction.end_arrived |= direction.end_sent && direction.under_way.is_empty();
     }
 
-    /// Somebody in between resets the connection; what is under way is lost.
+    /// A middlebox resets the connection; what is under way is lost.
     pub(super) fn cut(&self) {
         self.lock().reset([true, true]);
     }

@@ -43,7 +43,7 @@ impl Line {
         matches!(self, Self::Datagrams(_))
     }
 
-    /// Whether nobody has to be told of an end of the stream, since there is none.
+    /// Whether no peer has to be told of an end of the stream, since there is none.
     pub(in crate::engine) fn has_no_end(&self) -> bool {
         match self {
             Self::Datagrams(datagrams) => !datagrams.peer.has_end(),

@@ -1,4 +1,4 @@
-//! One connection: an agent joined to a stream socket, of which it is all the same who connected. One read, all answers, one
+//! One connection: an agent joined to a stream socket, and it makes no difference which side connected. One read, all answers, one
 //! write; while it is idle it keeps no buffer. What was sent arrives: closing is shutting down, draining what still comes, and
 //! only then closing.
 
@@ -244,7 +244,7 @@ impl Channel {
         }
     }
 
-    /// The first step: whoever speaks first speaks now.
+    /// The first step: the side that speaks first speaks now.
     pub(super) fn open(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         self.tell_opening();
         if let Some(session) = context.origin.first_session() {

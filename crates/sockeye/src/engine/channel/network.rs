@@ -19,7 +19,7 @@ use crate::limits;
 use crate::net::tls::{self, Trust};
 use crate::random::SplitMix;
 
-/// Seeds that are tried where nobody says how many.
+/// Seeds that are tried unless another number is asked for.
 const SEEDS: u64 = 10_000;
 /// Turns after which a conversation counts as hung.
 const TURNS: usize = 200_000;
@@ -233,7 +233,7 @@ fn playables() -> Vec<Playable> {
         let prepare = |side| Script::prepare(&transcript, &PlayOptions::new(side, Carrier::Stream)).map(Arc::new);
         // Some are for datagrams only.
         let (Ok(client), Ok(server)) = (prepare(Side::Client), prepare(Side::Server)) else { continue };
-        // There is one line here, and nobody who opens another.
+        // There is one line here, and no loop that opens another.
         if client.spans() {
             continue;
         }
@@ -288,7 +288,7 @@ fn both_ends_of_every_transcript_agree_over_an_imaginary_network() {
         let accounts = std::panic::catch_unwind(told)
             .unwrap_or_else(|_| panic!("{}, {mishap:?}: SOCKEYE_SEED={seed} plays it again", playable.name));
         for (account, well) in accounts.iter().zip(well) {
-            // Whoever says that it went well has heard everything. How long a session's tickets are is not the same each time.
+            // A side that says that it went well has heard everything. How long a session's tickets are is not the same each time.
             // A gap is as good as the ending of the last line, which is then still on its way.
             let may_lack = u64::from(playable.has_gap && matches!(mishap, LineFault::Stall(_)));
             let has_heard_all = (well.judged.saturating_sub(may_lack)..=well.judged).contains(&account.judged)

@@ -62,7 +62,7 @@ impl Channel {
                     self.take(&buffer[..length], context)
                 }
                 Err(Errno::INTR) => ChannelStatus::Open,
-                // The error of the socket was taken by whoever sent: what looks like an end is none.
+                // The error of the socket was taken when we sent: what looks like an end is none.
                 Ok(_) | Err(_) => self.reset(context),
             };
             *context.buffer = buffer;

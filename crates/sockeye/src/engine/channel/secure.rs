@@ -15,7 +15,7 @@ use crate::net::session::Session;
 use crate::net::tls::{TlsError, TlsErrorKind};
 use crate::net::websocket::Close;
 
-/// Codes of an end: all is said; whoever closes goes away; what came is not what was to come.
+/// Codes of an end: all is said; the side that closes goes away; what came is not what was to come.
 const NORMAL: u16 = 1000;
 const GOING_AWAY: u16 = 1001;
 const AT_ODDS: u16 = 1008;
@@ -137,7 +137,7 @@ impl Channel {
         }
         if let Some(SessionEnd::GoesOn { first_end }) = end {
             match self.secure {
-                // Whoever ended it too has told of both.
+                // If we ended it too, both were told of.
                 Some(_) if self.is_open() => self.tell_end_of_tls(context),
                 Some(_) => {}
                 None => self.first_end = first_end,
@@ -267,7 +267,7 @@ impl Channel {
                 return ChannelStatus::Closed;
             }
             let reason = format!("{}: {error}", error.layer());
-            // Whoever only knocks at a server is a line in the log, unless it is one of those who count.
+            // A client that only knocks at a server is a line in the log, unless each client counts.
             let has_begun = self.phase == Phase::Open && self.agent.has_transcript();
             if context.origin.is_client() || context.is_judged || has_begun {
                 self.fail(kind, &reason, context);
@@ -279,15 +279,15 @@ impl Channel {
         if let ControlFlow::Break(status) = self.hear_no_session(error, context) {
             return status;
         }
-        // Whoever knocks without speaking TLS is a line in the log, and no failure of ours.
+        // A client that knocks without speaking TLS is a line in the log, and no failure of ours.
         self.secure = None;
         self.reason = Some(format!("{}: {error}", error.layer()).into());
         self.finish(context)
     }
 
-    /// Under TLS the end is said too, so that nobody else can say it (RFC 8446, section 6.1); of messages it is said why.
+    /// Under TLS the end is said too, so that no third party can say it (RFC 8446, section 6.1); of messages it is said why.
     pub(in crate::engine) fn say_end(&mut self, context: &mut Context<'_>) -> ChannelStatus {
-        // Whoever is stopped goes away (RFC 6455, section 7.4.1).
+        // A server that is stopped goes away (RFC 6455, section 7.4.1).
         self.say_end_as(if context.stopping { GOING_AWAY } else { NORMAL }, context)
     }
 

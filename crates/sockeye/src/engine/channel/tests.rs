@@ -46,7 +46,7 @@ impl World {
         let (events, tally, identity) = Default::default();
         let date = Now::new(std::time::SystemTime::UNIX_EPOCH);
         Self {
-            buffer: vec![0; super::super::context::BUFFER],
+            buffer: vec![0; limits::READ],
             clear: Vec::new(),
             wire: Vec::new(),
             lines: Lines::default(),

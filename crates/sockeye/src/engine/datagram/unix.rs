@@ -1,5 +1,5 @@
-//! The same over a Unix socket: its peers have names and no addresses, nothing is lost on the way, and whoever does not read holds
-//! up nobody but itself.
+//! The same over a Unix socket: its peers have names and no addresses, nothing is lost on the way, and a client that does not read holds
+//! up no other client.
 
 use std::collections::HashSet;
 use std::sync::Arc;

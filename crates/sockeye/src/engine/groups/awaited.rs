@@ -19,11 +19,7 @@ use super::{Group, Port, State};
 use crate::event::{Conversation, Event, Name};
 use crate::failure::{Failure, Kind};
 use crate::gate::Pass;
-
-/// Plays of a loop that may stand between two connections at once; the one that does so longest goes first.
-const MOST_STANDING: usize = crate::limits::STANDING_PLAYS;
-/// Clients that came too early of which so many wait.
-const MOST_EARLY: usize = crate::limits::EARLY_CLIENTS;
+use crate::limits;
 
 /// A listening socket, and a host whose clients it has.
 type Source = (usize, Option<IpAddr>);
@@ -71,9 +67,9 @@ impl Loop {
         detached: DetachedPlay,
     ) {
         self.groups.stand(id, State::Awaits { detached, connection, has_port, until }, self.resources.now);
-        if self.groups.longest.len() > MOST_STANDING {
-            let why =
-                format!("more than {MOST_STANDING} plays wait for a connection: the one that waits longest goes first");
+        let most = limits::STANDING_PLAYS;
+        if self.groups.longest.len() > most {
+            let why = format!("more than {most} plays wait for a connection: the one that waits longest goes first");
             self.drop_longest_standing(&why);
             self.resources.observer.observe(Event::Dropped { count: 1, error: why });
         }
@@ -105,7 +101,7 @@ impl Loop {
 
     /// A client came that no play waits for, and none begins: it waits for one that is under way.
     pub(in crate::engine) fn came_early(&mut self, early: Early) {
-        if self.groups.awaited.early.len() >= MOST_EARLY
+        if self.groups.awaited.early.len() >= limits::EARLY_CLIENTS
             && let Some(first) = self.groups.awaited.early.pop_front()
         {
             self.tell_of_early(&first);
@@ -220,7 +216,7 @@ impl Loop {
         };
         let Some(group) = self.groups.all.get(&id) else { return };
         if client.ip() != group.host {
-            // A port is for whoever was told of it.
+            // A port is for the host that was told of it.
             let error = format!("{client} connected to a port that is for another host");
             self.resources.observer.observe(Event::Dropped { count: 1, error });
             return;

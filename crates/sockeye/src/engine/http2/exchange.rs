@@ -58,7 +58,7 @@ pub(super) struct Stream {
     keeps: usize,
 }
 
-/// Content that nobody waits for. It is read all the same, as behind an answer of HTTP/1 that ends the connection, and within
+/// Content that no answer waits for. It is read all the same, as behind an answer of HTTP/1 that ends the connection, and within
 /// the same bounds: a stream that is reset while it comes takes the answer with it in some clients (RFC 9113, section 8.1,
 /// lets them).
 struct Unread {
@@ -239,7 +239,7 @@ impl Stream {
             + if matches!(self.doing, StreamState::Wait { .. } | StreamState::Upload { .. }) { self.keeps } else { 0 }
     }
 
-    /// Its content, if some may come that nobody has taken.
+    /// Its content, if some may come that was not taken yet.
     pub(super) fn content(&mut self) -> Option<&mut RecvStream> {
         match &mut self.doing {
             StreamState::Upload { content, .. } => Some(content),

@@ -1,4 +1,4 @@
-//! About how much memory h2 keeps of what came. It tells nobody, so the frames are looked at as they pass: only their
+//! About how much memory h2 keeps of what came. It does not tell, so the frames are looked at as they pass: only their
 //! lengths, and how many fields a head has.
 
 /// Flags of a frame (RFC 9113, section 6.2).
@@ -191,7 +191,7 @@ impl Meter {
         }
     }
 
-    /// A head is whole: whoever has its request counts it from here on. Entries of the table stay.
+    /// A head is whole: it is counted with its request from here on. Entries of the table stay.
     fn end_head(&mut self) {
         let Head { entries, .. } = std::mem::take(&mut self.head);
         if entries == 0 {

@@ -278,7 +278,7 @@ fn archives_that_nobody_takes_count_as_open_files() {
     let asked: Vec<u8> = (0..most + 3).flat_map(|at| request(GET, "/?tar", 2 * at + 1, true)).collect();
     let first: Vec<u32> = (0..most).map(|at| 2 * at + 1).collect();
     assert_eq!(answers(&line.say(0, &asked)), first);
-    // Whoever is taken back makes room for one more.
+    // A request that is taken back makes room for one more.
     assert_eq!(answers(&line.say(1, &frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]))), [2 * most + 1]);
 }
 

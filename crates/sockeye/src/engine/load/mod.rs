@@ -469,7 +469,7 @@ impl Generator {
     pub(super) fn failed(&mut self, slot: usize, failure: &Failure, conversation: impl FnOnce() -> Conversation) {
         let place = &mut self.slots[slot];
         match place.stage {
-            // Requests are counted by whoever asked.
+            // Requests are counted by the agent that asked.
             _ if self.job.request.is_some() && place.stage != Stage::Opening => return,
             Stage::Failed | Stage::Closed | Stage::Resting => return,
             // It was for no play yet: as many fail as would have been played.
@@ -500,7 +500,7 @@ impl Generator {
 
     /// Nothing answered: whether that is to be counted against the server.
     pub(super) fn not_connected(&mut self, slot: usize, kind: Kind, is_portless: bool) -> bool {
-        // A play that was due has failed, whoever is to blame.
+        // A play that was due has failed, whichever end is to blame.
         let own = (is_portless || kind == Kind::NoResources) && self.slots[slot].stage == Stage::Opening;
         if is_portless {
             self.account.portless += 1;

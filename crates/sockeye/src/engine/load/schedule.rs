@@ -72,7 +72,10 @@ impl Schedule {
     }
 
     /// What lies between two plays of this lane, counted in plays of all lanes: independent of all before.
-    #[allow(clippy::cast_precision_loss, reason = "53 bits are what a fraction holds, and nobody has so many threads")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "53 bits are what a fraction holds, and no machine has so many threads"
+    )]
     fn pause(&mut self) -> f64 {
         // Above 0, and at most 1.
         let fraction = ((self.random.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64;

@@ -6,11 +6,7 @@ use std::time::Duration;
 use transcript::Moment;
 
 use super::{Account, Generator, Stage, StartPolicy};
-
-/// How long nothing but refusals is listened to before any connection stood.
-const NO_SERVER: Duration = Duration::from_secs(1);
-/// The same where this machine has no port, or no descriptor: others may give some back.
-const NO_ROOM: Duration = Duration::from_secs(10);
+use crate::limits;
 
 impl Generator {
     /// Says how long the run has gone on.
@@ -23,7 +19,8 @@ impl Generator {
     pub(in crate::engine) fn has_no_server(&self) -> bool {
         let Account { connected, refused, portless, fileless, .. } = self.account;
         let lasted = Duration::from_nanos(self.now.nanos());
-        let is_vain = refused > 0 && lasted > NO_SERVER || portless + fileless > 0 && lasted > NO_ROOM;
+        let is_vain = refused > 0 && lasted > limits::LOAD_REFUSED_WAIT
+            || portless + fileless > 0 && lasted > limits::LOAD_SHORTAGE_WAIT;
         connected == 0 && is_vain
     }
 

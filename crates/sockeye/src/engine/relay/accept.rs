@@ -84,7 +84,7 @@ impl RelayLoop {
         match self.acceptor.admit(client, address, gate, self.shared.live(), &socket.endpoint) {
             Ok(admitted) => return Some(admitted),
             Err(NotAdmitted::Waits(words)) => self.tell_full(words),
-            Err(NotAdmitted::Refused(event)) => self.shared.observe(event),
+            Err(NotAdmitted::Refused(error)) => self.shared.observe(Event::Dropped { count: 1, error }),
         }
         None
     }

@@ -29,7 +29,7 @@ struct State {
     file: File,
     /// Bytes of whole blocks in it.
     whole: u64,
-    /// Somebody else opened it: what is in it is not ours to take back.
+    /// Another program opened it: what is in it is not ours to take back.
     is_given: bool,
     failed: Option<io::Error>,
     is_over: bool,

@@ -145,7 +145,7 @@ impl RelayLoop {
         }
         if let Some(version) = target.layers.proxy {
             let header = preface::write(version, pair.ends());
-            // Whoever reads from it learns that it is broken.
+            // The next read from it learns that it is broken.
             let _ = pair.far.as_mut().map(|far| far.say_first(&header));
         }
         let Some(far) = &mut pair.far else { return };

@@ -34,7 +34,7 @@ pub(super) struct Pipe {
     inside: usize,
 }
 
-/// Empty pipes, for whoever has much to move.
+/// Empty pipes, for directions that have much to move.
 #[derive(Debug, Default)]
 pub(super) struct Pipes(Vec<Pipe>);
 
@@ -292,7 +292,7 @@ impl Direction {
         Turn::Rests(None)
     }
 
-    /// Until when the sink may still answer: whoever hears the end of a WebSocket says no more.
+    /// Until when the sink may still answer: a side that hears the end of a WebSocket says no more.
     pub(super) fn awaits_answer(&mut self, sink: &Leg, now: Moment) -> Option<Moment> {
         let (said, since) = self.answered.get_or_insert((sink.received, now));
         if *said != sink.received {

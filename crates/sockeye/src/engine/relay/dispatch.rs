@@ -13,7 +13,7 @@ use crate::event::{ClosedBy, Event};
 use crate::net::words;
 
 impl RelayLoop {
-    /// Faults have changed: every pair has the new ones before whoever changed them goes on.
+    /// Faults have changed: every pair has the new ones before the change returns.
     pub(super) fn change_faults(&mut self) {
         let Some(live) = self.shared.options.live.clone() else { return };
         live.hear();
@@ -232,7 +232,7 @@ impl RelayLoop {
             self.finish_taps(*taps, &pair.conversation);
         }
         let guests = std::mem::take(&mut pair.guests);
-        // Whoever hears of it finds it closed.
+        // An observer that is told of it finds it closed.
         drop(pair);
         self.tell_capture();
         if !guests.is_empty() {

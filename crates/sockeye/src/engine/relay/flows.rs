@@ -1,5 +1,5 @@
 //! Datagrams: each client's go to a server over a socket of their own, so that the answers find their way back. A flow has no
-//! end but that nothing comes for a while, or that nobody listens at the server's port.
+//! end but that nothing comes for a while, or that the server's port is closed.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -479,7 +479,7 @@ impl RelayLoop {
         Err(last)
     }
 
-    /// Nobody listens where a flow leads: the next datagram may find another server.
+    /// The port that a flow leads to is closed: the next datagram may find another server.
     fn no_listener(&mut self, flows: &mut Flows, key: Key, error: Errno) {
         let Some(flow) = flows.flows.get_mut(key) else { return };
         let target = &self.shared.targets.all[flow.target];

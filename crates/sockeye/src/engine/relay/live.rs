@@ -1,15 +1,12 @@
-//! Faults of a relay that change while it runs: whoever changes them is told once every connection has them.
+//! Faults of a relay that change while it runs: a change returns once every connection has them.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::super::mailbox::Mailbox;
 use crate::faults::LiveFault;
-
-/// How long a change is waited for, should the relay be very busy.
-const CHANGE_WAIT: Duration = Duration::from_secs(5);
+use crate::limits;
 
 /// The faults of one relay, which one thread runs.
 pub(crate) struct Live {
@@ -24,7 +21,7 @@ struct State {
     /// How often they were changed, and which of these changes all connections have.
     changes: u64,
     known: u64,
-    /// Nobody looks any more.
+    /// The loop has ended, and looks no more.
     is_over: bool,
 }
 
@@ -44,7 +41,7 @@ impl Live {
         let change = state.changes;
         self.mail.wake();
         let is_waiting = |state: &mut State| state.known < change && !state.is_over;
-        let _ = self.is_known.wait_timeout_while(state, CHANGE_WAIT, is_waiting);
+        let _ = self.is_known.wait_timeout_while(state, limits::CONTROL_WAIT, is_waiting);
     }
 
     /// The faults, and which change that is.

@@ -11,7 +11,7 @@ pub(super) struct Messages {
     pub(super) queue: VecDeque<Vec<u8>>,
     pub(super) bytes: u64,
     pub(super) faults: Option<Box<DatagramFaults>>,
-    /// How the client's stream holds them, so that whoever listens hears the stream.
+    /// How the client's stream holds them, so that a tap hears the stream.
     pub(super) shown: Option<Framing>,
     /// The client's are no datagrams, in a record of which nothing ends.
     pub(super) tells_end: bool,

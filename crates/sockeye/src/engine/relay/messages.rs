@@ -41,7 +41,7 @@ impl Leg {
         self.bounds = Some(bounds);
     }
 
-    /// Keeps bytes of a stream that came before there was anybody to pass them on to.
+    /// Keeps bytes of a stream that came before there was a server to pass them on to.
     pub(super) fn keep(&mut self, bytes: &[u8]) {
         if let Some(Bounds::Framed { framer, .. }) = self.bounds.as_deref_mut() {
             framer.push(bytes);

@@ -232,7 +232,7 @@ impl RelayLoop {
         }
         (self.stop, self.listeners) = (Some(stop), listeners);
         if self.shared.options.gate.counts() {
-            // Whoever leaves makes room for one who waits.
+            // A client that leaves makes room for one that waits.
             self.shared.is_attentive.store(true, std::sync::atomic::Ordering::SeqCst);
         }
         Ok(())

@@ -1,11 +1,11 @@
-//! A server's addresses where a name leads to it: whoever connects takes them as they are, and a thread looks the name up again.
+//! A server's addresses where a name leads to it: a loop that connects takes them as they are, and a thread looks the name up again.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// The addresses of one server, as somebody who connects has them.
+/// The addresses of one server, as a loop that connects has them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Addresses(Option<Arc<[SocketAddr]>>);
 
@@ -46,7 +46,7 @@ impl Named {
         Self { current: Mutex::new(addresses.into()), version, has_failed, bell: Arc::clone(bell) }
     }
 
-    /// What wakes whoever looks it up.
+    /// What wakes the thread that looks it up.
     pub(crate) fn bell(&self) -> Arc<Bell> {
         Arc::clone(&self.bell)
     }
@@ -89,7 +89,7 @@ impl Named {
     }
 }
 
-/// Wakes whoever looks names up.
+/// Wakes the thread that looks names up.
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
     state: Mutex<BellState>,
@@ -112,7 +112,7 @@ impl Bell {
         self.rung.notify_all();
     }
 
-    /// Nobody looks anything up any more.
+    /// No name is looked up any more.
     pub(crate) fn end(&self) {
         self.state().is_over = true;
         self.rung.notify_all();

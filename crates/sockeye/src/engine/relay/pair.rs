@@ -188,7 +188,7 @@ impl Pair {
         leg.has_left |= ready.broken && leg.bounds.is_some() && leg.protocol.keeps_bounds() && end == End::Near;
         if ready.broken && (leg.ended || self.is_stalled(end)) {
             let leg = if end == End::Near { Some(&mut self.near) } else { self.far.as_mut() };
-            // Nobody reads it any more, so nobody else would learn of it.
+            // It is not read any more, so it would not be learned of otherwise.
             if let Some(leg) = leg {
                 leg.broken = leg.broken.or_else(|| leg.take_error());
             }
@@ -252,7 +252,7 @@ impl Pair {
                     let why = self.left_early();
                     return Err(self.give_up(ClosedBy::Reset, why));
                 }
-                // Whoever knocks without speaking TLS is a line in the log, and no failure of ours.
+                // A client that knocks without speaking TLS is a line in the log, and no failure of ours.
                 ReadOutcome::NotSecure(error) => {
                     return Err(self.give_up(ClosedBy::Server, format!("{}: {error}", error.layer())));
                 }

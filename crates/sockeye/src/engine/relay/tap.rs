@@ -12,7 +12,7 @@ use crate::event::{Conversation, Event};
 use crate::net::words;
 use crate::record::{Record, Tap};
 
-/// Makes whoever hears one connection.
+/// Makes the taps of one connection.
 pub type Listen = Arc<dyn Fn(&Conversation) -> Arc<dyn Tap> + Send + Sync>;
 
 /// Who hears what is said on every connection.
@@ -35,7 +35,7 @@ impl fmt::Debug for TapOptions {
 }
 
 impl TapOptions {
-    /// Whether nobody hears.
+    /// Whether no program hears.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.record.is_none() && self.others.is_empty()
@@ -60,7 +60,7 @@ impl TapOptions {
 }
 
 impl RelayLoop {
-    /// Whoever hears a connection from its beginning.
+    /// The taps of a connection, from its beginning.
     pub(super) fn taps_of(&self, conversation: &Conversation) -> Option<Box<Taps>> {
         let hearers = &self.shared.options.hearers;
         if hearers.is_empty() {
@@ -96,7 +96,7 @@ impl RelayLoop {
     }
 }
 
-/// Whoever hears one pair.
+/// The taps of one pair.
 #[derive(Debug, Default)]
 pub(super) struct Taps {
     pub(super) record: Option<Arc<Record>>,

@@ -5,7 +5,6 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
@@ -14,14 +13,11 @@ use transcript::Moment;
 use super::names::{Addresses, Named};
 use crate::address::Address;
 use crate::endpoint::{Conversation, Name, Protocol};
+use crate::limits;
 use crate::net::local::{Guest, LocalEnd};
 use crate::net::session::{ClientLayers, Session};
 use crate::net::tls::TlsError;
 use crate::net::{message, options, path, race};
-
-/// How long one that did not answer is passed over, at first and at most.
-const REST: Duration = crate::limits::SERVER_REST;
-const LONGEST_REST: Duration = crate::limits::LONGEST_SERVER_REST;
 
 /// How the next server is chosen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -179,7 +175,7 @@ impl Target {
 
     pub(super) fn failed(&self, now: Moment) {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(8);
-        let rest = (REST * 2_u32.pow(failures as u32)).min(LONGEST_REST);
+        let rest = (limits::SERVER_REST * 2_u32.pow(failures as u32)).min(limits::LONGEST_SERVER_REST);
         self.rests_until.store(now.after(rest).nanos(), Ordering::Relaxed);
         if let TargetAddress::Named(named) = &self.place {
             named.failed();
@@ -251,9 +247,12 @@ mod tests {
         all.all[1].failed(now);
         assert_eq!([first(now), first(now), first(now)], [2, 2, 0]);
         assert_eq!(all.order(now).last(), Some(&1));
-        assert!(all.order(now.after(REST)).len() == 3 && (0..3).any(|_| first(now.after(REST)) == 1));
+        assert!(
+            all.order(now.after(limits::SERVER_REST)).len() == 3
+                && (0..3).any(|_| first(now.after(limits::SERVER_REST)) == 1)
+        );
         all.all[1].failed(now);
-        assert!((0..3).all(|_| first(now.after(REST)) != 1));
+        assert!((0..3).all(|_| first(now.after(limits::SERVER_REST)) != 1));
         all.all[1].answered();
         assert!((0..3).any(|_| first(now) == 1));
     }

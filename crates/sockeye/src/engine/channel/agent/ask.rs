@@ -171,7 +171,7 @@ impl Channel {
                 break;
             }
             if ask.asked.is_empty() {
-                let reason = "the server said something that nobody asked for";
+                let reason = "the server said something that was not asked for";
                 return Err(self.fail_requests(Kind::Fault(FaultKind::UnexpectedData), reason, context));
             }
             let (taken, came) = ask.read(rest, self.ended);

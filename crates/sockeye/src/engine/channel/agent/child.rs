@@ -3,7 +3,7 @@
 //! Over plain TCP the socket itself is that: the program can ask it who the peer is, and what comes costs us nothing.
 //! Where bytes have to be changed or counted on their way (TLS, a terminal, Unix sockets) it is a pipe. What the program
 //! says always passes us: only so the end of it can be told from the end of the program, which a shell's `exec >&-` is, and
-//! be passed on as a half-close. Whoever reads and writes the socket by its own is counted by the kernel.
+//! be passed on as a half-close. What a program reads and writes of the socket by itself is counted by the kernel.
 
 mod ending;
 mod pipes;
@@ -26,16 +26,12 @@ use super::stdin_queue::StdinQueue;
 use crate::child::{Child, Ended, Streams};
 use crate::event::{Conversation, Event, Protocol};
 use crate::failure::Kind;
+use crate::limits;
 use crate::net::words;
 use crate::sys::tcp_info::{passed, passed_at_end};
 use crate::sys::terminal;
 use pipes::{End, has_ended, pair, pipe};
 
-/// How long a program is tried to be started that the system has no room for, and how often.
-const START_WAIT: Duration = crate::limits::START_WAIT;
-const START_AGAIN: Duration = Duration::from_millis(250);
-/// Longest line of what a program says of errors; a longer one is told in pieces.
-const LINE: usize = 4096;
 /// What a terminal takes for the end of what is typed (termios(3), VEOF).
 const END_OF_TRANSMISSION: u8 = 4;
 
@@ -188,15 +184,15 @@ impl Served {
             };
             let mut start = 0;
             while let Some(length) = self.line[start..].iter().position(|byte| *byte == b'\n') {
-                self.line[start..start + length].chunks(LINE).for_each(&mut tell);
+                self.line[start..start + length].chunks(limits::PROGRAM_ERROR_LINE).for_each(&mut tell);
                 if length == 0 {
                     tell(b"");
                 }
                 start += length + 1;
             }
-            while self.line.len() - start > LINE {
-                tell(&self.line[start..start + LINE]);
-                start += LINE;
+            while self.line.len() - start > limits::PROGRAM_ERROR_LINE {
+                tell(&self.line[start..start + limits::PROGRAM_ERROR_LINE]);
+                start += limits::PROGRAM_ERROR_LINE;
             }
             self.line.drain(..start);
             if has_ended {
@@ -318,7 +314,7 @@ impl Channel {
             Err(error) => error,
         };
         let is_short = crate::net::is_exhausted(&error) || error.kind() == io::ErrorKind::WouldBlock;
-        let (_, until) = served.retry.unwrap_or((context.now, context.now.after(START_WAIT)));
+        let (_, until) = served.retry.unwrap_or((context.now, context.now.after(limits::START_WAIT)));
         let why = if error.kind() == io::ErrorKind::WouldBlock {
             "this user may have no more processes (ulimit -u)".to_owned()
         } else {
@@ -329,7 +325,7 @@ impl Channel {
                 let notice = format!("{} cannot be started now: {why}; clients wait", served.exec.program.name());
                 context.observer.observe(Event::Notice(notice));
             }
-            served.retry = Some((context.now.after(START_AGAIN), until));
+            served.retry = Some((context.now.after(limits::START_AGAIN), until));
             self.rest_child(context);
             return ChannelStatus::Open;
         }
@@ -367,13 +363,13 @@ impl Channel {
             let mut buffer = std::mem::take(context.buffer);
             let status = match rustix::io::read(out, &mut buffer[..]) {
                 Ok(length) if length > 0 => {
-                    // Over datagrams only what comes keeps a conversation: nobody tells that there is no peer any more.
+                    // Over datagrams only what comes keeps a conversation: that the peer is gone is never told.
                     if !matches!(self.line, Line::OnePeer(_)) {
                         served.active = context.now;
                     }
                     self.send_said(&buffer[..length], context)
                 }
-                // A message without a byte is no end, and no datagram that anybody answers.
+                // A message without a byte is no end, and no datagram that is answered.
                 Ok(_) if served.how == Input::Messages && !has_ended(out) => match self.line.has_datagrams() {
                     true => self.send_said(&[], context),
                     false => ChannelStatus::Open,

@@ -275,7 +275,7 @@ impl Channel {
             Agent::Play(play, script) => play.may_end(script),
             Agent::Echo | Agent::Discard | Agent::Ask(_) => true,
             Agent::Http(web) => web.is_idle() && self.inbox.is_empty(),
-            // Nobody knows what its program, or its play, still has to say.
+            // What its program, or its play, still has to say is not known.
             Agent::Child(_) | Agent::Parked => false,
         }
     }

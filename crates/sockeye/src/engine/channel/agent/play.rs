@@ -149,7 +149,7 @@ impl Channel {
                 next @ (Next::Over { .. } | Next::Connect { .. } | Next::Accept { .. } | Next::Listen { .. }) => {
                     self.hand_over(Some(next), context);
                 }
-                // What was said last reached nobody.
+                // What was said last reached no peer.
                 Next::End(ending) if self.is_broken && ending.is_success() => taken.status = self.reset(context),
                 Next::End(ending) if ending.is_success() && context.load.is_some() => {
                     let behind = if has_datagrams { 0 } else { bytes_left.len() - step.consumed };

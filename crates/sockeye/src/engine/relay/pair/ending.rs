@@ -13,11 +13,9 @@ use super::{EndOfRelay, LOOK, Pair, PairStatus, Stage};
 use crate::event::{ClosedBy, Event};
 use crate::failure::{Failure, Kind};
 use crate::faults::{Limit, Met};
+use crate::limits;
 use crate::net::tls::{TlsError, TlsErrorKind};
 use crate::net::words;
-
-/// How long what came before a reset may take to arrive.
-const RESET_WAIT: Duration = Duration::from_secs(5);
 
 /// How long it takes at most until it is asked again.
 const LONGEST_LOOK: Duration = Duration::from_millis(250);
@@ -30,7 +28,7 @@ impl Pair {
         }
         self.by = Some(if self.near.protocol.has_no_end() { ClosedBy::Timeout } else { ClosedBy::Client });
         let _ = self.near.say_end();
-        let until = tools.now.after(crate::limits::DRAIN_WAIT);
+        let until = tools.now.after(limits::DRAIN_WAIT);
         self.stage = Stage::Cutting { until };
         self.finish_cutting(until, tools)
     }
@@ -72,7 +70,7 @@ impl Pair {
         }
         self.near.say_due_end();
         far.say_due_end();
-        // What goes to a pipe or a terminal is taken when somebody reads it.
+        // What goes to a pipe or a terminal is taken when it is read.
         let is_patient = self.near.is_bridged() || far.is_bridged();
         let until = if untaken < before || is_patient { now.after(crate::limits::WRITE_WAIT) } else { until };
         if now >= until {
@@ -116,7 +114,7 @@ impl Pair {
         if let Some(leg) = if end == End::Near { Some(&mut self.near) } else { self.far.as_mut() } {
             leg.is_gone(error);
         }
-        let until = tools.now.after(RESET_WAIT);
+        let until = tools.now.after(limits::RESET_WAIT);
         self.stage = Stage::Resetting { by: end, until, look: LOOK };
         self.finish_resetting(end, until, LOOK, tools)
     }
@@ -213,7 +211,7 @@ impl Pair {
                 self.by = Some(if from == End::Near { ClosedBy::Client } else { ClosedBy::Server });
                 let _ = self.near.say_end();
                 let _ = self.far.as_mut().map(Leg::say_end);
-                let until = tools.now.after(crate::limits::DRAIN_WAIT);
+                let until = tools.now.after(limits::DRAIN_WAIT);
                 self.stage = Stage::Cutting { until };
                 self.finish_cutting(until, tools)
             }

@@ -59,7 +59,7 @@ impl Channel {
         let Some(child) = &mut served.child else { return ChannelStatus::Open };
         let Some(ended) = child.ended() else { return ChannelStatus::Open };
         served.ended = Some(ended);
-        // Whoever it left behind has the grace: in its group, or elsewhere with its output open.
+        // Processes that it left behind have the grace: in its group, or elsewhere with its output open.
         if child.has_group() || served.out.is_some() {
             served.signal = Some(served.signal.unwrap_or(Signal::Term(context.now.after(context.grace))));
         } else {
@@ -120,7 +120,7 @@ impl Channel {
         if let Err(error) = self.line.take_error() {
             return self.socket_failed(error, context);
         }
-        // Whoever reads the socket is told of its error first, and then nobody else is.
+        // The first that reads the socket is told of its error, and no other is.
         let has_said_all = self.served().is_some_and(|served| served.out.is_none());
         let is_closed = self.line.fd().and_then(passed).is_some_and(|passed| passed.is_closed);
         if is_closed && !has_said_all { self.reset(context) } else { ChannelStatus::Open }
@@ -162,7 +162,7 @@ impl Channel {
         if let (Some(child), Some(signal)) = (&served.child, served.signal) {
             served.signal = signal.send(child, now);
             if served.signal.is_none() && served.ended.is_some() {
-                // Nobody of its group is left; whoever has its output still is no concern of the connection.
+                // No process of its group is left; one that still has its output is no concern of the connection.
                 (served.child, served.permit, served.out) = (None, None, None);
                 return self.settle_child(context);
             }
