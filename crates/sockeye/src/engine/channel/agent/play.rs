@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use transcript::{Ending, FaultKind, Input, Next, Script, Verdict};
+use transcript::{Ending, FaultKind, Input, Moment, Next, Script, Verdict};
 
 use super::super::super::Context;
 use super::super::super::account::silence;
@@ -95,23 +95,21 @@ impl Channel {
     /// As many steps as can be taken with these bytes, which may be a datagram.
     fn steps(&mut self, script: &Script, bytes: &[u8], is_datagram: bool, context: &mut Context<'_>) -> Taken {
         let has_datagrams = self.line.has_datagrams();
-        let mut turns = 0;
         let mut taken = Taken { status: ChannelStatus::Open, bytes: 0, leaves_datagram: is_datagram };
-        // Where a load has the play of another transcript begin.
-        let mut other = None;
+        // The other script is that of another transcript, whose play a load has begun.
+        let (mut turns, mut other) = (0, None);
         loop {
             let script = other.as_deref().unwrap_or(script);
             self.go_ahead();
             self.paused = false;
             let Agent::Play(play, _) = &mut self.agent else { return taken };
             let bytes_left = if has_datagrams && !taken.leaves_datagram { &[] } else { &bytes[taken.bytes..] };
-            let (datagram, now) = (taken.leaves_datagram, context.now);
-            let input = Input { bytes: bytes_left, datagram, ended: self.ended, now };
+            let input =
+                Input { bytes: bytes_left, datagram: taken.leaves_datagram, ended: self.ended, now: context.now };
             let step = match &mut context.load {
                 None => play.step(script, input, context.scratch, context.output),
                 Some(load) => load.step(self.number as usize, play, script, input, (context.scratch, context.output)),
             };
-            let resting = context.stopping && play.may_end(script);
             if has_datagrams {
                 taken.leaves_datagram = step.left;
             } else {
@@ -119,36 +117,20 @@ impl Channel {
                 taken.bytes += step.consumed;
             }
             if self.send_output(context) == ChannelStatus::Closed {
-                taken.status = ChannelStatus::Closed;
-                return taken;
+                return Taken { status: ChannelStatus::Closed, ..taken };
             }
             let blocked = !self.outbox.is_empty();
             match step.next {
-                Next::Hear { .. } if resting && !blocked => taken.status = self.finish(context),
-                Next::Hear { until } => self.deadline = until,
+                Next::Hear { until } => taken.status = self.hear_until(until, context),
                 Next::Flush if !blocked && turns < TURNS => {
                     turns += 1;
                     continue;
                 }
                 Next::Flush => self.give_way(context),
-                Next::Pause { until } => {
-                    self.paused = true;
-                    self.deadline = Some(until);
-                }
-                Next::StopSending => {
-                    taken.status = self.say_end(context);
-                    if taken.status == ChannelStatus::Open && self.outbox.is_empty() {
-                        self.shut(context);
-                        continue;
-                    }
-                    (self.half_close, self.resume) = (true, true);
-                }
-                // The client begins; what we said in clear goes out first.
-                Next::StartTls => taken.status = self.begin_session(self.session(script, context), context),
-                Next::StopTls => taken.status = self.end_tls(context),
-                next @ (Next::Over { .. } | Next::Connect { .. } | Next::Accept { .. } | Next::Listen { .. }) => {
-                    self.hand_over(Some(next), context);
-                }
+                Next::StopSending => match self.stop_sending(context) {
+                    Some(status) => taken.status = status,
+                    None => continue,
+                },
                 // What was said last reached no peer.
                 Next::End(ending) if self.is_broken && ending.is_success() => taken.status = self.reset(context),
                 Next::End(ending) if ending.is_success() && context.load.is_some() => {
@@ -157,22 +139,57 @@ impl Channel {
                         Some(status) => taken.status = status,
                         None if turns < TURNS => {
                             turns += 1;
-                            if let Some(own) = self.another(script) {
-                                other = Some(own);
-                            }
+                            other = self.another(script).or(other);
                             continue;
                         }
                         None => self.give_way(context),
                     }
                 }
-                Next::End(ending) => {
-                    self.unjudged += (bytes_left.len() - step.consumed) as u64;
-                    self.tell_left(&bytes_left[step.consumed..], context);
-                    taken.status = self.over(ending, context);
-                }
+                Next::End(ending) => taken.status = self.over_with(ending, &bytes_left[step.consumed..], context),
+                next => taken.status = self.interrupt(next, script, context),
             }
             return taken;
         }
+    }
+
+    /// Our direction ends: at once, and then the play goes on, or when all that waits is sent.
+    fn stop_sending(&mut self, context: &mut Context<'_>) -> Option<ChannelStatus> {
+        let status = self.say_end(context);
+        if status == ChannelStatus::Open && self.outbox.is_empty() {
+            self.shut(context);
+            return None;
+        }
+        (self.half_close, self.resume) = (true, true);
+        Some(status)
+    }
+
+    /// The play is over, and these bytes came behind its end.
+    fn over_with(&mut self, ending: Ending, behind: &[u8], context: &mut Context<'_>) -> ChannelStatus {
+        self.unjudged += behind.len() as u64;
+        self.tell_left(behind, context);
+        self.over(ending, context)
+    }
+
+    /// The play waits for the peer; a server that is to stop ends it here if it may end.
+    #[inline]
+    fn hear_until(&mut self, until: Option<Moment>, context: &mut Context<'_>) -> ChannelStatus {
+        if context.stopping && self.outbox.is_empty() && self.rests() {
+            return self.finish(context);
+        }
+        self.deadline = until;
+        ChannelStatus::Open
+    }
+
+    /// Neither side says anything now: the play pauses, TLS begins or ends, or another connection is next.
+    fn interrupt(&mut self, next: Next, script: &Script, context: &mut Context<'_>) -> ChannelStatus {
+        match next {
+            Next::Pause { until } => (self.paused, self.deadline) = (true, Some(until)),
+            // The client begins; what we said in clear goes out first.
+            Next::StartTls => return self.begin_session(self.session(script, context), context),
+            Next::StopTls => return self.end_tls(context),
+            next => self.hand_over(Some(next), context),
+        }
+        ChannelStatus::Open
     }
 
     /// What a play's `starttls` begins.
