@@ -118,6 +118,10 @@ fn a_file_is_judged_over_what_it_names() {
         ("C: a\nS resets\n", "`resets` has no meaning over datagrams"),
         ("C: a\nC stops sending\nS: b\nS closes\n", "`stops sending` has no meaning over datagrams"),
         ("S: hi\nC: a\n", "a server cannot speak first over datagrams"),
+        (
+            "set k = a\nchoose {k}\nis a\n  S: hi\nelse\n  C: b\nend\nC: a\n",
+            "a server cannot speak first over datagrams",
+        ),
         ("C: a\nS: b\nC closes\nC connects\nC: c\nS: d\n", "over datagrams"),
         (&*big, "a datagram holds 65507 bytes"),
     ] {

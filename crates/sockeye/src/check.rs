@@ -16,7 +16,7 @@ mod loopback;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use transcript::rehearse::{Ahead, Rehearsal, left_of, rehearse};
+use transcript::rehearse::{Ahead, Rehearsal, Way, Ways, left_of, rehearse};
 use transcript::{Carrier, Diagnostic, Ending, Fresh, PlayOptions, Refused, Script, Side};
 
 use crate::event::Conversation;
@@ -140,7 +140,7 @@ impl Ends<'_> {
         }
         if judged {
             report.too_long |= found.too_long;
-            self.branches(&found.unplayed, &mut found.differences, &mut report.unplayed);
+            self.branches((client, server), &found.unplayed, &mut found.differences, &mut report.unplayed);
             let of_themselves = [client, server].into_iter().flat_map(Script::at_any_time);
             let why = "neither end begins by itself what may come at any time";
             report.unplayed.extend(of_themselves.map(|line| (line, Some(why.to_owned()))));
@@ -273,6 +273,7 @@ impl Ends<'_> {
     /// Plays each branch that was not played, if that is asked for; else says which they are.
     fn branches(
         &self,
+        (client, server): (&Script, &Script),
         lines: &[usize],
         differences: &mut Vec<Difference>,
         unplayed: &mut Vec<(usize, Option<String>)>,
@@ -281,13 +282,27 @@ impl Ends<'_> {
             unplayed.extend(lines.iter().map(|&line| (line, None)));
             return;
         }
-        for line in left_of(lines, &mut |lines| self.together(lines)) {
+        let left = left_of(lines, &mut |lines| self.together(lines));
+        if left.is_empty() {
+            return;
+        }
+        let no_way = |line| (line, Some("no way leads to it".to_owned()));
+        let mut ways = Ways::new(client, server);
+        for line in left {
+            match ways.play(line) {
+                Way::Agreed => continue,
+                Way::NotReached => {
+                    unplayed.push(no_way(line));
+                    continue;
+                }
+                Way::Unknown => {}
+            }
             match (self.prepare(Side::Client, &[line]), self.prepare(Side::Server, &[line])) {
                 (Ok(client), Ok(server)) => {
                     let found = self.rehearse(&client, &server);
                     differences.extend(found.differences);
                     if found.unplayed.contains(&line) {
-                        unplayed.push((line, Some("no way leads to it".to_owned())));
+                        unplayed.push(no_way(line));
                     }
                 }
                 (Err(refused), _) | (_, Err(refused)) => {

@@ -14,11 +14,13 @@
 //! ```
 
 mod many;
+mod ways;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 pub use many::left_of;
+pub use ways::{Way, Ways};
 
 use crate::moment::Moment;
 use crate::play::{Ending, Input, Next, Output, Play, Watch};
@@ -71,13 +73,20 @@ pub const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// What a step counts for that had to stop, with more to say or further rounds to go.
 const MUCH_WORK: usize = 64 * 1024;
 
-/// The lines at which branches begin that were taken at choices of ours.
+/// The lines at which branches begin that were taken at choices of ours, and those of the messages that were said.
 #[derive(Default)]
-struct Taken(BTreeSet<usize>);
+struct Taken {
+    branches: BTreeSet<usize>,
+    said: BTreeSet<usize>,
+}
 
 impl Watch for Taken {
     fn took(&mut self, line: usize) {
-        self.0.insert(line);
+        self.branches.insert(line);
+    }
+
+    fn said(&mut self, line: usize, _now: Moment) {
+        self.said.insert(line);
     }
 }
 
@@ -242,12 +251,33 @@ struct Bounds {
     bytes: usize,
 }
 
-fn rehearse_within(
+fn rehearse_within(bounds: &Bounds, client: &Script, server: &Script, pieces: impl FnMut(usize) -> usize) -> Rehearsal {
+    let (ends, now) = play_within(bounds, client, server, pieces);
+    let mut unplayed: Vec<usize> =
+        ends.iter().flat_map(|end| end.script.program.untaken(&end.taken.branches)).collect();
+    unplayed.sort_unstable();
+    unplayed.dedup();
+    let [client, server] = ends;
+    let (one, other) = (client.most, server.most);
+    Rehearsal {
+        ahead: Ahead { datagrams: one.datagrams.max(other.datagrams), bytes: one.bytes.max(other.bytes) },
+        unplayed,
+        took: Duration::from_nanos(now.nanos()),
+        finished: client.ending.is_some() && server.ending.is_some(),
+        from_client: client.said,
+        from_server: server.said,
+        client: client.ending.unwrap_or(Ending::Left),
+        server: server.ending.unwrap_or(Ending::Left),
+    }
+}
+
+/// Plays both ends; where each stands then.
+fn play_within<'a>(
     bounds: &Bounds,
-    client: &Script,
-    server: &Script,
+    client: &'a Script,
+    server: &'a Script,
     mut pieces: impl FnMut(usize) -> usize,
-) -> Rehearsal {
+) -> ([End<'a>; 2], Moment) {
     let mut ends = [End::new(client), End::new(server)];
     let mut scratch = Scratch::new();
     let mut now = Moment::default();
@@ -273,21 +303,7 @@ fn rehearse_within(
             }
         }
     }
-    let mut unplayed: Vec<usize> = ends.iter().flat_map(|end| end.script.program.untaken(&end.taken.0)).collect();
-    unplayed.sort_unstable();
-    unplayed.dedup();
-    let [client, server] = ends;
-    let (one, other) = (client.most, server.most);
-    Rehearsal {
-        ahead: Ahead { datagrams: one.datagrams.max(other.datagrams), bytes: one.bytes.max(other.bytes) },
-        unplayed,
-        took: Duration::from_nanos(now.nanos()),
-        finished: client.ending.is_some() && server.ending.is_some(),
-        from_client: client.said,
-        from_server: server.said,
-        client: client.ending.unwrap_or(Ending::Left),
-        server: server.ending.unwrap_or(Ending::Left),
-    }
+    (ends, now)
 }
 
 /// Lets one end go on; whether anything changed.

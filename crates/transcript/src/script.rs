@@ -5,6 +5,7 @@ mod columns;
 mod hearable;
 mod over_carrier;
 mod sayable;
+mod switch;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,6 +18,7 @@ use hearable::{hearable, not_listened, valued_too_late};
 pub(crate) use over_carrier::DATAGRAM;
 use over_carrier::over_carrier;
 use sayable::{may_break_lines, sayable};
+pub(crate) use switch::Switch;
 
 use crate::Side;
 use crate::carrier::Carrier;

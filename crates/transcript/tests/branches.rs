@@ -3,23 +3,24 @@
 
 use std::fmt::Write as _;
 
-use transcript::rehearse::{left_of, rehearse};
+use transcript::rehearse::{Way, Ways, left_of, rehearse};
 use transcript::{Carrier, PlayOptions, Script, Side, Transcript};
 
 /// How many plays it takes, and which branches are left to be played one by one, as `check --all-branches` does.
 fn plays(text: &str) -> (usize, Vec<usize>) {
     let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap_or_else(|why| panic!("{why}"));
+    let script = |side, branches: &[usize]| {
+        let mut options = PlayOptions::new(side, Carrier::Stream);
+        options.branches = branches.to_vec();
+        Script::prepare(&transcript, &options)
+    };
     let play = |branches: &[usize]| {
-        let script = |side| {
-            let mut options = PlayOptions::new(side, Carrier::Stream);
-            options.branches = branches.to_vec();
-            Script::prepare(&transcript, &options)
-        };
-        let (client, server) = (script(Side::Client).ok()?, script(Side::Server).ok()?);
+        let (client, server) = (script(Side::Client, branches).ok()?, script(Side::Server, branches).ok()?);
         let rehearsal = rehearse(&client, &server, |all| all);
         rehearsal.is_success().then_some(rehearsal.unplayed)
     };
     let unplayed = play(&[]).expect("it agrees");
+    let unplayed_at_first = unplayed.clone();
     let mut count = 0;
     let left = left_of(&unplayed, &mut |lines| {
         count += 1;
@@ -29,6 +30,19 @@ fn plays(text: &str) -> (usize, Vec<usize>) {
     for line in unplayed.into_iter().take(50).filter(|_| text.len() < 2000) {
         let is_played = play(&[line]).is_some_and(|unplayed| !unplayed.contains(&line));
         assert!(is_played || left.contains(&line), "{line}\n{text}");
+    }
+    // Made ready once for all ways, both ends go each of them just as if they were made ready for it.
+    let mut ways = Ways::new(&script(Side::Client, &[]).unwrap(), &script(Side::Server, &[]).unwrap());
+    for line in unplayed_at_first.into_iter().take(50).filter(|_| text.len() < 2000) {
+        let expected = match play(&[line]) {
+            Some(unplayed) if unplayed.contains(&line) => Way::NotReached,
+            Some(_) => Way::Agreed,
+            None => Way::Unknown,
+        };
+        let way = ways.play(line);
+        // Where two ask for the value of one name, whoever makes both ends ready finds that no way leads there.
+        let is_left = way == Way::Unknown && expected == Way::NotReached;
+        assert!(way == expected || is_left, "{line}: {way:?}, and it is {expected:?}\n{text}");
     }
     (count, left)
 }
@@ -86,5 +100,24 @@ fn of_two_branches_that_exclude_each_other_each_is_played() {
     ] {
         let (plays, left) = plays(text);
         assert!(left.len() <= 1 && plays <= 4, "{plays} plays, left {left:?}\n{text}");
+    }
+}
+
+#[test]
+fn each_of_many_ways_that_exclude_each_other_is_gone_as_if_it_were_the_only_one() {
+    for text in [
+        // In a loop, in another `choose`, behind one, with ways for all other values.
+        "repeat\n  C: {k=a|b|z}\n  choose {k}\n  is a\n    S: 1\n  is b\n    S: 2\n  is c\n    S: 3\n  else\n    S: 4\n  end\nend\nC: q\nS: r\n",
+        "C: {k=a} {j=x}\nchoose {k}\nis a\n  S: 1\nis b\n  choose {j}\n  is x\n    S: 2\n  is y\n    S: 3\n  else\n    S: 4\n  end\nend\nC: q\n",
+        "C: {k=a}\nchoose {k}\nis a\n  S: 1\nis b\n  choose {k}\n  is b\n    S: 2\n  is c\n    S: 3\n  end\nend\nC: q\n",
+        // What leads there cannot be said, would be heard as another line, or breaks it.
+        "C: {k=a}\nchoose {k}\nis a\n  S: 1\nis b\n  S: 2\nis c\n  either\n    S: x\n  or\n    S: {y}\n  end\nend\nC: q\n",
+        "either\n  C: b\n  S: B\nor\n  C: {k=a}\n  choose {k}\n  is a\n    S: 1\n  is b\n    S: 2\n  is c\n    S: 3\n  end\nend\nC: q\n",
+        "C: {k=a}\nchoose {k}\nis a\n  S: 1\nis b{0x0a}c\n  S: 2\nis {0x0d}\n  S: 3\nis \n  S: 4\nend\nC: q\n",
+        "C: {k:int=1}\nchoose {k}\nis 1\n  S: 1\nis b\n  S: 2\nis 3\n  S: 3\nend\nC: q\n",
+        // The value is said again, and a way differs in what it hears.
+        "C: {k=a}\nS: {k}\nchoose {k}\nis a\n  C: 1\nis bb\n  C: 2\n  S: {k} {k}\nis c\n  C raw: x{k}y\n  S: 3\nend\nS: q\n",
+    ] {
+        plays(text);
     }
 }

@@ -8,7 +8,7 @@ mod random;
 
 use bounded::Taken;
 use random::Random;
-use transcript::rehearse::rehearse;
+use transcript::rehearse::{Way, Ways, left_of, rehearse};
 use transcript::{
     Carrier, Ending, Fault, Input, MOST_VALUES, Moment, Next, Output, Play, PlayOptions, Scratch, Script, Side,
     Transcript,
@@ -257,6 +257,61 @@ fn a_file_twice_as_long_costs_twice_as_much() {
         }
     }
     assert!(grown.is_empty(), "{grown:#?}");
+}
+
+/// Each branch of a text, as `check --all-branches` plays it: how often both ends were made ready, the plays of single ways, and the
+/// bytes that were asked for.
+fn all_branches(text: &str, taken: &mut Taken) -> (usize, usize, usize) {
+    taken.again();
+    let transcript = parse(text).unwrap();
+    let mut prepared = 0;
+    let mut prepare = |branches: &[usize]| {
+        prepared += 1;
+        let script = |side| {
+            let mut options = PlayOptions::new(side, Carrier::Stream);
+            options.branches = branches.to_vec();
+            Script::prepare(&transcript, &options).unwrap()
+        };
+        (script(Side::Client), script(Side::Server))
+    };
+    let (client, server) = prepare(&[]);
+    let unplayed = rehearse(&client, &server, |all| all).unplayed;
+    let left = left_of(&unplayed, &mut |lines| {
+        let (client, server) = prepare(lines);
+        let played = rehearse(&client, &server, |all| all);
+        played.is_success().then_some(played.unplayed)
+    });
+    let mut ways = Ways::new(&client, &server);
+    for line in left {
+        assert_eq!(ways.play(line), Way::Agreed, "{line}");
+    }
+    (prepared, ways.plays(), taken.asked())
+}
+
+#[test]
+fn twice_as_many_ways_take_twice_as_many_plays_and_no_more_of_making_ready() {
+    let kinds: &[Kind] = &[
+        ("ways of a `choose`", 1000, |n| {
+            format!("C: {{k=v0}}\nchoose {{k}}\n{}end\nC: on\n", each(n, |i| format!("is v{i}\n  S: r{i}\n")))
+        }),
+        ("ways of a `choose` in a loop", 1000, |n| {
+            let ways = each(n, |i| format!("is v{i}\n  S: r{i}\n"));
+            format!("repeat\n  C: {{k=v0}}\n  choose {{k}}\n{ways}end\nend\nC: on\n")
+        }),
+        ("a choice in each way of a `choose`", 400, |n| {
+            let ways = each(n, |i| format!("is v{i}\n  either\n    S: r{i}\n  or\n    S: s{i}\n  end\n"));
+            format!("C: {{k=v0}}\nchoose {{k}}\n{ways}end\nC: on\n")
+        }),
+    ];
+    let mut taken = Taken::begin();
+    for (kind, size, text) in kinds {
+        let once = all_branches(&text(*size), &mut taken);
+        let twice = all_branches(&text(2 * size), &mut taken);
+        assert!(once.0 <= 34 && twice.0 <= 34, "{kind}: made ready {} times, then {}", once.0, twice.0);
+        // The first plays take several of them each.
+        assert!(twice.1 <= 2 * once.1 + 150, "{kind}: {} plays, then {}", once.1, twice.1);
+        assert!(twice.2 as f64 <= 2.5 * once.2 as f64, "{kind}: {} bytes asked for, then {}", once.2, twice.2);
+    }
 }
 
 #[test]

@@ -46,6 +46,37 @@ fn what_cannot_be_is_refused_on_what_cannot_carry_it() {
 }
 
 #[test]
+fn a_server_that_speaks_first_in_some_way_does_not_play_over_datagrams() {
+    let first = "a server cannot speak first over datagrams";
+    for text in [
+        "either\n  S: a\nor\n  S: b\nend\nC: c\n",
+        "repeat 2\n  S: a\n  C: b\nend\n",
+        "maybe\n  S: a\nend\nS: b\nC: c\n",
+        "set k = a\nchoose {k}\nis a\n  S: a\nis b\n  C: b\n  S: c\nend\nC: d\n",
+        "set k = z\nchoose {k}\nis a\n  C: b\n  S: c\nelse\n  S: a\nend\nC: d\n",
+        "set k = a\nset j = b\nchoose {k}\nis a\n  choose {j}\n  is b\n    S: a\n  end\nend\nC: d\n",
+        "set k = a\nchoose {k}\nis a\n  either\n    S: a\n  or\n    S: b\n  end\nend\nC: d\n",
+        "set k = a\nrepeat 2\n  choose {k}\n  is a\n    S raw: a\n    C: b\n  end\nend\n",
+        // Behind a way that is empty.
+        "set k = a\nchoose {k}\nis a\nis b\n  C: b\n  S: c\nend\nS: d\nC: e\n",
+    ] {
+        for side in [Side::Client, Side::Server] {
+            let refused = prepared(text, side, Carrier::Datagram).expect_err(text);
+            assert!(refused.contains(first), "{text}{refused}");
+            assert!(prepared(text, side, Carrier::Stream).is_ok(), "{text}");
+        }
+    }
+    // A way that no value leads to is none.
+    for text in [
+        "set k = b\nchoose {k}\nis a\n  S: a\nis b\n  C: b\n  S: c\nend\nC: d\n",
+        "set k = b\nchoose {k}\nis b\n  C: b\n  S: c\nelse\n  S: a\nend\nC: d\n",
+        "C: {k=a}\nchoose {k}\nis a\n  S: a\nend\nC: d\n",
+    ] {
+        assert!(prepared(text, Side::Server, Carrier::Datagram).is_ok(), "{text}");
+    }
+}
+
+#[test]
 fn what_was_told_when_the_text_was_read_is_not_told_again() {
     let text = "C: {n=a|b}\nS: {n}\nrepeat\n  C: {x}\n  S: {x}\nend\nC: never\n";
     let script = prepared("C: {n=a|b}\nS: {n}\n", Side::Client, Carrier::Stream).unwrap();

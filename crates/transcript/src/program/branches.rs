@@ -4,6 +4,55 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Choice, Fork, Pc, PieceKind, Plan, Program, Table};
 
+/// A branch, from its first operation on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Branch {
+    pub(crate) start: Pc,
+    /// The branch in which it stands, by its place among all.
+    pub(crate) parent: Option<usize>,
+    pub(crate) of: BranchOf,
+}
+
+/// What it is a branch of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BranchOf {
+    /// A choice.
+    Choice(usize),
+    /// A `choose`: the slot of the name whose value leads there, and that value; none for all others.
+    Case { slot: usize, value: Option<Box<[u8]>>, table: usize },
+}
+
+/// The branches of choices and of each `choose`, in the order of their operations.
+pub(crate) fn branches(program: &Program) -> Vec<Branch> {
+    let mut all: Vec<(Pc, Pc, BranchOf)> = Vec::new();
+    for (index, choice) in program.choices.iter().enumerate() {
+        let Fork::Either { branches, after } = &choice.kind else { continue };
+        let ends = branches.iter().skip(1).chain([after]);
+        all.extend(branches.iter().zip(ends).map(|(&start, &end)| (start, end, BranchOf::Choice(index))));
+    }
+    for (index, table) in program.tables.iter().enumerate() {
+        let PieceKind::Value(slot) = table.key.kind else { continue };
+        let cases = table.cases.iter().map(|(value, &start)| (start, Some(value.clone())));
+        let mut cases: Vec<_> = cases.chain(table.otherwise.map(|start| (start, None))).collect();
+        cases.sort_unstable_by_key(|(start, _)| *start);
+        let ends: Vec<Pc> = cases.iter().skip(1).map(|(start, _)| *start).chain([table.after]).collect();
+        let ranges = cases.into_iter().zip(ends);
+        all.extend(ranges.map(|((start, value), end)| (start, end, BranchOf::Case { slot, value, table: index })));
+    }
+    // Of two that begin at the same operation the longer one holds the other.
+    all.sort_by_key(|(start, end, _)| (*start, std::cmp::Reverse(*end)));
+    let mut around: Vec<(usize, Pc)> = Vec::new();
+    let mut branches = Vec::new();
+    for (index, (start, end, of)) in all.into_iter().enumerate() {
+        while around.last().is_some_and(|(_, end)| *end <= start) {
+            around.pop();
+        }
+        branches.push(Branch { start, parent: around.last().map(|(index, _)| *index), of });
+        around.push((index, end));
+    }
+    branches
+}
+
 impl Program {
     /// The lines with which the branches begin that were not taken, at choices of ours.
     pub(crate) fn untaken(&self, taken: &BTreeSet<usize>) -> Vec<usize> {

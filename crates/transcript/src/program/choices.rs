@@ -539,6 +539,26 @@ pub(crate) fn may_begin(program: &Program, start: Pc) -> Vec<First> {
     search.arms.into_iter().map(|arm| arm.first).collect()
 }
 
+/// What may come first of all, whichever way a `choose` takes that stands before it.
+pub(crate) fn first_of_all(program: &Program) -> Vec<First> {
+    let (mut open, mut seen, mut found) = (vec![0], HashSet::new(), Vec::new());
+    while let Some(start) = open.pop() {
+        let mut search =
+            Search { program, arms: vec![], path: vec![], above: HashSet::new(), empty_round: false, overflow: false };
+        search.walk(start);
+        for arm in search.arms {
+            match program.ops.get(arm.pc) {
+                Some(Op::Choose(table)) => {
+                    let ways = program.tables[*table].may_go().into_iter().map(|start| program.behind_jumps(start));
+                    open.extend(ways.filter(|way| seen.insert(*way)));
+                }
+                _ => found.push(arm.first),
+            }
+        }
+    }
+    found
+}
+
 /// Whether an arm begins with something of ours.
 pub(super) fn is_ours(program: &Program, arm: &Arm, side: crate::Side) -> Option<bool> {
     match arm.first {

@@ -27,7 +27,8 @@ use crate::values::given_index;
 /// What a hole accepts, names as slots.
 pub(crate) type Pattern = crate::pattern::Pattern<Box<Count>>;
 
-pub(crate) use choices::{may_begin, misheard};
+pub(crate) use branches::{Branch, BranchOf, branches};
+pub(crate) use choices::{first_of_all, may_begin, misheard};
 pub(crate) use compile::{Outside, compile};
 pub(crate) use fast_path::{
     Answer, AnswerPart, Bookkeeping, CHUNK, FastPath, KnownExchange, QuickMatch, Text, TextForm,
@@ -164,12 +165,22 @@ pub(crate) struct Table {
     pub(crate) cases: HashMap<Box<[u8]>, Pc>,
     /// Where it goes on for all other values.
     pub(crate) otherwise: Option<Pc>,
+    /// Behind all of them.
+    pub(crate) after: Pc,
 }
 
 impl Table {
     /// Where its cases begin.
     pub(crate) fn starts(&self) -> impl Iterator<Item = &Pc> {
         self.cases.values().chain(&self.otherwise)
+    }
+
+    /// Where it may go on: one of its ways, if what decides is known before a play.
+    pub(crate) fn may_go(&self) -> Vec<Pc> {
+        match &self.key.kind {
+            PieceKind::Literal(value) => self.cases.get(&**value).copied().or(self.otherwise).into_iter().collect(),
+            _ => self.starts().copied().collect(),
+        }
     }
 }
 
@@ -430,6 +441,17 @@ impl Program {
     /// What may be begun at any time where a play stands.
     pub(crate) fn asides_at(&self, pc: Pc) -> impl Iterator<Item = &Aside> {
         self.asides.iter().filter(move |aside| pc >= aside.after)
+    }
+
+    /// Where a way goes on that begins with nothing but jumps.
+    pub(crate) fn behind_jumps(&self, mut pc: Pc) -> Pc {
+        loop {
+            match &self.ops[pc] {
+                Op::Enter(counters) if counters.is_empty() => pc += 1,
+                Op::Jump(to) if *to > pc => pc = *to,
+                _ => return pc,
+            }
+        }
     }
 
     /// Whether a branch is a line that must not come, and nothing else.

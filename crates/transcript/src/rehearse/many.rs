@@ -1,12 +1,19 @@
 //! Many branches in few plays: a play that goes another way at each choice takes as long as one that does so at one of them.
 
+/// Most plays of many branches: each of them is made ready for both ends anew.
+const MOST_TOGETHER: usize = 32;
+
 /// The branches that are left to be played one by one. `play` goes through as many of those that it is given as one play can, and
 /// says which branches of the transcript it did not come to; nothing if it failed, or cannot be played so.
 ///
-/// Where one branch fails, the others are found by halves: that takes some more plays for each that fails.
+/// Where one branch fails, the others are found by halves: that takes some more plays for each that fails. Where branches exclude each
+/// other, such as the ways of one `choose`, a play takes only one of them, and they are left.
 pub fn left_of(lines: &[usize], play: &mut dyn FnMut(&[usize]) -> Option<Vec<usize>>) -> Vec<usize> {
     let mut left = lines.to_vec();
-    while left.len() > 1 {
+    for _ in 0..MOST_TOGETHER {
+        if left.len() < 2 {
+            break;
+        }
         let Some(mut unplayed) = play(&left) else {
             let (one, other) = left.split_at(left.len() / 2);
             return [left_of(one, play), left_of(other, play)].concat();
@@ -14,7 +21,7 @@ pub fn left_of(lines: &[usize], play: &mut dyn FnMut(&[usize]) -> Option<Vec<usi
         unplayed.sort_unstable();
         let before = left.len();
         left.retain(|line| unplayed.binary_search(line).is_ok());
-        if left.len() == before {
+        if before - left.len() < 2 && before > MOST_TOGETHER {
             break;
         }
     }

@@ -1,5 +1,7 @@
 //! What a carrier cannot have: acts without a meaning there, and messages that are too long for it.
 
+use std::collections::HashSet;
+
 use crate::Side;
 use crate::carrier::Carrier;
 use crate::diagnostic::{Diagnostic, Span};
@@ -52,13 +54,14 @@ fn over_datagrams(program: &Program) -> Vec<Diagnostic> {
             );
         }
     }
-    for first in program::may_begin(program, 0) {
+    let mut told = HashSet::new();
+    for first in program::first_of_all(program) {
         let (side, place) = match first {
             First::Line(message) => (program.messages[message].side, program.messages[message].place),
             First::File(file) => (program.files[file].side, program.files[file].place),
             _ => continue,
         };
-        if side == Side::Server {
+        if side == Side::Server && told.insert(place.line) {
             findings.push(
                 Diagnostic::error(place, "a server cannot speak first over datagrams")
                     .help("begin with a line of the client"),

@@ -129,7 +129,7 @@ pub(super) fn may_break_lines(program: &Program, eol: Eol) -> bool {
         })
 }
 
-fn holds_lf(kind: &PieceKind) -> bool {
+pub(super) fn holds_lf(kind: &PieceKind) -> bool {
     match kind {
         PieceKind::Literal(bytes) => bytes.contains(&b'\n'),
         PieceKind::Capture { defaults, generated, .. } => {

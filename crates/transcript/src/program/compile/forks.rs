@@ -57,7 +57,7 @@ impl Compiler<'_> {
     /// Where it goes on for each value.
     pub(super) fn choose(&mut self, place: Span, name: &Template, cases: &[Case]) {
         let Some(key) = self.pieces(name, place.line, false).into_iter().next() else { return };
-        self.program.tables.push(Table { place, key, cases: HashMap::new(), otherwise: None });
+        self.program.tables.push(Table { place, key, cases: HashMap::new(), otherwise: None, after: 0 });
         let index = self.program.tables.len() - 1;
         self.emit(place, Op::Choose(index));
         let (on, mut jumps) = (self.on, Vec::new());
@@ -72,7 +72,7 @@ impl Compiler<'_> {
             self.block(&case.body);
             jumps.push(self.emit(case.place, Op::Jump(0)));
         }
-        self.join(jumps);
+        self.program.tables[index].after = self.join(jumps);
         self.on = None;
     }
 
