@@ -297,6 +297,9 @@ pub fn named_by(transcript: &Transcript) -> Result<Option<Address>, Refused> {
         source: Arc::clone(transcript.source()),
         findings: vec![Diagnostic::error(at.place, message).help(help)],
     };
+    if let Some((message, help)) = pages(at.address.trim()) {
+        return Err(refuse(message, &help));
+    }
     // The words of a command are its own, and no file may run it: the user who plays a transcript may not have read it.
     if let Ok(address) = Address::parse(at.address.trim())
         && address.is_local()
@@ -313,6 +316,28 @@ pub fn named_by(transcript: &Transcript) -> Result<Option<Address>, Refused> {
         Ok(_) => Err(refuse("`at` names one address".to_owned(), "give each address a transcript of its own")),
         Err(error) => Err(refuse(format!("`{}` {}", error.typed, error.what), &error.help)),
     }
+}
+
+/// Why a transcript is played at no address of pages, and where the same is: HTTP is what it says, line by line.
+fn pages(written: &str) -> Option<(String, String)> {
+    let (scheme, behind) = written.split_once("://")?;
+    let (transport, port) = match scheme.to_ascii_lowercase().as_str() {
+        "http" => ("tcp", 80),
+        "https" => ("tls", 443),
+        _ => return None,
+    };
+    let host = behind.split(['/', '?', '#']).next().unwrap_or_default();
+    let has_port = host.rsplit_once(':').is_some_and(|(before, port)| {
+        !before.ends_with(':') && !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let port = if has_port { String::new() } else { format!(":{port}") };
+    let host = host.trim_end_matches(':');
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    let message = format!("a transcript is not played at {}://", scheme.to_ascii_lowercase());
+    let help = format!(
+        "write `at {transport}://{host}{port}`, with the lines of HTTP in the transcript; `sockeye fetch` fetches a page"
+    );
+    Some((message, help))
 }
 
 impl fmt::Display for AddressError {

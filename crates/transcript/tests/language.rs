@@ -339,7 +339,7 @@ fn a_word_that_stands_alone_has_nothing_behind_it() {
         ("repeat 2\n  C: a\nend here\n", "3:5", "end"),
     ] {
         assert_eq!(refusal(text), format!("{place}: nothing follows `{word}` on its line"), "{text}");
-        assert_eq!(help(text), "put the statement on a line below");
+        assert_eq!(help(text), format!("write `{word}`, and a statement that follows it on a line below"));
     }
 }
 

@@ -147,13 +147,25 @@ fn early_end(payload: &Payload<'_>, hole: &Hole, from: usize, to: usize, finding
         return warn(first, "the spaces beside | belong to the defaults".to_owned(), help);
     }
     // `{name="Ann"}`; in JSON, HTTP and XML the quotes are the protocol's.
-    let quoted = |part: &&str| {
-        part.len() > 2 && ['"', '\''].iter().any(|quote| part.starts_with(*quote) && part.ends_with(*quote))
+    let quote = |part: &str| {
+        let closing = |quote: char| if quote == '“' { '”' } else { quote };
+        let is_whole = |quote: &char| {
+            part.strip_prefix(*quote)
+                .and_then(|part| part.strip_suffix(closing(*quote)))
+                .is_some_and(|part| !part.is_empty())
+        };
+        ['"', '\'', '`', '“'].into_iter().find(is_whole)
     };
     let is_text = payload.text_before(from).is_none_or(|c| c.is_alphanumeric() || matches!(c, ' ' | '.' | '!'));
-    if parts.iter().all(quoted) && is_text && !payload.is_field() {
-        let tidy = parts.iter().map(|part| &part[1..part.len() - 1]).collect::<Vec<_>>().join("|");
-        let help = format!("write `{{{name}={tidy}}}`, or `{{0x22}}` for a quote that is meant");
+    if let Some(sign) = quote(parts[0])
+        && parts.iter().all(|part| quote(part).is_some())
+        && is_text
+        && !payload.is_field()
+    {
+        let bare = |part: &&str| part.trim_matches(['"', '\'', '`', '“', '”']).to_owned();
+        let tidy = parts.iter().map(bare).collect::<Vec<_>>().join("|");
+        let hex: String = sign.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
+        let help = format!("write `{{{name}={tidy}}}`, or `{{0x{hex}}}` for a quote that is meant");
         warn(first, "the quotes belong to the default".to_owned(), help);
     }
 }

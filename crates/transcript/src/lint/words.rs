@@ -13,6 +13,13 @@ pub(super) fn function_in_a_set(payload: &Payload<'_>, name: &str, findings: &mu
     let end = payload.characters.len();
     let text = payload.slice(0, end);
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    if let Some(value) = text.strip_prefix("= ").filter(|value| !value.trim().is_empty()) {
+        let message = format!("one `=` stands behind a name: the value is `{text}`");
+        let help =
+            format!("write `set {name} = {value}`; for text that is meant `set {name} = {{0x3d}}{}`", &text[1..]);
+        findings.push(payload.warning(0, end, message, help));
+        return;
+    }
     let is_one = match words[..] {
         ["random", "uuid"] | ["time", "HTTP" | "RFC3339" | "unix"] => true,
         ["random", count, "hex" | "digits" | "letters" | "bytes"] => count.bytes().all(|byte| byte.is_ascii_digit()),
@@ -41,6 +48,12 @@ pub(super) fn name_for_its_value(
 ) {
     let end = payload.characters.len();
     let text = payload.slice(0, end);
+    if let Some(value) = text.strip_prefix("of ").filter(|value| value.starts_with('{') && !function.takes_key()) {
+        let message = format!("`of` belongs to what `{function}` works on");
+        let help = format!("write `let {name} = {function} {value}`; for text that is meant `{{0x6f}}{}`", &text[1..]);
+        findings.push(payload.warning(0, end, message, help));
+        return;
+    }
     let bare = text.trim_matches(['(', ')', ' ', '$', '<', '>']);
     if payload.holes.is_empty() && known.contains(bare) {
         let message = format!("`{text}` is text: it is not the value of {bare}");

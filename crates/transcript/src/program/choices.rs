@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{
     Arm, Choice, Depends, First, Fork, Op, Pattern, Pc, PieceKind, Program, Shape, Step, StreamAction, matcher,
 };
+use crate::Side;
 use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::syntax::{Form, Tls};
 use crate::values::Scratch;
@@ -350,9 +351,13 @@ fn hidden_lines(program: &Program, source: &Source, arms: &[Arm], findings: &mut
         let guarded = arm.path.iter().any(|step| matches!(step, Step::Again { .. }));
         // Of lines in any order each is taken once, so that none hides another for good.
         let hider = seen.iter().find(|&&(earlier, pc)| pc != arm.pc && hides(program, earlier, message));
-        if let Some(&(hider, _)) = hider {
+        if let Some(&(hider, pc)) = hider {
             let hidden = program.messages[message].place;
             let hider = source.mention(program.messages[hider].place.line);
+            if program.is_forbidden(pc) {
+                findings.push(never_allowed(hidden, program.messages[message].side, &hider));
+                continue;
+            }
             let text = format!("this line is never reached: {hider} takes it first");
             findings.push(Diagnostic::warning(hidden, text).help("put the narrower line above the wider one"));
         }
@@ -360,6 +365,17 @@ fn hidden_lines(program: &Program, source: &Source, arms: &[Arm], findings: &mut
             seen.push((message, arm.pc));
         }
     }
+}
+
+/// A line that a `not` above it takes: whatever comes must fit the line that stands there anyway.
+fn never_allowed(line: Span, side: Side, forbidden: &str) -> Diagnostic {
+    let text = format!("this line is never reached: {forbidden} forbids whatever it takes");
+    let help = format!(
+        "leave {forbidden} out, as what comes must fit this line anyway; or let its hole take less, such as \
+         `not {0}: {{_:/ERR.*/}}`",
+        side.letter()
+    );
+    Diagnostic::warning(line, text).help(help)
 }
 
 impl Program {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::meant::clip;
 use super::open::{Block, Open};
 use super::parse::{Line, Parser};
+use super::rounds::rounds_meant;
 use super::template::{self, At};
 use super::{Branch, Case, FIRST, Pattern, Statement, StatementKind, Template, TemplatePart, TemplatePartKind};
 use crate::Side;
@@ -21,14 +22,7 @@ impl Parser<'_> {
                 Ok(times) if times > 0 => Some(times),
                 Ok(_) | Err(_) => {
                     let place = line.place_of(rest);
-                    let rounds = rest.trim_start_matches(|c: char| !c.is_ascii_digit());
-                    let rounds = rounds.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-                    let help = match rounds.parse::<u32>() {
-                        Ok(rounds) if rounds > 0 && !rest.starts_with('-') && !rest.contains('.') => {
-                            format!("write `repeat {rounds}`, or `repeat` for as often as it comes")
-                        }
-                        _ => "write `repeat`, for as often as it comes, or `repeat 3`".to_owned(),
-                    };
+                    let help = rounds_meant(rest);
                     self.error(place, format!("`{rest}` is not a number of rounds"), help);
                     return self.begin(line.place, Block::Broken);
                 }
@@ -52,7 +46,10 @@ impl Parser<'_> {
         if !is_name {
             let message =
                 if rest.is_empty() { "`choose` names no value".to_owned() } else { format!("`{rest}` is not a name") };
-            let meant = name_meant(rest).unwrap_or("key");
+            let meant = match &name.parts[..] {
+                [TemplatePart { kind: TemplatePartKind::Hole(hole), .. }, ..] if hole.name != "_" => &hole.name,
+                _ => name_meant(rest).unwrap_or("key"),
+            };
             // One that is begun as a hole and is none was told.
             if self.findings.len() == before {
                 let help = format!("write `choose {{{meant}}}`, with a name that has a value by then");
@@ -96,6 +93,20 @@ impl Parser<'_> {
         self.error(line.place, "`or` is of an `either`: a way of a `choose` begins with `is`", help);
         // It may have a value that stands there already, which is no second mistake.
         self.case(line.place, Some(format!("\0{}", line.place.line).into_bytes()));
+    }
+
+    /// `case a`, `otherwise`: a way of a `choose` in the words of other languages.
+    pub(super) fn case_in_other_words(&mut self, line: Line<'_>, word: &str, rest: &str) {
+        let value = rest.trim_end_matches(':').trim();
+        let value =
+            ['"', '\''].iter().find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value);
+        let (help, case) = match is_for_all_others(word) {
+            true => ("write `else`: it is the way for all other values".to_owned(), None),
+            // It may have a value that stands there already, which is no second mistake.
+            false => (format!("write `is {}`", clip(value)), Some(format!("\0{}", line.place.line).into_bytes())),
+        };
+        self.error(line.place, format!("`{word}` begins no way of a `choose`"), help);
+        self.case(line.place, case);
     }
 
     /// `is: a`, `else:`.
@@ -209,6 +220,12 @@ impl Parser<'_> {
                 {
                     self.error(empty, "an empty branch hides those below it", "make it the last one");
                 }
+                if done.is_empty() && !is_empty {
+                    let help =
+                        "write `maybe` instead if it may be left out, or put `or` and another way above its `end`";
+                    let message = "this choice has one way, so that nothing is chosen";
+                    self.findings.push(Diagnostic::warning(began, message).help(help));
+                }
                 done.push(Branch { place: current, body });
                 StatementKind::Either { branches: done }
             }
@@ -320,6 +337,18 @@ impl Parser<'_> {
             self.or(place);
         }
     }
+}
+
+/// Whether a line of a `choose` begins a way of it in the words of other languages.
+pub(super) fn is_case(word: &str, rest: &str) -> bool {
+    let lower = word.to_ascii_lowercase();
+    let has_value = matches!(lower.as_str(), "case" | "when" | "if" | "elif" | "elsif" | "=" | "==" | "value");
+    if rest.is_empty() { is_for_all_others(word) && word != "else" } else { has_value }
+}
+
+fn is_for_all_others(word: &str) -> bool {
+    let bare = word.trim_end_matches(':').to_ascii_lowercase();
+    matches!(bare.as_str(), "otherwise" | "default" | "others" | "else" | "_" | "*")
 }
 
 /// The name in `on {x}`, `{x}:`, `$x`, `(x)`, `x # a comment`.

@@ -3,6 +3,7 @@
 
 use super::meant::Instead::{Block, Inline, Nothing, Statement};
 use super::meant::{Instead, Meant, clip, is_message};
+use super::nearest::nearest;
 
 /// What was meant by a line that is not yet one of these statements, but nearly.
 pub(super) fn head(text: &str) -> Option<Meant<'_>> {
@@ -133,6 +134,10 @@ fn phrase(text: &str) -> Option<Meant<'_>> {
         ["all" | "each" | "both", "of"] | ["both"] | ["all"] | ["all", "of", "these" | "them"] => {
             let help = "what one side says in an order that is not known stands between `in any order` and `end`";
             return says(bare, format!("`{bare}` begins no statement"), help.to_owned(), Block);
+        }
+        // `at any tim`, `in ayn order`.
+        _ if words.len() > 1 && plain.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b' ') => {
+            nearest(&plain, ["at any time", "in any order"])?
         }
         _ => return None,
     };

@@ -10,6 +10,7 @@ mod meant;
 mod nearest;
 mod open;
 mod parse;
+mod rounds;
 mod settings;
 mod side_mark;
 mod size;

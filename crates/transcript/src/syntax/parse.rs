@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::blocks::is_case;
 use super::duration::duration;
 use super::encoding;
 use super::meant::{Instead, Meant};
@@ -213,14 +214,24 @@ impl Parser<'_> {
             "not" => self.not(line, rest),
             "or" if self.chooses() => self.or_in_choose(line, rest),
             "is:" | "else:" if self.chooses() => self.case_with_colon(line, word, rest),
+            _ if self.chooses() && is_case(word, rest) => {
+                self.case_in_other_words(line, word, rest);
+            }
             "either" | "together" | "maybe" | "end" | "or" if !rest.is_empty() => {
                 let place = line.place_of(rest);
-                self.error(place, format!("nothing follows `{word}` on its line"), "put the statement on a line below");
+                let help = format!("write `{word}`, and a statement that follows it on a line below");
+                self.error(place, format!("nothing follows `{word}` on its line"), help);
                 // What the word itself does is no second mistake.
                 self.statement_word(line.place, word);
             }
             "either" | "together" | "maybe" | "or" | "end" => self.statement_word(place, word),
-            "choose" | "choose:" => self.choose(line, rest),
+            "choose:" => {
+                let help =
+                    if rest.is_empty() { "write `choose {key}`".to_owned() } else { format!("write `choose {rest}`") };
+                self.error(line.place, "no `:` stands behind `choose`", help);
+                self.choose(line, rest);
+            }
+            "choose" => self.choose(line, rest),
             "is" if self.chooses() => self.is(verbatim, verbatim.behind_one_space(word)),
             "else" if self.chooses() && rest.is_empty() => self.case(place, None),
             "transcript" | "at" | "eol" | "gap" | "timeout" | "ignore" => self.setting(line, word, rest, first),

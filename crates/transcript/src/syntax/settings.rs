@@ -255,6 +255,12 @@ impl Parser<'_> {
                 Some((name, value)) if shape.contains("set") && is_name(name) => {
                     format!("write `set {name} = {}`", value.trim())
                 }
+                Some((name, value))
+                    if is_name(name)
+                        && Function::named(value.trim().split(' ').next().unwrap_or_default()).is_some() =>
+                {
+                    format!("write `let {name} = {}`", value.trim())
+                }
                 None if is_name(rest.trim()) => shape.replace("name", rest.trim()),
                 _ => shape.to_owned(),
             };
@@ -364,7 +370,7 @@ mod tests {
             ("set x: y", "write `set x = y`"),
             ("set x", "write `set x = value`"),
             ("set 1x y", "write `set name = value`"),
-            ("let n length {x}", "write `let name = length {value}`"),
+            ("let n length {x}", "write `let n = length {x}`"),
             ("let n: md5 {x}", "write `let name = length {value}`"),
             ("let n", "write `let n = length {value}`"),
         ] {

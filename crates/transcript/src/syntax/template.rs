@@ -4,7 +4,7 @@ mod hex;
 mod pattern_meant;
 
 use hex::{HexError, hex_bytes};
-use pattern_meant::pattern_meant;
+use pattern_meant::{pattern_meant, regex_meant};
 
 use super::size::MOST;
 use super::{Hole, Pattern, Sample, Template, TemplatePart, TemplatePartKind};
@@ -208,7 +208,7 @@ impl<'a> Reader<'a> {
 
     fn pattern(&mut self, name: &str) -> Result<Pattern, Broken> {
         if self.next_is('/') {
-            return self.regex();
+            return self.regex(name);
         }
         let written = self.take_until(&['=', '}']);
         let wrong = |reader: &mut Self, message: String, help: String| {
@@ -250,15 +250,17 @@ impl<'a> Reader<'a> {
     }
 
     /// `/…/`, to the next slash; braces inside are the expression's own.
-    fn regex(&mut self) -> Result<Pattern, Broken> {
+    fn regex(&mut self, name: &str) -> Result<Pattern, Broken> {
         let written = self.take_until(&['/']);
         if !self.next_is('/') {
             return Err(broken("the regex is not finished", "end it with / and the hole with }"));
         }
         let regex = self.expressions.compiled(&written);
         if !matches!(self.characters.get(self.position), Some('=' | '}')) {
-            self.skip_hole();
-            return Err(broken("behind its regex a hole has `=` or `}`", "a slash inside a regex is written \\x2f"));
+            let behind = self.take_until(&['}']);
+            self.next_is('}');
+            let help = regex_meant(name, &written, &behind);
+            return Err(broken("behind its regex a hole has `=` or `}`", help));
         }
         match regex {
             Ok(regex) => Ok(Pattern::Regex(regex)),

@@ -15,7 +15,11 @@ impl Parser<'_> {
             (Tls::Start { .. }, rest) => Tls::Start { alpn: self.alpn(line, rest) },
             (tls, rest) => {
                 let message = format!("nothing follows `{word}` on its line");
-                self.error(line.place_of(rest), message, "put the statement on a line below");
+                self.error(
+                    line.place_of(rest),
+                    message,
+                    format!("write `{word}`, and a statement that follows it on a line below"),
+                );
                 tls
             }
         };

@@ -1,6 +1,7 @@
 //! Patterns as other languages and tools write them, and how they are written here.
 
 use crate::number;
+use crate::pattern::Regex;
 
 /// What was probably meant by something that is no pattern.
 pub(super) fn pattern_meant(name: &str, written: &str) -> Option<String> {
@@ -53,8 +54,40 @@ pub(super) fn pattern_meant(name: &str, written: &str) -> Option<String> {
                 return says(&format!("{count} bytes"));
             }
             let is_regex = lower.contains(['[', '+', '*', '\\', '^', '$', '(', '?', '|', '.']);
-            if is_regex && !lower.contains('/') { says(&format!("/{}/", written.trim())) } else { None }
+            let quoted = |quote| written.trim().trim_start_matches('r').strip_prefix(quote)?.strip_suffix(quote);
+            let regex = ['"', '\''].into_iter().find_map(quoted).unwrap_or(written.trim());
+            if is_regex && !lower.contains('/') && Regex::new(regex).is_ok() {
+                return says(&format!("/{regex}/"));
+            }
+            // `?` alone, `%s`: whatever comes.
+            let is_sign = lower.bytes().all(|byte| byte.is_ascii_punctuation()) || lower == "%s";
+            is_sign.then(|| format!("what takes anything has no pattern: `{{{name}}}`"))
         }
+    }
+}
+
+/// What was meant by a regex and what stands behind it up to the hole's end: `/…/i=5`, `/…/ =5`, `/…/|5`, `/a/b/`.
+pub(super) fn regex_meant(name: &str, written: &str, behind: &str) -> String {
+    let (flags, rest) = behind.split_at(behind.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(behind.len()));
+    let is_flags = flags.bytes().all(|byte| b"gimsuxy".contains(&byte));
+    let default = rest.trim_start().strip_prefix(['=', '|', ':']).map(|default| format!("={default}"));
+    let hole = if is_flags && (rest.trim().is_empty() || default.is_some()) {
+        // Those that an expression has inside itself; the others mean nothing where all of a hole is matched, once.
+        let inside: String = flags.chars().filter(|flag| "imsx".contains(*flag)).collect();
+        let inside = if inside.is_empty() { inside } else { format!("(?{inside})") };
+        Some((format!("{inside}{written}"), default.unwrap_or_default()))
+    } else {
+        // The last slash in front of the default ends it.
+        let whole = format!("{written}/{behind}");
+        let end = whole.find("/=").or_else(|| whole.ends_with('/').then(|| whole.len() - 1));
+        end.map(|end| (whole[..end].replace("\\/", "\\x2f").replace('/', "\\x2f"), whole[end + 1..].to_owned()))
+    };
+    let slash = "a slash inside a regex is written \\x2f";
+    match hole {
+        Some((regex, default)) if Regex::new(&regex).is_ok() => {
+            format!("write `{{{name}:/{regex}/{default}}}`; {slash}")
+        }
+        _ => slash.to_owned(),
     }
 }
 
