@@ -202,12 +202,52 @@ impl<'a> Old<'a> {
         // Holes may have changed places.
         found_holes.sort_by_key(|(index, place)| (place.start, place.end, *index));
         for (index, place) in found_holes {
-            self.text(&mut new, begins.min(index)..index, &came[from..place.start], false);
+            self.between(&mut new, begins.min(index)..index, &came[from..place.start], false);
             new.push_str(&self.written[index]);
             (from, begins) = (place.end, index + 1);
         }
-        self.text(&mut new, begins..self.parts.len(), &came[from..], true);
+        self.between(&mut new, begins..self.parts.len(), &came[from..], true);
         new
+    }
+
+    /// Writes the text between two holes. What was written before and what came may be a hole where they meet: then all of it is
+    /// written anew.
+    fn between(&self, new: &mut String, parts: Range<usize>, came: &[u8], last: bool) {
+        let at = new.len();
+        self.text(new, parts, came, last);
+        if self.form == Form::Hex {
+            return;
+        }
+        let shown = show_hiding(came, self.secrets);
+        if self.read_back(&new[at..]) != self.read_back(&shown) {
+            new.truncate(at);
+            match shown.strip_suffix("{0x20}") {
+                Some(cut) if !last => new.extend([cut, " "]),
+                _ => new.push_str(&shown),
+            }
+        }
+    }
+
+    /// What a piece of a payload stands for: its bytes, and a name in the place of each hole. `None` if it cannot be read.
+    fn read_back(&self, payload: &str) -> Option<Vec<ReadBack>> {
+        let mut read = Vec::new();
+        for part in payload_parts(payload, self.form)? {
+            let mut bytes = match part.kind {
+                TemplatePartKind::Literal(bytes) => bytes,
+                TemplatePartKind::Hole(hole) => {
+                    read.push(ReadBack::Hole(hole.name));
+                    continue;
+                }
+            };
+            if self.fold {
+                bytes.make_ascii_lowercase();
+            }
+            match read.last_mut() {
+                Some(ReadBack::Bytes(before)) => before.append(&mut bytes),
+                _ => read.push(ReadBack::Bytes(bytes)),
+            }
+        }
+        Some(read)
     }
 
     /// Writes the text between two holes: as it was written where it is the same.
@@ -246,6 +286,13 @@ impl<'a> Old<'a> {
         }
         new.extend(self.written[back..parts.end].iter().map(String::as_str));
     }
+}
+
+/// What a piece of a payload stands for.
+#[derive(PartialEq, Eq)]
+enum ReadBack {
+    Bytes(Vec<u8>),
+    Hole(String),
 }
 
 /// Bytes as pairs of hex digits, with the spaces of the old ones.
