@@ -199,3 +199,26 @@ fn a_file_at_a_websocket_is_judged_over_messages_and_with_binary_over_a_stream()
         assert_eq!(said.contains("a WebSocket ends in both directions at once"), code != 0, "{address}: {said}");
     }
 }
+
+/// HTTP is what such a transcript says, line by line: no verb plays it at an address of pages, and the file does not pass.
+#[test]
+fn a_transcript_at_an_address_of_pages_is_refused_with_the_address_where_it_plays() {
+    let folder = tempfile::tempdir().unwrap();
+    for (at, instead) in [
+        ("http://127.0.0.1:8080", "at tcp://127.0.0.1:8080"),
+        ("http://127.0.0.1", "at tcp://127.0.0.1:80"),
+        ("HTTP://localhost/a?b", "at tcp://localhost:80"),
+        ("https://localhost", "at tls://localhost:443"),
+        ("https://[::1]:8443/", "at tls://[::1]:8443"),
+        ("https://[::1]", "at tls://[::1]:443"),
+    ] {
+        let path = file(&folder, &format!("at {at}\nC: a\nS: b\n"));
+        for arguments in [&["check", &path][..], &["talk", "--play", &path]] {
+            let output = run(arguments, b"");
+            assert_code(&output, 2);
+            assert!(text(&output.stderr).contains(&format!("write `{instead}`")), "{at}: {}", text(&output.stderr));
+        }
+        let path = file(&folder, &format!("{instead}\nC: a\nS: b\n"));
+        assert_code(&run(&["check", &path], b""), 0);
+    }
+}

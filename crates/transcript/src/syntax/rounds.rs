@@ -15,7 +15,7 @@ pub(super) fn rounds_meant(written: &str) -> String {
     }
     match whole.or_else(|| first_number(&lower)).filter(|rounds| *rounds > 0) {
         Some(rounds) => format!("write `repeat {rounds}`, or {AS_OFTEN}"),
-        None => format!("write {AS_OFTEN}, or `repeat 3`"),
+        None => "write `repeat`, for as often as it comes, or `repeat 3`".to_owned(),
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
             assert!(help.starts_with("a loop has one number: "), "{written}: {help}");
         }
         for written in ["0", "forever", "until C: exit", "k", "e", ","] {
-            assert_eq!(rounds_meant(written), "write `repeat` for as often as it comes, or `repeat 3`", "{written}");
+            assert_eq!(rounds_meant(written), "write `repeat`, for as often as it comes, or `repeat 3`", "{written}");
         }
         assert_eq!(
             rounds_meant("4294967296"),
