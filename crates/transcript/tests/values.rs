@@ -262,3 +262,22 @@ fn a_transcript_tells_whether_anything_in_it_is_random() {
         assert_eq!(parse(text, &[]).has_random(), is_random, "{text}");
     }
 }
+
+#[test]
+fn a_number_is_read_where_it_is_captured_and_compared_as_text_where_it_has_a_value() {
+    let hears = |text: &str, came: &str| ending(text, format!("{came}\n").as_bytes()).is_success();
+    for pattern in ["hex", "HEX"] {
+        for came in ["1a", "1A", "001A"] {
+            assert!(hears(&format!("C: {{n:{pattern}=26}}\nS: {{n}}\n"), came), "{pattern} {came}");
+        }
+    }
+    for (pattern, written) in [("hex", "1a"), ("HEX", "1A"), ("4 hex", "001a"), ("4 HEX", "001A")] {
+        for came in ["1a", "1A", "001a", "001A", "26"] {
+            let text = format!("set n = 26\nC: {{n:{pattern}}}\nS: ok\n");
+            assert_eq!(hears(&text, came), came == written, "{pattern} {came}");
+            // It does not matter whether the value was set or heard.
+            let text = format!("C: {{n=26}}\nC: {{n:{pattern}}}\nS: ok\n");
+            assert_eq!(hears(&text, &format!("26\n{came}")), came == written, "{pattern} {came}");
+        }
+    }
+}
