@@ -172,3 +172,32 @@ fn a_line_of_a_file_that_is_included_stays_and_is_named() {
     assert_eq!(std::fs::read_to_string(path("hello.talk")).unwrap(), included);
     assert!(std::fs::read_to_string(path("old.talk")).unwrap().starts_with("S: two\n"), "{said}");
 }
+
+#[test]
+fn what_is_hard_to_write_down_is_written_so_that_it_passes_over_streams_and_datagrams() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mine, theirs) = (folder.path().join("old.talk"), folder.path().join("today.talk"));
+    let (mine, theirs) = (mine.to_str().unwrap(), theirs.to_str().unwrap());
+    let lines = [
+        ("S: old", "S: {0x7b}x} \\ # {0xff}{0x1b}[1m{0x20}"),
+        ("S: {{0x41}", "S: {0x7b}x}"),
+        ("S: {0x41}}", "S: {0x7b}x}"),
+        ("S: {x=1} old", "S: {0x7b}0x41} {0x20}"),
+        ("S: # old", "S: {0x23}{0x09}"),
+        ("S raw: old{0x0a}", "S raw: {0x7b}x=1|2}{0x0d}{0x0a}"),
+    ];
+    for scheme in ["tcp", "udp"] {
+        for (old, today) in lines {
+            std::fs::write(mine, format!("C: hi\n{old}\n")).unwrap();
+            std::fs::write(theirs, format!("C: hi\n{today}\n")).unwrap();
+            let server = Server::start_at(&[&format!("{scheme}://127.0.0.1:0")], &["--play", theirs]);
+            let address = format!("{scheme}://{}", server.address());
+            let talk = ["talk", &address, "--play", mine, "--timeout", "10s"];
+            let output = run(&[&talk[..], &["--update"]].concat(), b"");
+            let new = std::fs::read_to_string(mine).unwrap();
+            assert_code(&output, 0);
+            assert!(!new.contains(old), "{scheme} {old}: {}", text(&output.stderr));
+            assert_code(&run(&talk, b""), 0);
+        }
+    }
+}
