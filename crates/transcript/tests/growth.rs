@@ -241,6 +241,14 @@ fn a_file_twice_as_long_costs_twice_as_much() {
         }),
         ("lines in any order", 500, |n| format!("in any order\n{}end\nS: ok\n", each(n, |i| format!("  C: l {i}\n")))),
         ("lines together", 500, |n| format!("together\n{}end\nS: ok\n", each(n, |i| format!("  C: l {i}\n")))),
+        ("what may come at any time", 200, |n| {
+            let asides = each(n, |i| format!("at any time\n  S: ping {i}\n  C: pong {i}\nend\n"));
+            asides + &each(n, |i| format!("C: a{i}\nS: b{i}\n"))
+        }),
+        ("bytes that may come at any time", 200, |n| {
+            let asides = each(n, |i| format!("at any time\n  S raw: ping {i};\n  C: pong {i}\nend\n"));
+            asides + &each(n, |i| format!("C: a{i}\nS raw: b{i};\n"))
+        }),
         ("wrong lines", 1000, |n| each(n, |i| format!("X {i}\n"))),
         ("blocks in each other", 5000, |n| "repeat 2\n".repeat(n) + "C: a\nS: b\n" + &"end\n".repeat(n)),
         ("blocks that are never closed", 5000, |n| "either\n".repeat(n) + "C: a\n"),

@@ -3,7 +3,7 @@
 
 use super::walk::{Stop, Walk};
 use super::{Part, Play, Watch};
-use crate::program::{Aside, Message, Op, Pc, matcher};
+use crate::program::{Aside, Op, Pc, matcher};
 use crate::syntax::{Eol, FIRST, Form};
 use crate::verdict::{Awaited, Expected, Fault};
 
@@ -20,7 +20,7 @@ impl<'a, W: Watch> Walk<'a, W> {
         // One that was heard in part is no other one.
         let is_begun = self.datagram && self.at > 0;
         let mut lines =
-            program.asides_at(at).filter(|aside| program.messages[aside.message].form == Form::Text).peekable();
+            program.asides_at(at).iter().filter(|aside| program.messages[aside.message].form == Form::Text).peekable();
         if is_begun || lines.peek().is_none() {
             return fail(self, play);
         }
@@ -70,7 +70,7 @@ impl<'a, W: Watch> Walk<'a, W> {
     }
 
     /// The messages that may begin at any time where others are awaited that are no lines.
-    pub(super) fn framed_asides(&self, play: &Play) -> Vec<&'a Aside> {
+    pub(super) fn framed_asides(&self, play: &Play) -> &'a [Aside] {
         let program = &self.script.program;
         let is_begun = self.datagram && self.at > 0;
         if program.asides.is_empty()
@@ -78,10 +78,9 @@ impl<'a, W: Watch> Walk<'a, W> {
             || play.counters[program.returns] != 0
             || play.connection() != Some(FIRST)
         {
-            return Vec::new();
+            return &[];
         }
-        let is_framed = |message: &Message| message.form != Form::Text;
-        program.asides_at(play.pc).filter(|aside| is_framed(&program.messages[aside.message])).collect()
+        program.asides_at(play.pc)
     }
 
     /// Behind what came at any time, and behind what must not come.

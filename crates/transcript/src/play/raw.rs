@@ -7,6 +7,7 @@ use super::{Play, Watch};
 use crate::carrier::Carrier;
 use crate::program::matcher::{self, MatchResult};
 use crate::program::{KeyMatch, Message, Order};
+use crate::syntax::Form;
 use crate::values::{PartialMatch, Progress};
 
 /// What a look at the messages that may be coming came to.
@@ -30,18 +31,27 @@ impl<W: Watch> Walk<'_, W> {
         order: Option<&Order>,
         candidate: impl Fn(&Play, usize) -> Option<(usize, bool)>,
     ) -> Result<Option<(usize, usize)>, Stop> {
-        let asides = self.framed_asides(play);
+        let messages = &self.script.program.messages;
+        let mut asides = self.framed_asides(play);
+        // Nothing has come, and what is awaited is not empty: what may come at any time is not looked at yet.
+        let is_needed = |index| candidate(play, index).is_none_or(|(message, _)| messages[message].has_text());
+        if self.rest().is_empty() && !self.datagram && count > 0 && !asides.is_empty() && (0..count).all(is_needed) {
+            asides = &[];
+        }
         let order = order.filter(|_| asides.is_empty());
         let candidate = |play: &Play, index: usize| match index.checked_sub(count) {
             None => candidate(play, index),
-            Some(aside) => asides.get(aside).map(|aside| (aside.message, aside.together)),
+            Some(aside) => asides
+                .get(aside)
+                .filter(|aside| messages[aside.message].form != Form::Text)
+                .map(|aside| (aside.message, aside.together)),
         };
         match self.first_at_hand(play, count + asides.len(), order, candidate)? {
             Some((index, length)) if index >= count => {
                 let part = play.part;
                 self.take(play, length, length)?;
                 play.part = part;
-                Err(self.begin_aside(play, asides[index - count]))
+                Err(self.begin_aside(play, &asides[index - count]))
             }
             found => Ok(found),
         }

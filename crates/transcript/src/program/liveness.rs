@@ -20,11 +20,19 @@ pub(super) fn mark_live(program: &mut Program) {
             }
             None => 0,
         };
+        // What the first of them read, the first two, and so on: they stand above each place that they concern.
+        let begun: Vec<u128> = program
+            .asides
+            .iter()
+            .scan(0, |mask, aside| {
+                *mask |= live[aside.begin];
+                Some(*mask)
+            })
+            .collect();
         for pc in (0..program.ops.len()).rev() {
             let mut after = successors(program, pc).into_iter().fold(0, |mask, next| mask | live[next]);
             if program.waits_at(pc) {
-                let asides = program.asides_at(pc).fold(0, |mask, aside| mask | live[aside.begin]);
-                after |= asides;
+                after |= program.asides_at(pc).len().checked_sub(1).map_or(0, |last| begun[last]);
             } else if let Op::Return = program.ops[pc] {
                 after |= waiting;
             }

@@ -439,8 +439,15 @@ impl Program {
 
 impl Program {
     /// What may be begun at any time where a play stands.
-    pub(crate) fn asides_at(&self, pc: Pc) -> impl Iterator<Item = &Aside> {
-        self.asides.iter().filter(move |aside| pc >= aside.after)
+    pub(crate) fn asides_at(&self, pc: Pc) -> &[Aside] {
+        // They stand in the order of the text.
+        &self.asides[..self.asides.partition_point(|aside| aside.after <= pc)]
+    }
+
+    /// Whether an operation is a part of what may come at any time.
+    pub(crate) fn is_inside_aside(&self, pc: Pc) -> bool {
+        let begun = self.asides.partition_point(|aside| aside.begin <= pc);
+        begun.checked_sub(1).is_some_and(|last| pc < self.asides[last].after)
     }
 
     /// Where a way goes on that begins with nothing but jumps.
@@ -465,6 +472,11 @@ impl Message {
     pub(crate) fn begins_with_ending(&self) -> bool {
         matches!(self.pieces.first().map(|piece| &piece.kind),
             Some(PieceKind::Literal(text)) if matches!(text[..], [b'\n' | b'\r', ..]))
+    }
+
+    /// Whether some text stands in it: then it is never empty.
+    pub(crate) fn has_text(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(&piece.kind, PieceKind::Literal(text) if !text.is_empty()))
     }
 
     /// Whether its first text speaks against bytes: of many messages that is known of most at a glance.

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::overlap::Overlap;
-use super::{First, Message, Op, Pattern, Piece, PieceKind, Program, matcher};
+use super::{Aside, First, Message, Op, Pattern, Piece, PieceKind, Program, matcher};
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::syntax::Form;
@@ -58,68 +58,68 @@ pub(crate) fn unclear_ends(
     let mut findings = Vec::new();
     let mut seen = HashSet::new();
     let mut looks = MOST_OVERLAPS;
-    for (messages, ordered) in side_by_side(program, side) {
-        for (earlier, later) in alike(program, &messages) {
-            if !seen.insert((earlier, later)) {
-                continue;
+    for (earlier, later, ordered) in alike_side_by_side(program, side) {
+        if !seen.insert((earlier, later)) {
+            continue;
+        }
+        let (first, second) = (&program.messages[earlier], &program.messages[later]);
+        let (above, below) = (source.mention(first.place.line), source.mention(second.place.line));
+        match pair(first, second, gap, &mut looks, || goes_on(program, later)) {
+            Pair::Hidden if ordered && listening => {
+                let text = format!("this line is never reached: {above} takes what begins it");
+                let help = match gap {
+                    true => "put the longer one above the shorter one",
+                    false => {
+                        "put the longer one above the shorter one, and write `gap 100ms` at the top of the file, so \
+                         that a pause ends the shorter one"
+                    }
+                };
+                findings.push(Diagnostic::warning(second.place, text).help(help));
             }
-            let (first, second) = (&program.messages[earlier], &program.messages[later]);
-            let (above, below) = (source.mention(first.place.line), source.mention(second.place.line));
-            match pair(first, second, gap, &mut looks, || goes_on(program, later)) {
-                Pair::Hidden if ordered && listening => {
-                    let text = format!("this line is never reached: {above} takes what begins it");
-                    let help = match gap {
-                        true => "put the longer one above the shorter one",
-                        false => {
-                            "put the longer one above the shorter one, and write `gap 100ms` at the top of the file, so \
-                             that a pause ends the shorter one"
-                        }
-                    };
-                    findings.push(Diagnostic::warning(second.place, text).help(help));
-                }
-                Pair::Hidden | Pair::Taken if listening => {
-                    let text = format!("this line may take what begins {below}, which is then not heard");
-                    let help = match gap {
-                        true => format!("put {below} above it, or let the two differ before this one ends"),
-                        false => format!(
-                            "let the two differ before this one ends, or put {below} above it and write `gap 100ms` at \
-                             the top of the file"
-                        ),
-                    };
-                    findings.push(Diagnostic::warning(first.place, text).help(help));
-                }
-                Pair::Unclear if !gap => {
-                    let (short, long) = if first_is_shorter(first, second) { (first, second) } else { (second, first) };
-                    let long = source.mention(long.place.line);
-                    let text = format!("where this message ends cannot be told: {long} begins just like it");
-                    let finding = if listening { Diagnostic::error } else { Diagnostic::warning };
-                    findings.push(finding(short.place, text).help(
-                        "write `gap 100ms` at the top, so that a pause ends it, or let the two differ before one of \
-                         them ends; over UDP each is a datagram of its own",
-                    ));
-                }
-                Pair::Waits if !gap && listening => {
-                    let text =
-                        format!("this line is not heard by itself: {above} is tried first, and more of it may come");
-                    findings.push(Diagnostic::warning(second.place, text).help(format!("put it above {above}")));
-                }
-                Pair::Apart | Pair::Hidden | Pair::Taken | Pair::Unclear | Pair::Waits => {}
+            Pair::Hidden | Pair::Taken if listening => {
+                let text = format!("this line may take what begins {below}, which is then not heard");
+                let help = match gap {
+                    true => format!("put {below} above it, or let the two differ before this one ends"),
+                    false => format!(
+                        "let the two differ before this one ends, or put {below} above it and write `gap 100ms` at \
+                         the top of the file"
+                    ),
+                };
+                findings.push(Diagnostic::warning(first.place, text).help(help));
             }
+            Pair::Unclear if !gap => {
+                let (short, long) = if first_is_shorter(first, second) { (first, second) } else { (second, first) };
+                let long = source.mention(long.place.line);
+                let text = format!("where this message ends cannot be told: {long} begins just like it");
+                let finding = if listening { Diagnostic::error } else { Diagnostic::warning };
+                findings.push(finding(short.place, text).help(
+                    "write `gap 100ms` at the top, so that a pause ends it, or let the two differ before one of \
+                     them ends; over UDP each is a datagram of its own",
+                ));
+            }
+            Pair::Waits if !gap && listening => {
+                let text = format!("this line is not heard by itself: {above} is tried first, and more of it may come");
+                findings.push(Diagnostic::warning(second.place, text).help(format!("put it above {above}")));
+            }
+            Pair::Apart | Pair::Hidden | Pair::Taken | Pair::Unclear | Pair::Waits => {}
         }
     }
     findings
 }
 
-/// The messages of a side that are no lines, wherever several of them may come: and whether each may come again, so that one
-/// may hide another for good.
-fn side_by_side(program: &Program, side: Side) -> Vec<(Vec<usize>, bool)> {
+/// The pairs of messages of a side that are no lines, wherever several of them may come, of which one may begin like the other: and
+/// whether each may come again, so that one may hide another for good.
+fn alike_side_by_side(program: &Program, side: Side) -> Vec<(usize, usize, bool)> {
     let framed = |message: &usize| {
         let message: &Message = &program.messages[*message];
         message.side == side && message.form != Form::Text
     };
-    let mut places = Vec::new();
+    // What may come at any time is compared once with each that is awaited, and once with each other.
+    let asides: Vec<&Aside> = program.asides.iter().filter(|aside| framed(&aside.message) && !program.spans).collect();
+    let beginnings = Beginnings::of(program, asides.iter().map(|aside| aside.message));
+    let (mut pairs, mut most, mut with_asides) = (Vec::new(), 0, 0);
     for (pc, op) in program.ops.iter().enumerate() {
-        let (mut messages, ordered): (Vec<usize>, bool) = match op {
+        let (messages, ordered): (Vec<usize>, bool) = match op {
             Op::Choice(choice) => {
                 let lines = program.choices[*choice].arms.iter().filter_map(|arm| match arm.first {
                     First::Line(message) => Some(message),
@@ -131,16 +131,75 @@ fn side_by_side(program: &Program, side: Side) -> Vec<(Vec<usize>, bool)> {
             Op::Hear(message) if framed(message) => (vec![*message], true),
             _ => continue,
         };
-        // What may come at any time is tried behind what is awaited, but for where such is heard.
-        let is_inside = program.asides.iter().any(|aside| (aside.begin..aside.after).contains(&pc));
-        if !program.asides.is_empty() && !messages.is_empty() && !is_inside && !program.spans {
-            messages.extend(program.asides_at(pc).map(|aside| aside.message).filter(framed));
+        pairs.extend(alike(program, &messages).into_iter().map(|(earlier, later)| (earlier, later, ordered)));
+        // Such is tried behind what is awaited, but for where such is heard.
+        if messages.is_empty() || program.is_inside_aside(pc) {
+            continue;
         }
-        if messages.len() > 1 {
-            places.push((messages, ordered));
+        let there = asides.partition_point(|aside| aside.after <= pc);
+        most = most.max(there);
+        for &message in &messages {
+            if with_asides >= MOST_PAIRS {
+                break;
+            }
+            let near = beginnings.alike(&beginning(&program.messages[message])).into_iter();
+            let before = pairs.len();
+            pairs.extend(near.filter(|at| *at < there).map(|at| (message, asides[at].message, ordered)));
+            with_asides += pairs.len() - before;
         }
     }
-    places
+    let asides: Vec<usize> = asides[..most].iter().map(|aside| aside.message).collect();
+    pairs.extend(alike(program, &asides).into_iter().map(|(earlier, later)| (earlier, later, true)));
+    pairs
+}
+
+/// The text that a message begins with.
+fn beginning(message: &Message) -> Vec<u8> {
+    match message.pieces.first().map(|piece| &piece.kind) {
+        Some(PieceKind::Literal(bytes)) if message.fold => bytes.to_ascii_lowercase(),
+        Some(PieceKind::Literal(bytes)) => bytes.to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+/// The beginnings of messages in the order of their text: those of which one begins the other stand side by side.
+struct Beginnings {
+    sorted: Vec<(Vec<u8>, usize)>,
+    /// By place in that order: the longest one above that begins it.
+    shorter: Vec<Option<usize>>,
+}
+
+impl Beginnings {
+    fn of(program: &Program, messages: impl Iterator<Item = usize>) -> Self {
+        let texts = messages.map(|message| beginning(&program.messages[message])).enumerate();
+        let mut sorted: Vec<(Vec<u8>, usize)> = texts.map(|(at, text)| (text, at)).collect();
+        sorted.sort();
+        let (mut above, mut shorter): (Vec<usize>, Vec<Option<usize>>) = (Vec::new(), Vec::new());
+        for (place, (text, _)) in sorted.iter().enumerate() {
+            while above.last().is_some_and(|other| !text.starts_with(&sorted[*other].0)) {
+                above.pop();
+            }
+            shorter.push(above.last().copied());
+            above.push(place);
+        }
+        Self { sorted, shorter }
+    }
+
+    /// Which of them begin like a text, or are begun by it.
+    fn alike(&self, text: &[u8]) -> Vec<usize> {
+        let from = self.sorted.partition_point(|(other, _)| other.as_slice() < text);
+        let longer = self.sorted[from..].iter().take_while(|(other, _)| other.starts_with(text));
+        let mut found: Vec<usize> = longer.map(|(_, at)| *at).collect();
+        let mut place = from.checked_sub(1);
+        while let Some(at) = place {
+            if text.starts_with(&self.sorted[at].0) {
+                found.push(self.sorted[at].1);
+            }
+            place = self.shorter[at];
+        }
+        found.sort_unstable();
+        found
+    }
 }
 
 /// Most pairs of messages with holes that are looked at with what their holes may hold.
@@ -152,15 +211,8 @@ const MOST_PAIRS: usize = 100_000;
 /// The pairs of messages, the earlier one first, of which one may begin like the other. Few of many do: in the order of the
 /// text that they begin with, such ones stand side by side.
 fn alike(program: &Program, messages: &[usize]) -> Vec<(usize, usize)> {
-    let beginning = |at: usize| {
-        let message = &program.messages[messages[at]];
-        match message.pieces.first().map(|piece| &piece.kind) {
-            Some(PieceKind::Literal(bytes)) if message.fold => bytes.to_ascii_lowercase(),
-            Some(PieceKind::Literal(bytes)) => bytes.to_vec(),
-            _ => Vec::new(),
-        }
-    };
-    let mut sorted: Vec<(Vec<u8>, usize)> = (0..messages.len()).map(|at| (beginning(at), at)).collect();
+    let mut sorted: Vec<(Vec<u8>, usize)> =
+        (0..messages.len()).map(|at| (beginning(&program.messages[messages[at]]), at)).collect();
     sorted.sort();
     let mut pairs = Vec::new();
     // Those above, of which each begins the one behind it.

@@ -226,10 +226,13 @@ impl Parser<'_> {
             }
             "either" | "together" | "maybe" | "or" | "end" => self.statement_word(place, word),
             "choose:" => {
-                let help =
-                    if rest.is_empty() { "write `choose {key}`".to_owned() } else { format!("write `choose {rest}`") };
-                self.error(line.place, "no `:` stands behind `choose`", help);
+                let before = self.findings.len();
                 self.choose(line, rest);
+                // One mistake is told once.
+                if self.findings.len() == before {
+                    let help = format!("write `choose {rest}`");
+                    self.error(line.place, "no `:` stands behind `choose`", help);
+                }
             }
             "choose" => self.choose(line, rest),
             "is" if self.chooses() => self.is(verbatim, verbatim.behind_one_space(word)),

@@ -371,7 +371,7 @@ mod tests {
             ("set x", "write `set x = value`"),
             ("set 1x y", "write `set name = value`"),
             ("let n length {x}", "write `let n = length {x}`"),
-            ("let n: md5 {x}", "write `let name = length {value}`"),
+            ("let n: md5 {x}", "write `let n = md5 {x}`"),
             ("let n", "write `let n = length {value}`"),
         ] {
             let told = told(line);
