@@ -146,28 +146,30 @@ fn early_end(payload: &Payload<'_>, hole: &Hole, from: usize, to: usize, finding
         let help = format!("write `{tidy}`, or `{{0x20}}` for a space that is meant");
         return warn(first, "the spaces beside | belong to the defaults".to_owned(), help);
     }
-    // `{name="Ann"}`; in JSON, HTTP and XML the quotes are the protocol's.
-    let quote = |part: &str| {
-        let closing = |quote: char| if quote == '“' { '”' } else { quote };
-        let is_whole = |quote: &char| {
-            part.strip_prefix(*quote)
-                .and_then(|part| part.strip_suffix(closing(*quote)))
-                .is_some_and(|part| !part.is_empty())
-        };
-        ['"', '\'', '`', '“'].into_iter().find(is_whole)
-    };
     let is_text = payload.text_before(from).is_none_or(|c| c.is_alphanumeric() || matches!(c, ' ' | '.' | '!'));
-    if let Some(sign) = quote(parts[0])
-        && parts.iter().all(|part| quote(part).is_some())
-        && is_text
+    // In JSON, HTTP and XML the quotes are the protocol's.
+    if is_text
         && !payload.is_field()
+        && let Some(help) = unquoted_defaults(name, &parts)
     {
-        let bare = |part: &&str| part.trim_matches(['"', '\'', '`', '“', '”']).to_owned();
-        let tidy = parts.iter().map(bare).collect::<Vec<_>>().join("|");
-        let hex: String = sign.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
-        let help = format!("write `{{{name}={tidy}}}`, or `{{0x{hex}}}` for a quote that is meant");
         warn(first, "the quotes belong to the default".to_owned(), help);
     }
+}
+
+/// `{name="Ann"}`, `{name='Ann'|'Bob'}`: what to write without the quotes.
+fn unquoted_defaults(name: &str, parts: &[&str]) -> Option<String> {
+    let quoted: Vec<(char, &str)> = parts.iter().map(|part| in_quotes(part)).collect::<Option<_>>()?;
+    let tidy = quoted.iter().map(|(_, bare)| *bare).collect::<Vec<_>>().join("|");
+    let hex: String = quoted.first()?.0.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
+    Some(format!("write `{{{name}={tidy}}}`, or `{{0x{hex}}}` for a quote that is meant"))
+}
+
+/// The quote around some text, and the text.
+fn in_quotes(part: &str) -> Option<(char, &str)> {
+    [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”')].into_iter().find_map(|(open, close)| {
+        let bare = part.strip_prefix(open)?.strip_suffix(close)?;
+        (!bare.is_empty()).then_some((open, bare))
+    })
 }
 
 /// `{name=~/re/}`, `{name==Ann}`: a default that begins with the rest of an operator.

@@ -53,17 +53,21 @@ pub(super) fn pattern_meant(name: &str, written: &str) -> Option<String> {
             {
                 return says(&format!("{count} bytes"));
             }
-            let is_regex = lower.contains(['[', '+', '*', '\\', '^', '$', '(', '?', '|', '.']);
-            let quoted = |quote| written.trim().trim_start_matches('r').strip_prefix(quote)?.strip_suffix(quote);
-            let regex = ['"', '\''].into_iter().find_map(quoted).unwrap_or(written.trim());
-            if is_regex && !lower.contains('/') && Regex::new(regex).is_ok() {
-                return says(&format!("/{regex}/"));
-            }
-            // `?` alone, `%s`: whatever comes.
-            let is_sign = lower.bytes().all(|byte| byte.is_ascii_punctuation()) || lower == "%s";
-            is_sign.then(|| format!("what takes anything has no pattern: `{{{name}}}`"))
+            regex_or_anything(name, written.trim())
         }
     }
+}
+
+/// `[0-9]+`, `r"\d+"`, and `?` alone, which stands for anything elsewhere.
+fn regex_or_anything(name: &str, written: &str) -> Option<String> {
+    let is_regex = written.contains(['[', '+', '*', '\\', '^', '$', '(', '?', '|', '.']);
+    let quoted = |quote| written.trim_start_matches('r').strip_prefix(quote)?.strip_suffix(quote);
+    let regex = ['"', '\''].into_iter().find_map(quoted).unwrap_or(written);
+    if is_regex && !written.contains('/') && Regex::new(regex).is_ok() {
+        return Some(format!("write `{{{name}:/{regex}/}}`"));
+    }
+    let is_sign = written.bytes().all(|byte| byte.is_ascii_punctuation()) || written == "%s";
+    is_sign.then(|| format!("what takes anything has no pattern: `{{{name}}}`"))
 }
 
 /// What was meant by a regex and what stands behind it up to the hole's end: `/…/i=5`, `/…/ =5`, `/…/|5`, `/a/b/`.
