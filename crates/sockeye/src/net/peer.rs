@@ -103,6 +103,7 @@ impl<F: AsFd> Peer<F> {
             Err(Errno::INVAL) => Ok(()),
             bound => bound,
         });
+        forget_errors(&socket);
         let state = match open.and_then(|()| datagrams::report_errors(&socket, address.is_ipv6(), true)) {
             Ok(()) => State::Asked(address),
             Err(_) => {
@@ -385,6 +386,13 @@ impl<F: AsFd> Peer<F> {
     pub(crate) fn drops(&self) -> u32 {
         datagrams::drops(&self.socket).unwrap_or(0)
     }
+}
+
+/// What became of questions before is no answer to the next ones.
+fn forget_errors(socket: impl AsFd) {
+    let socket = socket.as_fd();
+    while recvfrom(socket, &mut [0_u8; 1][..], RecvFlags::ERRQUEUE | RecvFlags::DONTWAIT).is_ok() {}
+    let _ = sockopt::socket_error(socket);
 }
 
 /// Whether two addresses are one; the flow label of IPv6 tells no peers apart (RFC 6437).
