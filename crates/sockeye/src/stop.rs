@@ -18,14 +18,15 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 
 pub use crate::sys::signal::is_ignored;
 
 /// How often a byte is written that is not taken.
 const ATTEMPTS: usize = 20;
 
-/// The end that asks. To stop, the first byte asks to drain, the second to end at once.
+/// The end that asks. To stop, the first byte asks to drain, the second to end at once. Where it is dropped with all its clones
+/// and nothing was asked, nobody will ask any more, and the server goes on.
 #[derive(Debug)]
 pub struct Stopper(OwnedFd);
 
@@ -83,6 +84,14 @@ impl Stop {
     pub(crate) fn asked(&self) -> usize {
         let mut bytes = [0; 16];
         rustix::io::read(&self.0, &mut bytes).unwrap_or(0)
+    }
+}
+
+impl Stop {
+    /// Whether nobody is left who could ask: then poll(2) tells that again and again, and it is waited for no more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(recv(&self.0, &mut [0_u8; 1], peek), Ok((_, 0)))
     }
 }
 

@@ -57,9 +57,16 @@ impl Loop {
         match self.stop.as_ref().map_or(0, Stop::asked) {
             asked if asked > 1 || self.resources.stopping => return ControlFlow::Break(LoopEnd { at_once: true }),
             1 => self.end_by = Some(self.begin_grace()),
-            _ => {}
+            _ => self.leave_if_abandoned(self.stop.as_ref()),
         }
         ControlFlow::Continue(())
+    }
+
+    /// Nobody is left who could ask for anything.
+    pub(super) fn leave_if_abandoned(&self, asked: Option<&Stop>) {
+        if let Some(abandoned) = asked.filter(|asked| asked.is_abandoned()) {
+            let _ = self.poller.forget(abandoned);
+        }
     }
 
     /// Files are stored, or answers that took long are there.

@@ -12,6 +12,7 @@ impl Loop {
     pub(super) fn load_again(&mut self) {
         let Some(reload) = &mut self.reload else { return };
         if reload.asked.asked() == 0 {
+            self.leave_if_abandoned(self.reload.as_ref().map(|reload| &reload.asked));
             return;
         }
         let notice = match (reload.load)() {

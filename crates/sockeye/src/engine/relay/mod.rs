@@ -311,6 +311,9 @@ impl RelayLoop {
                 if asked == 1 {
                     self.begin_stopping();
                 }
+                if let Some(abandoned) = self.stop.as_ref().filter(|stop| asked == 0 && stop.is_abandoned()) {
+                    self.poll.remove(abandoned);
+                }
             }
             RelayToken::Mail => return self.read_mail(),
             RelayToken::Datagrams(index) => self.take_datagrams(index as usize),

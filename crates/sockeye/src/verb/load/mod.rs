@@ -400,7 +400,9 @@ impl Load {
                 return Some(began);
             }
             let time = crate::net::timespec(left);
-            let _ = poll(&mut [PollFd::new(asked, PollFlags::IN)], Some(&time));
+            let mut watched = [PollFd::new(asked, PollFlags::IN)];
+            let watched = if asked.is_abandoned() { &mut [][..] } else { &mut watched[..] };
+            let _ = poll(watched, Some(&time));
             if asked.asked() > 0 {
                 return None;
             }

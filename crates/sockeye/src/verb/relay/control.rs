@@ -164,7 +164,9 @@ impl Serving {
         let rests = self.rests_until.take_if(|until| *until > now);
         self.rests_until = rests;
         let accepts = if rests.is_some() { PollFlags::empty() } else { PollFlags::IN };
-        let fixed = [self.stop.as_fd(), self.ended.as_fd()].map(|fd| (fd, PollFlags::IN));
+        // Who cannot be stopped any more still hears of ends.
+        let stop = if self.stop.is_abandoned() { self.ended.as_fd() } else { self.stop.as_fd() };
+        let fixed = [stop, self.ended.as_fd()].map(|fd| (fd, PollFlags::IN));
         let listeners = self.sockets.iter().map(|socket| (socket.fd.as_fd(), accepts));
         let clients = self.clients.iter().map(|client| (client.as_fd(), client.interest()));
         let watched: Vec<(BorrowedFd<'_>, PollFlags)> = fixed.into_iter().chain(listeners).chain(clients).collect();
