@@ -6,8 +6,10 @@ mod support;
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sha2::{Digest, Sha256};
 use support::web::bytes;
@@ -256,4 +258,76 @@ fn zero_tells_programs_of_every_port_and_udp_only_what_it_knows() {
     assert_code(&output, 0);
     let shown = text(&output.stderr);
     assert!(shown.contains(&format!("udp 127.0.0.1:{open}: open: it answered\n1 of 2 ports")), "{shown}");
+}
+
+/// Whether the system waits for room at the other end of a connection from this port (proc(5): its timer is 4).
+fn has_no_window(port: u16) -> bool {
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().any(|row| {
+        let columns: Vec<&str> = row.split_whitespace().collect();
+        columns[1].ends_with(&format!(":{port:04X}")) && columns.get(5).is_some_and(|timer| timer.starts_with("04:"))
+    })
+}
+
+/// What stands between `talk` and a server passes on what comes until it is told to stop, and then takes no more than the system
+/// takes for it. It resets when nothing more comes: how many bytes had come then and were not passed on.
+fn stalls(to: String, stop: Arc<AtomicBool>) -> (SocketAddr, std::thread::JoinHandle<u64>) {
+    let front = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&front, 128 * 1024).unwrap();
+    let address = front.local_addr().unwrap();
+    let passing = std::thread::spawn(move || {
+        let mut client = accept(&front);
+        let mut server = TcpStream::connect(to).unwrap();
+        let (mut from, mut back) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut from, &mut back));
+        let mut piece = vec![0; 4096];
+        while client.peek(&mut piece[..1]).unwrap() > 0 && !stop.load(Ordering::SeqCst) {
+            let length = client.read(&mut piece).unwrap();
+            server.write_all(&piece[..length]).unwrap();
+        }
+        let port = client.peer_addr().unwrap().port();
+        until("a window that is full", || has_no_window(port));
+        let unread = rustix::io::ioctl_fionread(&client).unwrap();
+        rustix::net::sockopt::set_socket_linger(&client, Some(std::time::Duration::ZERO)).unwrap();
+        // The other thread has it, too.
+        client.shutdown(Shutdown::Read).unwrap();
+        let _ = server.shutdown(Shutdown::Both);
+        unread
+    });
+    (address, passing)
+}
+
+/// What TLS and WebSocket add to the bytes of the user, and what of it waits in the program, is not counted as theirs.
+#[test]
+fn bytes_that_did_not_arrive_are_counted_as_they_were_given_under_tls_and_websocket() {
+    // Lines of two bytes are messages of seven, masked; a record has 22 bytes around 16,384.
+    let record = 16384.0 / 16406.0;
+    for (scheme, input, part) in
+        [("tls", bytes(1), record), ("ws", b"x\n".to_vec(), 2.0 / 7.0), ("wss", b"x\n".to_vec(), record * 2.0 / 7.0)]
+    {
+        let echo = Server::start_at(&[&format!("{scheme}://127.0.0.1:0")], &["--echo"]);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (address, passing) = stalls(echo.address(), Arc::clone(&stop));
+        let query = if scheme == "ws" { "" } else { "?insecure" };
+        let mut talk = Talk::start(&[&format!("{scheme}://{address}{query}")]);
+        let mut stdin = talk.stdin.take().unwrap();
+        stdin.write_all(b"hello\n").unwrap();
+        let mut heard = [0; 6];
+        talk.child.stdout.as_mut().unwrap().read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"hello\n");
+        stop.store(true, Ordering::SeqCst);
+        let writing = std::thread::spawn(move || while stdin.write_all(&input.repeat(8192)).is_ok() {});
+        let unread = passing.join().unwrap() as f64;
+        let log = talk.log.clone();
+        let (code, _) = talk.finish();
+        writing.join().unwrap();
+        let words = log.to_end().join("\n");
+        assert_eq!(code, 56, "{words}");
+        let sent = words.split_once(" bytes sent").unwrap().0.rsplit(' ').next().unwrap();
+        let sent: f64 = sent.parse::<u64>().unwrap() as f64 - 6.0;
+        // As many as can be read of what came; of the last record, or the last messages, perhaps none.
+        let most = unread * part;
+        assert!(sent <= most + 1.0 && sent >= most * 0.99 - 16384.0, "{scheme}: {sent} of {most}: {words}");
+        assert!(words.contains("bytes of standard input were not sent"), "{words}");
+    }
 }

@@ -130,6 +130,10 @@ impl WebSocket {
         match *self {}
     }
 
+    pub(crate) fn waiting(&self) -> usize {
+        match *self {}
+    }
+
     pub(crate) fn finish_line(&mut self) {
         match *self {}
     }

@@ -23,6 +23,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod ledger;
+
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -33,6 +35,7 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use self::ledger::Ledger;
 use super::session::Session;
 use super::timed::{Timed, TimedError};
 use super::tls::{TlsError, Trust};
@@ -41,6 +44,8 @@ use super::tls::{TlsError, Trust};
 const READ: usize = 64 * 1024;
 /// Bytes that are encrypted at once.
 const WRITE: usize = 64 * 1024;
+/// Bytes whose arrival is known together: those of a record (RFC 8446, section 5.1).
+const RECORD: usize = 16 * 1024;
 
 /// A session over a socket.
 pub(crate) struct Secured(Mutex<Inner>);
@@ -50,6 +55,7 @@ struct Inner {
     /// Encrypted, and not yet taken by the socket.
     wire: Vec<u8>,
     sent: usize,
+    ledger: Ledger,
     /// What came and was not taken yet.
     clear: Vec<u8>,
     /// What was wrong behind that.
@@ -156,8 +162,8 @@ impl Secured {
         host: &str,
         until: Instant,
     ) -> Result<Self, SecureError> {
-        let mut inner =
-            Inner { session, wire: Vec::new(), sent: 0, clear: Vec::new(), failed: None, has_said_end: false };
+        let (wire, clear, ledger) = (Vec::new(), Vec::new(), Ledger::default());
+        let mut inner = Inner { session, wire, sent: 0, ledger, clear, failed: None, has_said_end: false };
         let mut piece = vec![0; READ];
         let timed = Timed { socket, until };
         loop {
@@ -200,14 +206,19 @@ impl Secured {
         let mut inner = self.inner();
         inner.flush(socket)?;
         let piece = &bytes[..bytes.len().min(WRITE)];
-        let Inner { session, wire, .. } = &mut *inner;
-        if !piece.is_empty() && !session.is_heard() {
+        if !piece.is_empty() && !inner.session.is_heard() {
             return Err(Errno::PIPE);
         }
-        session.send(piece, wire);
+        for record in piece.chunks(RECORD) {
+            inner.say(record.len(), |session, wire| session.send(record, wire));
+        }
         match inner.flush(socket) {
             Ok(()) | Err(Errno::AGAIN | Errno::INTR) => Ok(piece.len()),
-            Err(error) => Err(error),
+            Err(error) => {
+                // The caller still has it.
+                inner.ledger.take_back(piece.len());
+                Err(error)
+            }
         }
     }
 
@@ -222,8 +233,7 @@ impl Secured {
     /// Sends the beginning of a line that waited for its end: there will be none.
     pub(crate) fn finish_line(&self, socket: BorrowedFd<'_>) {
         let mut inner = self.inner();
-        let Inner { session, wire, .. } = &mut *inner;
-        session.finish_line(wire);
+        inner.say(0, Session::finish_line);
         // What the socket does not take now goes with our end.
         let _ = inner.flush(socket);
     }
@@ -232,8 +242,14 @@ impl Secured {
     pub(crate) fn end(&self) {
         let mut inner = self.inner();
         inner.has_said_end = true;
-        let Inner { session, wire, .. } = &mut *inner;
-        session.end(None, wire);
+        inner.say(0, |session, wire| session.end(None, wire));
+    }
+
+    /// How many of the bytes that were given to [`Self::send`] have not arrived, where so many of those on the wire wait in the
+    /// socket. A record or a message that is there in part counts as missing.
+    pub(crate) fn missing(&self, in_socket: u64) -> u64 {
+        let inner = self.inner();
+        inner.ledger.missing(in_socket + (inner.wire.len() - inner.sent) as u64)
     }
 
     /// Puts what there is into a buffer; 0 at the end, if the peer has said it.
@@ -274,12 +290,14 @@ impl Secured {
                 };
             }
             let mut inner = self.inner();
-            let Inner { session, wire, clear, .. } = &mut *inner;
+            let Inner { session, clear, .. } = &mut *inner;
             let came = session.receive(&piece[..length], clear);
-            // An answer to what came, such as a new key, or why it is not taken. If the socket takes none now, the next write
-            // carries it.
-            session.send(&[], wire);
-            session.answer_close(wire);
+            // An answer to what came, such as a new key, or why it is not taken. If the socket takes none now, whoever sends
+            // next carries it.
+            inner.say(0, |session, wire| {
+                session.send(&[], wire);
+                session.answer_close(wire);
+            });
             let _ = inner.flush(socket);
             piece.clear();
             *into = piece;
@@ -290,6 +308,13 @@ impl Secured {
 }
 
 impl Inner {
+    /// Has the session say something, which is so many bytes that it is given.
+    fn say(&mut self, given: usize, act: impl FnOnce(&mut Session, &mut Vec<u8>)) {
+        let before = self.wire.len();
+        act(&mut self.session, &mut self.wire);
+        self.ledger.made(self.wire.len() - before, given, self.session.waiting());
+    }
+
     fn flush(&mut self, socket: BorrowedFd<'_>) -> Result<(), Errno> {
         while self.sent < self.wire.len() {
             match send(socket, &self.wire[self.sent..], SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {

@@ -251,6 +251,11 @@ impl Session {
         self.pack(clear, wire, |websocket, packed| websocket.send(clear, packed));
     }
 
+    /// Bytes that wait for the end of their line, and of which nothing is on the wire yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.websocket.as_ref().map_or(0, |websocket| websocket.waiting())
+    }
+
     /// Where messages ended that came, where that is kept.
     pub(crate) fn take_marks(&mut self) -> Vec<Mark> {
         self.websocket.as_mut().map(|websocket| websocket.take_marks()).unwrap_or_default()

@@ -410,6 +410,11 @@ impl WebSocket {
         let _ = context.write(&mut buffers, message).and_then(|()| context.flush(&mut buffers));
     }
 
+    /// Bytes of the beginning of a line that waits for its end.
+    pub(crate) fn waiting(&self) -> usize {
+        self.line.len()
+    }
+
     /// The beginning of a line goes as it is: it has no end.
     pub(crate) fn finish_line(&mut self) {
         if !self.line.is_empty() {

@@ -292,6 +292,11 @@ impl<'a> Connection<'a> {
         Ok(bytes.saturating_sub(u64::from(has_end)))
     }
 
+    /// How many bytes of the input have not arrived, where so many are missing of what was made of them.
+    pub(super) fn missing_input(&self, unacknowledged: u64) -> u64 {
+        self.secure.map_or(unacknowledged, |secure| secure.missing(unacknowledged))
+    }
+
     /// Waits until the peer's system has taken everything, until the connection breaks, or until a time. Returns what is
     /// missing. A system that takes nothing for now keeps its connection, one that is gone breaks it.
     ///

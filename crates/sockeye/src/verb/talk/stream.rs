@@ -162,7 +162,9 @@ fn receive(
             Ok(length) => connection.told(Ok(length)),
             Err(Failed::Output(error)) => return of_output(error, options),
             Err(Failed::Socket(error)) => connection.told(Err(error)),
-            Err(Failed::Cut) => return Ending::Cut,
+            Err(Failed::Cut) if connection.peer_ended() => return Ending::Cut,
+            // The other direction got the error of a reset, and what is read then looks like an end.
+            Err(Failed::Cut) => return reset(connection, options),
             Err(Failed::Tls(error)) => return Ending::Insecure(error),
         };
         match taken {
@@ -375,7 +377,8 @@ fn conclude(
         (Ending::Done, Some(SendOutcome::Ended | SendOutcome::Empty)) => Ending::Done,
         (other, _) => other,
     };
-    unsent.in_queue = *missing.as_ref().unwrap_or(&0);
+    // What TLS and WebSocket add is none of the user's.
+    unsent.in_queue = connection.missing_input(*missing.as_ref().unwrap_or(&0));
     unsent.bytes += unsent.in_queue;
     let ending = match (ending, missing) {
         // Nobody knows whether all arrived.
