@@ -58,9 +58,13 @@ pub(crate) fn parse() -> Result<Flags, clap::Error> {
     if matches!(&words[..], [_, only] if only == "--version" || only == "-V") {
         clap::Command::new("sockeye").version(env!("CARGO_PKG_VERSION")).try_get_matches_from(&words)?;
     }
-    match alone(&words) {
-        Some(flags) => Ok(flags),
-        None => Flags::from_arg_matches(&command().try_get_matches_from(words)?),
+    let flags = match alone(&words) {
+        Some(flags) => flags,
+        None => Flags::from_arg_matches(&command().try_get_matches_from(words)?)?,
+    };
+    match flags.command.values().and_then(Values::given_twice) {
+        Some(why) => Err(clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, format!("{why}\n"))),
+        None => Ok(flags),
     }
 }
 
@@ -205,6 +209,19 @@ pub(crate) enum Command {
     Man(Man),
     #[command(external_subcommand)]
     Later(Vec<String>),
+}
+
+impl Command {
+    /// The values that are given to names of transcripts.
+    fn values(&self) -> Option<&Values> {
+        match self {
+            Self::Serve(serve) => Some(&serve.values),
+            Self::Talk(talk) => Some(&talk.values),
+            Self::Load(load) => Some(&load.values),
+            Self::Check(check) => Some(&check.values),
+            _ => None,
+        }
+    }
 }
 
 /// Verbs that are planned and cannot be used yet.

@@ -53,13 +53,13 @@ fn rows_of_json_may_have_names_of_their_own() {
     let (code, stderr) = played(folder.path(), server, client, ("a.jsonl", rows), &[]);
     assert_eq!(code, 0, "{stderr}");
     assert!(stderr.contains("4 plays, 4 as written"), "{stderr}");
-    // A row wins over `--set`, and what no row gives is as `--set` gives it.
+    // What no row gives is as `--set` gives it.
     let (code, stderr) = played(
         folder.path(),
         "C: {who}\nS: Hi, Ann!\n",
         client,
         ("b.csv", "name\nAnn\nBob\n"),
-        &["--set", "greeting=Hi", "--set", "name=Zoe"],
+        &["--set", "greeting=Hi"],
     );
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("expected  Hi, Bob!") && stderr.contains("2 plays, 1 as written, 1 not"), "{stderr}");
@@ -77,4 +77,42 @@ fn a_secret_stays_one_whichever_row_gives_its_value() {
     assert!(stderr.contains("sent      PASS {password}") && !stderr.contains("hunter"), "{stderr}");
     let record = std::fs::read_to_string(record).unwrap();
     assert!(record.contains("C: PASS {password}") && !record.contains("hunter"), "{record}");
+}
+
+/// Which of two values a name has would be decided without a word.
+#[test]
+fn a_name_that_is_given_two_values_is_wrong_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    let play = file(folder.path(), "p.talk", "C: {name=Ann}\nS: {name}\n");
+    let csv = file(folder.path(), "a.csv", "name\nBob\nEve\n");
+    let (play, csv) = (play.to_str().unwrap(), csv.to_str().unwrap());
+    let twice = ["--set", "name=a", "--set", "name=b"];
+    for (words, says) in [
+        (&["talk", "127.0.0.1:9", "--play", play, "--set", "name=a", "--set", "name=a"][..], "--set gives `name`"),
+        (&["talk", "127.0.0.1:9", "--play", play, "--secret", "name=a", "--secret", "name=b"], "--secret gives `name`"),
+        (
+            &["talk", "127.0.0.1:9", "--play", play, "--secret", "name=a", "--set", "name=b"],
+            "--set and --secret both give `name`",
+        ),
+        (&["talk", "127.0.0.1:9", "--play", play, "--set", "name=a", "--data", csv], "every row of"),
+        (&["load", "127.0.0.1:9", "--play", play, "--set", "name=a", "--data", csv], "every row of"),
+    ] {
+        let output = run(words, b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains(says), "{words:?} {}", text(&output.stderr));
+    }
+    for words in [&["serve", "127.0.0.1:0", "--play", play][..], &["load", "1", "--play", play], &["check", play]] {
+        let output = run(&[words, &twice].concat(), b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains("--set gives `name` a value, and it can have one alone"), "{words:?}");
+    }
+    // Rows that have no value of their own take it from there, and a secret may differ from row to row.
+    let server = "repeat\n  C: {line}\n  S: {line}\nend\n";
+    let client = "C: {name}\nS: {name}\n";
+    for more in [["--set", "name=Ann"], ["--secret", "name=Ann"]] {
+        let rows =
+            if more[0] == "--set" { ("b.jsonl", "{\"name\":\"Bob\"}\n{}\n") } else { ("b.csv", "name\nBob\nEve\n") };
+        let (code, stderr) = played(folder.path(), server, client, rows, &more);
+        assert!(code == 0 && stderr.contains("2 plays, 2 as written"), "{more:?} {code} {stderr}");
+    }
 }

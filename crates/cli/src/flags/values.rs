@@ -67,6 +67,22 @@ impl Values {
         self.secret.iter().map(secret).collect()
     }
 
+    /// Why it is not known which value a name has: two are given.
+    pub(crate) fn given_twice(&self) -> Option<String> {
+        let is_set = |name: &str| self.set.iter().any(|(other, _)| other == name);
+        let twice = self.given().enumerate().find(|(index, (name, _))| {
+            let mut before = self.given().take(*index);
+            before.any(|(other, _)| other == name)
+        });
+        let (index, (name, _)) = twice?;
+        let flags = match index < self.set.len() {
+            true => "--set gives",
+            false if is_set(name) => "--set and --secret both give",
+            false => "--secret gives",
+        };
+        Some(format!("{flags} `{name}` a value, and it can have one alone: take the other out"))
+    }
+
     fn given(&self) -> impl Iterator<Item = &(String, String)> {
         self.set.iter().chain(&self.secret)
     }
