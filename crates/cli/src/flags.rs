@@ -58,6 +58,9 @@ pub(crate) fn parse() -> Result<Flags, clap::Error> {
     if matches!(&words[..], [_, only] if only == "--version" || only == "-V") {
         clap::Command::new("sockeye").version(env!("CARGO_PKG_VERSION")).try_get_matches_from(&words)?;
     }
+    if foreign::has_one_dash(&words) {
+        return Err(clap::Error::new(clap::error::ErrorKind::UnknownArgument));
+    }
     let flags = match alone(&words) {
         Some(flags) => flags,
         None => Flags::from_arg_matches(&command().try_get_matches_from(words)?)?,

@@ -482,6 +482,35 @@ fn words_of_other_tools_are_answered_with_ours() {
         (&["talk", "/tmp/x.sock"], "unix:/tmp/x.sock"),
         (&["talk", "TCP:localhost:80"], "write tcp://localhost:80"),
         (&["serve", "-t", "5"], "--timeout TIME"),
+        (&["talk", "-connect", "host:443"], "-connect: write the address alone: tls://HOST:PORT"),
+        (
+            &["talk", "-connect=host:443", "-servername", "x"],
+            "-servername: it stands in the address: tls://HOST:PORT?sni=NAME",
+        ),
+        (&["talk", "-starttls", "smtp", "h:25"], "-starttls: --starttls PROTOCOL"),
+        (&["talk", "-insecure", "h:1"], "-insecure: --pin sha256:HEX"),
+        (&["talk", "-CAfile", "x", "h:1"], "-CAfile: leave it out: certificates are always checked; --ca FILE"),
+        (&["talk", "-tls1_3", "h:1"], "tls://HOST:PORT?min=1.3"),
+        (&["talk", "-cert", "x", "h:1"], "-cert: it has two dashes: --cert"),
+        (&["talk", "-quiet", "h:1"], "-quiet: it has two dashes: --quiet"),
+        (&["talk", "-listen", "99"], "-listen: it has two dashes: --listen"),
+        (&["talk", "-host", "h", "-port", "1"], "-host: write HOST:PORT"),
+        (&["talk", "-exec", "cat", "h:1"], "-exec: no program is run by talk"),
+        (&["talk", "--sh-exec", "cat", "h:1"], "--sh-exec: no program is run by talk"),
+        (&["talk", "--ssl", "h:1"], "--ssl: write tls://HOST:PORT"),
+        (&["talk", "--listen", "--keep-open", "1"], "--keep-open: --listen --keep"),
+        (&["talk", "-connections", "4", "h:1"], "-connections: --connections: `sockeye load` has it"),
+        (&["serve", "-accept", "443", "-www"], "-www: --files DIR"),
+        (&["serve", "-exec", "cat"], "-exec: it has two dashes: --exec"),
+        (&["serve", "--sh-exec", "cat"], "--sh-exec: --shell LINE"),
+        (&["relay", "-listen", "80", "h:1"], "-listen: leave it out: the first address is where relay listens"),
+        (&["relay", "-d", "-d", "TCP-LISTEN:80,fork", "TCP:h:80"], "-d: -v says more"),
+        (&["fetch", "-sSL", "http://x/"], "-L: leave it out: redirects are followed"),
+        (&["fetch", "-insecure", "https://x/"], "-insecure: --insecure trusts whoever answers"),
+        (&["fetch", "-output", "x", "http://x/"], "-output: it has two dashes: --output"),
+        (&["load", "-t2", "-c100", "-d30s", "http://x/"], "-c: --connections N is how many at once"),
+        (&["load", "-rate", "5", "1"], "-rate: it has two dashes: --rate"),
+        (&["load", "-play", "x", "1"], "-play: it has two dashes: --play"),
         (&["serve", "-f", "x.talk"], "--play FILE"),
         (&["check", "--fix", "x.talk"], "--format --write"),
         (&["check", "--play", "x.talk"], "`sockeye check FILE`"),
@@ -496,5 +525,16 @@ fn words_of_other_tools_are_answered_with_ours() {
         let output = run(words, b"");
         assert_code(&output, 2);
         assert!(text(&output.stderr).contains(told), "{words:?}: {}", text(&output.stderr));
+        // Whole words are answered, and letters only where it was letters; what stands behind one is its value.
+        let is_long = words[1..].iter().any(|word| word.len() > 5 && word.starts_with('-') && !word.starts_with("--"));
+        let letters = text(&output.stderr).lines().filter(|line| line.starts_with("  -") && &line[4..5] == ":").count();
+        assert!(!is_long || letters == 0, "{words:?}: {}", text(&output.stderr));
     }
+    let output = run(&["load", "-t2", "-c100", "-d30s", "http://x/"], b"");
+    assert!(!text(&output.stderr).contains("-s:"), "{}", text(&output.stderr));
+    // Our own letters together, and values that look like flags, are none of them.
+    let closed = Closed::tcp().address.to_string();
+    assert_code(&run(&["talk", "-vvv", &closed], b""), 7);
+    assert_code(&run(&["fetch", "-qv4", &format!("http://{closed}/")], b""), 2);
+    assert_code(&run(&["fetch", "-vv4", "--data", "-output", &format!("http://{closed}/")], b""), 2);
 }

@@ -82,6 +82,25 @@ const TALK: &[Answer] = &[
     (&["--strict", "--once"], "leave it out: talk ends after one conversation, and --play checks it"),
     (&["--delay"], "with --play, a transcript says `C waits 1s`"),
     (&["--port", "--host"], "write HOST:PORT, or HOST PORT"),
+    (&["-connect"], "write the address alone: tls://HOST:PORT"),
+    (&["-servername"], "it stands in the address: tls://HOST:PORT?sni=NAME; the name of the host is sent without it"),
+    (&["-alpn", "-nextprotoneg"], "it stands in the address: tls://HOST:PORT?alpn=NAME"),
+    (
+        &["-tls1", "-tls1_1", "-tls1_2", "-tls1_3", "-no_tls1_2"],
+        "the oldest stands in the address: tls://HOST:PORT?min=1.3",
+    ),
+    (&["-crlf"], "--eol crlf ends lines with CR and LF"),
+    (&["-unix"], "write unix:PATH"),
+    (&["-ign_eof", "-no_ign_eof", "-nocommands"], "leave it out: when standard input ends, the answer is waited for"),
+    (
+        &["-verify_return_error", "-verify_quiet", "-verify_hostname", "-verify_depth", "-x509_strict"],
+        "leave it out: certificates are always checked, and a wrong one is exit 60",
+    ),
+    (
+        &["-showcerts", "-status", "-msg", "-debug", "-state", "-prexit", "-brief", "-tlsextdebug", "-noservername"],
+        "there is no such option: talk shows what is said, and not the handshake",
+    ),
+    (&["-dtls", "-dtls1_2", "-sctp"], "there is no such option: TLS goes over tcp and Unix sockets"),
 ];
 
 const SERVE: &[Answer] = &[
@@ -104,6 +123,10 @@ const SERVE: &[Answer] = &[
         &["-t", "--wait-time"],
         "--timeout TIME is how long to wait for a client's next line, --wait TIME for the next client",
     ),
+    (&["-accept"], "write the address alone: :PORT or HOST:PORT"),
+    (&["-www", "-WWW", "-HTTP"], "--files DIR serves a folder, at https://HOST:PORT"),
+    (&["-naccept"], "--times N ends after N conversations"),
+    (&["-cert_chain", "-CAfile", "-Verify", "-verify"], "--cert FILE has the certificate and its chain"),
     (&["--retry", "--connect-timeout"], "serve waits for clients: --wait TIME says how long for the next"),
     (&["-f", "--file", "--script", "--transcript"], "--play FILE plays a transcript"),
     (&["-v6", "--ipv6"], "-6 is IPv6 only"),
@@ -217,6 +240,9 @@ const FETCH: &[Answer] = &[
 /// The answers for what was typed, if a flag of another tool is what is wrong.
 pub(super) fn answers(error: &clap::Error, words: &[OsString]) -> Option<String> {
     let words: Vec<&str> = words.iter().skip(1).filter_map(|word| word.to_str()).collect();
+    if let Some(long) = one_dash(&words) {
+        return Some(long);
+    }
     if let Some(wait) = quiet_with_a_time(error, &words) {
         return Some(wait);
     }
@@ -241,11 +267,57 @@ pub(super) fn answers(error: &clap::Error, words: &[OsString]) -> Option<String>
         lines.extend(line.filter(|line| !lines.contains(line)));
     }
     let shown = first.split('=').next().unwrap_or(first);
-    if lines.is_empty() {
+    (!lines.is_empty()).then(|| said(verb, shown, &lines))
+}
+
+fn said(verb: &str, flag: &str, lines: &[String]) -> String {
+    let help = format!("For all flags, try 'sockeye {verb} --help'.");
+    format!("error: {verb} has no {flag}\n\n{}\n\n{help}\n", lines.join("\n"))
+}
+
+/// Whether a long flag was typed with one dash, as openssl and others have theirs. Letter by letter it would be other
+/// flags, or one with a value: `-output x` would be a file `utput`.
+pub(super) fn has_one_dash(words: &[OsString]) -> bool {
+    // Most command lines have nothing like it, and need not be compared with all flags.
+    let may_be = |word: &&str| word.len() > 2 && word.starts_with('-') && !word.starts_with("--");
+    let words: Vec<&str> = words.iter().skip(1).filter_map(|word| word.to_str()).collect();
+    words.iter().any(may_be) && one_dash(&words).is_some()
+}
+
+/// What is said to long flags with one dash.
+fn one_dash(words: &[&str]) -> Option<String> {
+    let verb = *words.iter().find(|word| !word.starts_with('-'))?;
+    table(verb)?;
+    let command = Flags::command().find_subcommand(verb)?.clone();
+    let (mut shown, mut lines) = (None, Vec::new());
+    let mut before = "";
+    for word in words.iter().take_while(|word| **word != "--") {
+        let flag = word.split('=').next().unwrap_or(word);
+        // What stands behind a long flag may be its value.
+        let is_value = before.starts_with("--") && !before.contains('=');
+        before = word;
+        if let Some(answer) = long_with_one_dash(&command, verb, flag).filter(|_| !is_value) {
+            shown.get_or_insert(flag);
+            lines.push(format!("  {flag}: {answer}"));
+        }
+    }
+    shown.map(|flag| said(verb, flag, &lines))
+}
+
+fn long_with_one_dash(command: &clap::Command, verb: &str, flag: &str) -> Option<String> {
+    let name = flag.strip_prefix('-').filter(|name| name.len() > 1 && !name.starts_with('-'))?;
+    if let Some(answer) = answer(command, verb, flag) {
+        return Some(answer.to_owned());
+    }
+    if name.len() < 3 || ["help", "version"].contains(&name) {
         return None;
     }
-    let help = format!("For all flags, try 'sockeye {verb} --help'.");
-    Some(format!("error: {verb} has no {shown}\n\n{}\n\n{help}\n", lines.join("\n")))
+    let long = format!("--{name}");
+    if has(command, &long) {
+        return Some(format!("it has two dashes: {long}"));
+    }
+    let answered = answer(command, verb, &long).map(str::to_owned);
+    answered.or_else(|| of_other_verbs(command, &long).map(|verbs| format!("{long}: {verbs}")))
 }
 
 /// `talk -q 1 HOST PORT`, `-q1`, `-w3`: nc's flags with their times. `-q` is ours, and takes none.
@@ -306,7 +378,9 @@ fn flags_in(word: &str) -> Vec<String> {
     }
     match word.strip_prefix('-') {
         Some(letters) if !letters.is_empty() && letters.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
-            letters.chars().map(|letter| format!("-{letter}")).collect()
+            // `-c100`, `-d30s`: a letter and its value.
+            let only_one = letters.len() > 1 && letters.as_bytes()[1].is_ascii_digit();
+            letters.chars().take(if only_one { 1 } else { letters.len() }).map(|letter| format!("-{letter}")).collect()
         }
         _ => vec![],
     }
@@ -406,6 +480,7 @@ mod tests {
     fn a_word_may_hold_several_flags() {
         assert_eq!(flags_in("-fsSL"), ["-f", "-s", "-S", "-L"]);
         assert_eq!(flags_in("--data=x"), ["--data"]);
+        assert_eq!(flags_in("-d30s"), ["-d"]);
         assert_eq!(flags_in("-"), Vec::<String>::new());
         assert_eq!(flags_in("http://x/-a"), Vec::<String>::new());
     }
