@@ -22,6 +22,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("ip", "iproute2"),
     ("tc", "iproute2"),
+    ("ss", "iproute2"),
     ("nft", "nftables"),
     ("unshare", "util-linux"),
     ("prlimit", "util-linux"),

@@ -663,3 +663,37 @@ fn a_file_that_may_not_grow_is_one_that_cannot_be_written() {
     assert!(said.starts_with("HTTP/1.1 201 "), "{said}");
     assert!(!folder.path().join("big").exists());
 }
+
+/// What is written beside a conversation may not end it either: a record, and a line of a log for each answer.
+#[test]
+fn a_record_and_a_log_that_may_not_grow_are_told_and_end_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let limited = ["prlimit", "--fsize=4096"];
+    let echo = Server::start_at(&["tcp://127.0.0.1:0"], &["--echo"]);
+    let record = path("record.talk");
+    let relay = Server::start_verb("relay", &limited, &["127.0.0.1:0", &echo.address()], &["--record", &record]);
+    for said in ["hello\n".repeat(10_000), "again\n".to_owned()] {
+        let output = run(&["talk", &relay.address()], said.as_bytes());
+        assert_code(&output, 0);
+        assert!(text(&output.stdout) == said, "{} bytes", output.stdout.len());
+    }
+    let (code, log) = relay.stop();
+    let told = log.iter().any(|line| line.contains("File too large"));
+    assert!(code == 0 && told, "{code} {log:?}");
+
+    std::fs::write(folder.path().join("a"), "hello").unwrap();
+    let (site, log) = (folder.path().to_str().unwrap(), path("access.log"));
+    let server = Server::start_with(&limited, &["http://127.0.0.1:0"], &["--files", site, "--access-log", &log]);
+    for number in 0..200 {
+        let mut client = server.connect();
+        let request = format!("GET /a?{number} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).unwrap();
+        let said = text(&receive(&mut client));
+        assert!(said.starts_with("HTTP/1.1 200 ") && said.ends_with("hello"), "{number}: {said}");
+    }
+    let (code, said) = server.stop();
+    assert_eq!(std::fs::metadata(&log).unwrap().len(), 4096);
+    let told = said.iter().any(|line| line.contains("lines of the access log: its disk is slow or full"));
+    assert!(code == 0 && told, "{code} {:?}", said.last());
+}

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::process::{Command, Output};
 
@@ -183,4 +184,30 @@ fn an_interface_is_gone_through_by_its_name() {
     let script = "\"$1\" talk 127.0.0.1:9 --interface d0 --connect-timeout 300ms 2>&1 || echo \"code $?\"";
     let shown = text(&alone(script).stdout);
     assert!(shown.contains("code 28") || shown.contains("code 7"), "{shown}");
+}
+
+/// The socket is joined to who answers first, and the system forgets an interface with the peer before.
+#[test]
+fn an_interface_stays_the_one_that_was_asked_for_after_the_first_answer() {
+    need("ss");
+    for ip in ["127.0.0.1", "::1"] {
+        let server = UdpSocket::bind((ip, 0)).unwrap();
+        let address = format!("udp://{}", server.local_addr().unwrap());
+        let mut talk = Talk::start(&[&address, "--interface", "lo"]);
+        let mut stdin = talk.stdin.take().unwrap();
+        let mut out = talk.child.stdout.take().unwrap();
+        for (question, answer) in [("one", "first"), ("two", "other")] {
+            stdin.write_all(format!("{question}\n").as_bytes()).unwrap();
+            let mut buffer = [0; 16];
+            let (length, from) = server.recv_from(&mut buffer).unwrap();
+            assert_eq!(&buffer[..length], question.as_bytes());
+            server.send_to(answer.as_bytes(), from).unwrap();
+            let mut heard = [0; 6];
+            out.read_exact(&mut heard).unwrap();
+            assert_eq!(heard, format!("{answer}\n").as_bytes());
+            let shown = std::process::Command::new("ss").args(["-uanH", &format!("sport = :{}", from.port())]).output();
+            let shown = text(&shown.unwrap().stdout);
+            assert!(shown.contains(&format!("%lo:{}", from.port())), "{question} {ip}: {shown}");
+        }
+    }
 }
