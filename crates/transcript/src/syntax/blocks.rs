@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::foreign::is_for_all_others;
 use super::meant::clip;
 use super::open::{Block, Open};
 use super::parse::{Line, Parser};
@@ -337,18 +338,6 @@ impl Parser<'_> {
             self.or(place);
         }
     }
-}
-
-/// Whether a line of a `choose` begins a way of it in the words of other languages.
-pub(super) fn is_case(word: &str, rest: &str) -> bool {
-    let lower = word.to_ascii_lowercase();
-    let has_value = matches!(lower.as_str(), "case" | "when" | "if" | "elif" | "elsif" | "=" | "==" | "value");
-    if rest.is_empty() { is_for_all_others(word) && word != "else" } else { has_value }
-}
-
-fn is_for_all_others(word: &str) -> bool {
-    let bare = word.trim_end_matches(':').to_ascii_lowercase();
-    matches!(bare.as_str(), "otherwise" | "default" | "others" | "else" | "_" | "*")
 }
 
 /// The name in `on {x}`, `{x}:`, `$x`, `(x)`, `x # a comment`.

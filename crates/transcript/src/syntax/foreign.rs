@@ -17,6 +17,19 @@ pub(super) fn foreign(word: &str, rest: &str) -> Option<(String, Instead)> {
         .or_else(|| mark(word))
 }
 
+/// Whether a line of a `choose` begins a way of it in the words of other languages.
+pub(super) fn is_case(word: &str, rest: &str) -> bool {
+    let lower = word.to_ascii_lowercase();
+    let has_value = matches!(lower.as_str(), "case" | "when" | "if" | "elif" | "elsif" | "=" | "==" | "value");
+    if rest.is_empty() { is_for_all_others(word) && word != "else" } else { has_value }
+}
+
+/// `otherwise`, `default`: the way for all other values.
+pub(super) fn is_for_all_others(word: &str) -> bool {
+    let bare = word.trim_end_matches(':').to_ascii_lowercase();
+    matches!(bare.as_str(), "otherwise" | "default" | "others" | "else" | "_" | "*")
+}
+
 fn says(help: &str, instead: Instead) -> Option<(String, Instead)> {
     Some((help.to_owned(), instead))
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::blocks::is_case;
 use super::duration::duration;
 use super::encoding;
+use super::foreign::is_case;
 use super::meant::{Instead, Meant};
 use super::nearest::nearest;
 use super::open::{Block, Open};
