@@ -54,7 +54,7 @@ fn answers_over_http_that_are_wrong_are_failures_of_their_kind() {
         (web(cut), "closed_early", "in the middle of an answer"),
         (web(garbage), "differs", "no answer of HTTP/1.1"),
         (web(nothing), "closed_early", "without an answer"),
-        (web(more), "unexpected_data", "nobody asked for"),
+        (web(more), "unexpected_data", "was not asked for"),
     ] {
         let (output, figures) = folder.load(&[&url, "--plays", "20", "--connections", "2"]);
         assert_code(&output, 1);
