@@ -26,7 +26,7 @@ pub use crate::sys::signal::is_ignored;
 const ATTEMPTS: usize = 20;
 
 /// The end that asks. To stop, the first byte asks to drain, the second to end at once. Where it is dropped with all its clones
-/// and nothing was asked, nobody will ask any more, and the server goes on.
+/// and nothing was asked, the server goes on.
 #[derive(Debug)]
 pub struct Stopper(OwnedFd);
 
@@ -85,10 +85,8 @@ impl Stop {
         let mut bytes = [0; 16];
         rustix::io::read(&self.0, &mut bytes).unwrap_or(0)
     }
-}
 
-impl Stop {
-    /// Whether nobody is left who could ask: then poll(2) tells that again and again, and it is waited for no more.
+    /// Whether every stopper was dropped: then poll(2) reports the hang-up at once each time, and it is watched no more.
     pub(crate) fn is_abandoned(&self) -> bool {
         let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         matches!(recv(&self.0, &mut [0_u8; 1], peek), Ok((_, 0)))

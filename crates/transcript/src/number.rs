@@ -1,5 +1,5 @@
 //! How a number stands in a message: in so many bytes, or in hex digits. As a value it is always decimal digits, so that
-//! whoever counts with it need not know how it was written.
+//! code that counts with it need not know how it was written.
 
 use std::fmt;
 

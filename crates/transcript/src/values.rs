@@ -23,7 +23,7 @@ pub(crate) const fn given_index(slot: usize) -> Option<usize> {
     if slot > usize::MAX / 2 { Some(usize::MAX - slot) } else { None }
 }
 
-/// Answers that are put together before they join the output. Its length is part of its type: nobody asks for it again.
+/// Answers that are put together before they join the output. Its length is part of its type, and is not asked for again.
 pub(crate) type Block = [u8; 16 * 1024];
 
 /// The values of one play. A driver keeps one for all its plays: each step borrows it, and a play that must wait takes

@@ -11,7 +11,7 @@ use transcript::{Carrier, Side};
 use crate::hex_rows::hex_rows;
 use crate::output::write_all;
 
-/// A tap that dumps. It waits for standard error: half a dump is of no use to anybody.
+/// A tap that dumps. It waits for standard error: half a dump is of no use.
 #[derive(Debug)]
 pub(super) struct Hex {
     ours: Side,

@@ -25,7 +25,7 @@ use crate::failure::CommandFailure;
 use crate::flags::Talk;
 use crate::output::Console;
 
-/// Pauses before a play that nobody heard is tried again.
+/// Pauses before a play that reached no server is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 

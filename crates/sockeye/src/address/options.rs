@@ -41,7 +41,7 @@ pub struct AddressOptions {
     pub mptcp: Option<bool>,
     /// Whether a client says first which other client it speaks for, by a header of the PROXY protocol.
     pub accept_proxy: bool,
-    /// Those who may say so; anybody, if none are named.
+    /// Addresses that may say so; any, if none are named.
     pub proxies: Vec<Prefix>,
     /// How a stream that is joined to datagrams holds messages.
     pub frame: Option<Framing>,

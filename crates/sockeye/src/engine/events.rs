@@ -62,7 +62,7 @@ impl Loop {
         ControlFlow::Continue(())
     }
 
-    /// Nobody is left who could ask for anything.
+    /// Every stopper was dropped: its end is watched no more, for it would be ready all the time.
     pub(super) fn leave_if_abandoned(&self, asked: Option<&Stop>) {
         if let Some(abandoned) = asked.filter(|asked| asked.is_abandoned()) {
             let _ = self.poller.forget(abandoned);

@@ -12,7 +12,7 @@ use super::{After, Faults};
 pub(super) const UNDER_WAY: u64 = crate::limits::LATE_BYTES;
 /// Least of that where the way is slow.
 const LEAST: u64 = 64 << 10;
-/// Longer than anybody waits.
+/// Longer than any program waits.
 const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Where there is a rate, what passes in this time passes at once.
 const TICK: Duration = Duration::from_millis(5);

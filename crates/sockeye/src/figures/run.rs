@@ -64,7 +64,7 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// More shards than anybody has machines: a file that says more is damaged.
+    /// More shards than there are machines: a file that says more is damaged.
     pub(super) const MOST: u32 = 100_000;
 }
 

@@ -272,7 +272,7 @@ impl ConnectError {
         }
     }
 
-    /// Whether it may be otherwise in a moment, without anybody changing what was asked for.
+    /// Whether it may be otherwise in a moment, without a change of what was asked for.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {

@@ -258,7 +258,7 @@ impl<F: AsFd> Peer<F> {
         !matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Asked(_))
     }
 
-    /// A datagram of somebody else.
+    /// A datagram of another sender.
     fn pass_over(&self, from: Sender, datagram: &[u8]) {
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         if others.queues && others.queue.len() < MOST_QUEUED {

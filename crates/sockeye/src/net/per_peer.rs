@@ -139,7 +139,7 @@ impl PerPeer {
         Ok(())
     }
 
-    /// Who is next, if anybody is.
+    /// The next peer, if there is one.
     pub(crate) fn next(&self) -> Option<Next> {
         let next = self.shared.queue().pop_front();
         if next.is_some() {

@@ -132,7 +132,7 @@ impl From<TimedError> for SecureError {
 pub(crate) enum Unreceived {
     /// The socket says so.
     Socket(Errno),
-    /// It ended without saying so under TLS: anybody on the way can do that (RFC 8446, section 6.1).
+    /// It ended without saying so under TLS: a third party on the way can do that (RFC 8446, section 6.1).
     Cut,
     /// What came breaks the protocol.
     Tls(TlsError),
@@ -292,8 +292,8 @@ impl Secured {
             let mut inner = self.inner();
             let Inner { session, clear, .. } = &mut *inner;
             let came = session.receive(&piece[..length], clear);
-            // An answer to what came, such as a new key, or why it is not taken. If the socket takes none now, whoever sends
-            // next carries it.
+            // An answer to what came, such as a new key, or why it is not taken. If the socket takes none now, the next
+            // write carries it.
             inner.say(0, |session, wire| {
                 session.send(&[], wire);
                 session.answer_close(wire);

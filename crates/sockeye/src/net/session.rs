@@ -18,7 +18,7 @@ use transcript::{Bound, MessageKind};
 pub(crate) struct ServerLayers {
     /// A header of the PROXY protocol comes first.
     pub(crate) accepts_proxy: bool,
-    /// From these alone; from anybody, if there are none.
+    /// From these alone; from any address, if there are none.
     pub(crate) proxies: Vec<Prefix>,
     pub(crate) tls: Option<TlsServer>,
     pub(crate) websocket: Option<WsServer>,

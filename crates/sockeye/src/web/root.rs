@@ -65,7 +65,7 @@ pub struct Meta {
 /// An open file or folder.
 #[derive(Debug)]
 pub struct Found {
-    /// Open for reading; reading from it never waits for anybody.
+    /// Open for reading; reading from it never waits for another process.
     pub fd: OwnedFd,
     /// What it is.
     pub meta: Meta,

@@ -81,7 +81,7 @@ pub(crate) enum Next {
     Send(Vec<u8>),
     /// More has to come.
     Wait,
-    /// TLS begins here. What has come and was not taken is nothing that anybody may believe.
+    /// TLS begins here. What has come and was not taken may have been put there by a third party.
     Secure,
 }
 

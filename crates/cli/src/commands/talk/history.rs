@@ -9,7 +9,7 @@ use rustix::fs::OFlags;
 
 /// Most lines that are kept.
 pub(super) const MOST: usize = 1000;
-/// A longer line is no command that anybody wants again.
+/// A longer line is not kept: it is hardly typed to be called back.
 const LONGEST: usize = 4096;
 /// What is read of a file at most.
 const BYTES: u64 = 1 << 20;

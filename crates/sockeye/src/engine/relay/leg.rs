@@ -138,7 +138,7 @@ pub(super) struct Leg {
     pub(super) has_left: bool,
     /// All is to end: what may still come is waited for a short time.
     pub(super) hurries: bool,
-    /// It is not read any more: what could come is for nobody.
+    /// It is not read any more: what could come has no reader.
     pub(super) is_over: bool,
     pub(super) session: Option<Box<Session>>,
     /// Why that cannot go on, once what came before is heard.
@@ -488,7 +488,7 @@ impl Leg {
                 self.is_shut = true;
                 self.tell(SocketCapture::ended);
                 if matches!(self.bounds.as_deref(), Some(Bounds::OfSocket { has_end: false })) {
-                    // Nobody would hear of it.
+                    // On this kind of socket the peer does not learn of it.
                     return Ok(());
                 }
                 return match shutdown(&self.fd, Shutdown::Write) {

@@ -28,7 +28,7 @@ pub enum ProxyError {
 }
 
 impl ProxyError {
-    /// Whether it may be otherwise in a moment, without anybody changing what was asked for.
+    /// Whether it may be otherwise in a moment, without a change of what was asked for.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Cut | Self::TimedOut | Self::Socket(_))

@@ -158,13 +158,13 @@ impl Serving {
         }
     }
 
-    /// Waits for something to do: whether anybody is to be accepted, and which clients are ready.
+    /// Waits for something to do: whether clients are to be accepted, and which clients are ready.
     fn wait(&mut self) -> io::Result<Events> {
         let now = Instant::now();
         let rests = self.rests_until.take_if(|until| *until > now);
         self.rests_until = rests;
         let accepts = if rests.is_some() { PollFlags::empty() } else { PollFlags::IN };
-        // Who cannot be stopped any more still hears of ends.
+        // Without a stopper there is nothing to watch there; the ends of relays still come.
         let stop = if self.stop.is_abandoned() { self.ended.as_fd() } else { self.stop.as_fd() };
         let fixed = [stop, self.ended.as_fd()].map(|fd| (fd, PollFlags::IN));
         let listeners = self.sockets.iter().map(|socket| (socket.fd.as_fd(), accepts));

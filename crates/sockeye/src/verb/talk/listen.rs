@@ -342,7 +342,7 @@ fn first_datagram(
     }
 }
 
-/// What anybody sent, and who; none if it is too large to be taken.
+/// A datagram and its sender; none if it is too large to be taken.
 fn receive_any(socket: &Socket, buffer: &mut [u8]) -> Result<Option<(usize, Sender)>, Errno> {
     if socket.endpoint.protocol == Protocol::UnixDgram {
         let (received, from) = message::receive(&socket.fd, buffer, false)?;

@@ -381,7 +381,7 @@ fn conclude(
     unsent.in_queue = connection.missing_input(*missing.as_ref().unwrap_or(&0));
     unsent.bytes += unsent.in_queue;
     let ending = match (ending, missing) {
-        // Nobody knows whether all arrived.
+        // It is not known whether all arrived.
         (Ending::Done | Ending::PeerEnded, Err(error)) => Ending::Failed("cannot ask what arrived", error),
         // A reset that came behind the end took some of our bytes with it.
         (Ending::Done | Ending::PeerEnded, Ok(missing)) if missing > 0 => match connection.broken() {

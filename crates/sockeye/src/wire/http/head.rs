@@ -62,7 +62,7 @@ impl fmt::Display for HeadError {
 
 impl std::error::Error for HeadError {}
 
-/// A content coding that nobody here can take off, by its name.
+/// A content coding that sockeye cannot take off, by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnknownCoding(String);
 
