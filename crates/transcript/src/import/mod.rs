@@ -449,11 +449,11 @@ impl Reader {
         }));
         (self.last, self.last_said) = (None, None);
         let left_out = self.left_out.take();
-        let session = |items| Session { left_out, ..Session::of(items) };
-        match speakers(&items) {
-            (true, true) => self.found.push(session(items)),
+        let session = Session { left_out, ..Session::of(items) };
+        match session.speakers() {
+            (true, true) => self.found.push(session),
             (false, false) => {}
-            _ => self.one_sided.push(session(items)),
+            _ => self.one_sided.push(session),
         }
     }
 
@@ -480,15 +480,6 @@ fn with_marks(items: &[Item]) -> impl Iterator<Item = (Marker, &str)> {
         Kind::Said(marker, said) | Kind::Under(marker, said) => Some((*marker, said.as_str())),
         _ => None,
     })
-}
-
-/// Whether the client says something, and whether the server does; where both do, it is a session.
-fn speakers(items: &[Item]) -> (bool, bool) {
-    let said = || with_marks(items).filter(|(_, said)| !is_direction(said.trim()));
-    let scheme = Scheme::of(said());
-    // An empty line alone is no conversation.
-    let says = |side| said().any(|(marker, said)| scheme.side(marker) == Some(side) && !said.trim().is_empty());
-    (says(Side::Client), says(Side::Server))
 }
 
 /// Whether a direction is about the end of the connection.
@@ -593,17 +584,30 @@ impl Session {
         Self { items, scheme, padding, left_out: None }
     }
 
+    /// Whether the client says something, and whether the server does; where both do, it is a session.
+    fn speakers(&self) -> (bool, bool) {
+        // By whom directions make the client too: else it would be a session of which nothing can be written down.
+        let says = |side| {
+            // An empty line alone is no conversation.
+            with_marks(&self.items)
+                .filter(|(_, said)| !is_direction(said.trim()) && !said.trim().is_empty())
+                .any(|(marker, _)| self.scheme.side(marker) == Some(side))
+        };
+        (says(Side::Client), says(Side::Server))
+    }
+
     /// Takes one of those with arrows between them for the client, if it says something.
     fn has_client(&mut self, client: Party) -> bool {
         let speaks = self.items.iter().any(|item| {
             matches!(&item.kind, Kind::Said(Marker::Arrow { from, .. }, _) | Kind::Under(Marker::Arrow { from, .. }, _)
                 if *from == client)
         });
-        if speaks {
-            self.scheme = Scheme::ClientServer(client);
-            self.padding = Self::padding(&self.items, self.scheme);
+        if !speaks {
+            return false;
         }
-        speaks
+        self.scheme = Scheme::ClientServer(client);
+        self.padding = Self::padding(&self.items, self.scheme);
+        self.speakers() != (false, false)
     }
 
     fn padding(items: &[Item], scheme: Scheme) -> [usize; 2] {

@@ -524,6 +524,21 @@ fn who_is_the_client_can_be_told_of_every_layout() {
     }
 }
 
+/// Who is the client is told by directions too, and then nothing may be left that either side says.
+#[test]
+fn a_page_on_which_neither_side_says_anything_has_no_session() {
+    for (page, client) in [
+        ("Alice->Bob: (connects)\nCarol->Dave: hi\n", None),
+        ("Alice->Bob: (connects)\nAlice->Bob: (waits)\nCarol->Dave: hi\nCarol->Dave: bye\n", None),
+        ("Alice->Bob: (waits)\nCarol->Dave: hi\nDave->Carol: bye\n", Some("Alice")),
+    ] {
+        assert_eq!(import(page, Import { client, ..Import::default() }), None, "{page}");
+    }
+    assert_eq!(said(&whole("S: <tls>\nI: hi\n").text), ["S: <tls>", "C: hi"]);
+    // The other two speak.
+    assert_eq!(said(&whole("Alice->Bob: (waits)\nCarol->Dave: hi\nDave->Carol: bye\n").text), ["C: hi", "S: bye"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 

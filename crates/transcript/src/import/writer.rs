@@ -2,7 +2,7 @@
 
 use super::clean::has_mark_inside;
 use super::line::{Marker, Scheme};
-use super::{Item, Kind, Session, is_an_end, is_direction, speakers, who};
+use super::{Item, Kind, Session, is_an_end, is_direction, who};
 use crate::notation::show;
 use crate::side::Side;
 
@@ -64,7 +64,7 @@ impl Writer {
         if session.scheme.servers(markers) > 1 {
             writer.guess(first, "all whom the client speaks to are the server".to_owned());
         }
-        match speakers(&session.items) {
+        match session.speakers() {
             (true, false) => writer.guess(first, "only the client speaks".to_owned()),
             (false, true) => writer.guess(first, "only the server speaks".to_owned()),
             _ => {}
