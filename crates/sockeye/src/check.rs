@@ -16,7 +16,7 @@ mod loopback;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use transcript::rehearse::{Ahead, Rehearsal, Way, Ways, left_of, rehearse};
+use transcript::rehearse::{Ahead, BranchOutcome, Branches, Rehearsal, left_of, rehearse};
 use transcript::{Carrier, Diagnostic, Ending, Fresh, PlayOptions, Refused, Script, Side};
 
 use crate::event::Conversation;
@@ -287,15 +287,15 @@ impl Ends<'_> {
             return;
         }
         let no_way = |line| (line, Some("no way leads to it".to_owned()));
-        let mut ways = Ways::new(client, server);
+        let mut ways = Branches::new(client, server);
         for line in left {
             match ways.play(line) {
-                Way::Agreed => continue,
-                Way::NotReached => {
+                BranchOutcome::Agreed => continue,
+                BranchOutcome::NotReached => {
                     unplayed.push(no_way(line));
                     continue;
                 }
-                Way::Unknown => {}
+                BranchOutcome::Unknown => {}
             }
             match (self.prepare(Side::Client, &[line]), self.prepare(Side::Server, &[line])) {
                 (Ok(client), Ok(server)) => {

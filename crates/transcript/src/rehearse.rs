@@ -13,14 +13,14 @@
 //! # Ok::<(), transcript::Refused>(())
 //! ```
 
+mod branches;
 mod many;
-mod ways;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+pub use branches::{BranchOutcome, Branches};
 pub use many::left_of;
-pub use ways::{Way, Ways};
 
 use crate::moment::Moment;
 use crate::play::{Ending, Input, Next, Output, Play, Watch};

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use transcript::rehearse::{Way, Ways, left_of, rehearse};
+use transcript::rehearse::{BranchOutcome, Branches, left_of, rehearse};
 use transcript::{Carrier, PlayOptions, Script, Side, Transcript};
 
 /// How many plays it takes, and which branches are left to be played one by one, as `check --all-branches` does.
@@ -32,16 +32,16 @@ fn plays(text: &str) -> (usize, Vec<usize>) {
         assert!(is_played || left.contains(&line), "{line}\n{text}");
     }
     // Made ready once for all ways, both ends go each of them just as if they were made ready for it.
-    let mut ways = Ways::new(&script(Side::Client, &[]).unwrap(), &script(Side::Server, &[]).unwrap());
+    let mut ways = Branches::new(&script(Side::Client, &[]).unwrap(), &script(Side::Server, &[]).unwrap());
     for line in unplayed_at_first.into_iter().take(50).filter(|_| text.len() < 2000) {
         let expected = match play(&[line]) {
-            Some(unplayed) if unplayed.contains(&line) => Way::NotReached,
-            Some(_) => Way::Agreed,
-            None => Way::Unknown,
+            Some(unplayed) if unplayed.contains(&line) => BranchOutcome::NotReached,
+            Some(_) => BranchOutcome::Agreed,
+            None => BranchOutcome::Unknown,
         };
         let way = ways.play(line);
         // Where two ask for the value of one name, whoever makes both ends ready finds that no way leads there.
-        let is_left = way == Way::Unknown && expected == Way::NotReached;
+        let is_left = way == BranchOutcome::Unknown && expected == BranchOutcome::NotReached;
         assert!(way == expected || is_left, "{line}: {way:?}, and it is {expected:?}\n{text}");
     }
     (count, left)

@@ -8,7 +8,7 @@ mod random;
 
 use bounded::Taken;
 use random::Random;
-use transcript::rehearse::{Way, Ways, left_of, rehearse};
+use transcript::rehearse::{BranchOutcome, Branches, left_of, rehearse};
 use transcript::{
     Carrier, Ending, Fault, Input, MOST_VALUES, Moment, Next, Output, Play, PlayOptions, Scratch, Script, Side,
     Transcript,
@@ -289,9 +289,9 @@ fn all_branches(text: &str, taken: &mut Taken) -> (usize, usize, usize) {
         let played = rehearse(&client, &server, |all| all);
         played.is_success().then_some(played.unplayed)
     });
-    let mut ways = Ways::new(&client, &server);
+    let mut ways = Branches::new(&client, &server);
     for line in left {
-        assert_eq!(ways.play(line), Way::Agreed, "{line}");
+        assert_eq!(ways.play(line), BranchOutcome::Agreed, "{line}");
     }
     (prepared, ways.plays(), taken.asked())
 }

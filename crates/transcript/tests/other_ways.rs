@@ -1,4 +1,4 @@
-//! Ways that a conversation may go beside the one that is written down: lines that must not come, that may be left out, that
+//! Branches that a conversation may go beside the one that is written down: lines that must not come, that may be left out, that
 //! may come at any time; blocks inside one datagram; files that others include; holes that stand side by side.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]

@@ -1,5 +1,6 @@
 //! `sockeye talk --play FILE --update`: the transcript is brought up to what the server says.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use sockeye::failure::Failure;
@@ -70,15 +71,18 @@ pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Consol
     if updated.is_empty() {
         return Ok(exit);
     }
-    let Some(path) = flags.play.first() else { return Ok(exit) };
-    match write(path, &text) {
-        Ok(()) => {
-            let lines: Vec<String> = updated.iter().map(usize::to_string).collect();
-            console.note(&format!("{}: written anew: line {}", path.display(), lines.join(", ")));
-            Ok(exit)
-        }
-        Err(error) => Err(console.fail(Exit::CannotWrite, &error.to_string())),
+    if let Some(path) = flags.play.first() {
+        store(path, &text, &updated, console)?;
     }
+    Ok(exit)
+}
+
+/// Writes the file, and says which of its lines are new.
+fn store(path: &Path, text: &str, updated: &[usize], console: &Console) -> Result<(), Exit> {
+    write(path, text).map_err(|error| console.fail(Exit::CannotWrite, &error.to_string()))?;
+    let lines: Vec<String> = updated.iter().map(usize::to_string).collect();
+    console.note(&format!("{}: written anew: line {}", path.display(), lines.join(", ")));
+    Ok(())
 }
 
 /// A file that is included may be one of many conversations: only who keeps it knows whether it is to change.
@@ -105,7 +109,7 @@ fn parse(flags: &Talk, target: &Target, text: &str) -> Option<LoadedTranscript> 
     prepare(flags, &loaded, target.carrier(), &[]).ok().map(|_| loaded)
 }
 
-fn write(path: &std::path::Path, text: &str) -> Result<(), FileError> {
+fn write(path: &Path, text: &str) -> Result<(), FileError> {
     let mut file = AtomicFile::create(path)?;
     file.append(text.as_bytes())?;
     file.commit()

@@ -26,40 +26,52 @@ fn other_than_it_seems(written: &str) -> Option<(String, String)> {
         let help = format!("write `{}`, or `is {trimmed}{{0x{hex}}}` so that it can be seen", bare.trim_end());
         return Some(("a space that cannot be seen stands at the end".to_owned(), help));
     }
-    let first = written.chars().next().filter(char::is_ascii)?;
-    let is_text = format!("`{written}` is text: ");
-    // The same value, so that it is seen that it is meant.
-    let meant = |at: usize| {
-        let byte = written.as_bytes()[at];
-        format!("text that is meant is `is {}{{0x{byte:02x}}}{}`", &written[..at], &written[at + 1..])
-    };
-    let instead = |value: &str, at: usize| format!("write `is {value}`; {}", meant(at));
-    let is_name = |text: &str| {
-        text.starts_with(|c: char| c.is_ascii_alphabetic())
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
-    };
-    let inside =
-        |open: char, close: char| written.strip_prefix(open)?.strip_suffix(close).filter(|text| !text.is_empty());
-    if let Some(bare) = ['"', '\'', '`'].iter().find_map(|&quote| inside(quote, quote)) {
-        return Some((format!("{is_text}its quotes belong to the value"), instead(bare, 0)));
-    }
+    written.chars().next().filter(char::is_ascii)?;
+    let (why, help) = quoted(written).or_else(|| other_values(written)).or_else(|| signs_around(written))?;
+    Some((format!("`{written}` is text: {why}"), help))
+}
+
+/// The same value, so that it is seen that the character there is meant.
+fn meant(written: &str, at: usize) -> String {
+    let byte = written.as_bytes()[at];
+    format!("text that is meant is `is {}{{0x{byte:02x}}}{}`", &written[..at], &written[at + 1..])
+}
+
+/// What to write instead of a value, and the value itself if it is meant.
+fn instead(written: &str, value: &str, at: usize) -> String {
+    format!("write `is {value}`; {}", meant(written, at))
+}
+
+/// What stands between two signs, if it is not empty.
+fn inside(written: &str, open: char, close: char) -> Option<&str> {
+    written.strip_prefix(open)?.strip_suffix(close).filter(|text| !text.is_empty())
+}
+
+/// A value in quotes.
+fn quoted(written: &str) -> Option<(String, String)> {
+    let bare = ['"', '\'', '`'].iter().find_map(|&quote| inside(written, quote, quote))?;
+    Some(("its quotes belong to the value".to_owned(), instead(written, bare, 0)))
+}
+
+/// Text that seems to stand for other values, or for several, or to have a comment.
+fn other_values(written: &str) -> Option<(String, String)> {
     if let Some(at) = [" # ", " // "].iter().filter_map(|mark| written.find(mark)).min()
         && !written[..at].trim().is_empty()
     {
         let bare = written[..at].trim_end();
-        let help = format!("write `is {bare}`, and the comment above it behind a #; {}", meant(at + 1));
-        return Some((format!("{is_text}a comment stands on a line of its own"), help));
+        let help = format!("write `is {bare}`, and the comment above it behind a #; {}", meant(written, at + 1));
+        return Some(("a comment stands on a line of its own".to_owned(), help));
     }
     let is_expression = |text: &str| text.contains(['*', '+', '?', '[', '(', '\\', '|', '^', '$']);
-    let expression = inside('/', '/').filter(|text| is_expression(text)).or_else(|| inside('^', '$'));
+    let expression = inside(written, '/', '/').filter(|text| is_expression(text)).or_else(|| inside(written, '^', '$'));
     if let Some(expression) = expression {
         let expression = expression.replace('/', "\\x2f");
         let help = format!(
             "write each value as an `is` of its own; by an expression an `either` decides, with lines such as \
              `C: {{_:/{expression}/}}`; {}",
-            meant(0)
+            meant(written, 0)
         );
-        return Some((format!("{is_text}it stands for no other value"), help));
+        return Some(("it stands for no other value".to_owned(), help));
     }
     let parts: Vec<&str> = written.split('|').map(str::trim).collect();
     if parts.len() > 1 && parts.iter().all(|part| !part.is_empty()) {
@@ -67,26 +79,36 @@ fn other_than_it_seems(written: &str) -> Option<(String, String)> {
         let text = written.replace('|', "{0x7c}");
         let help =
             format!("write {}, each with what is said then; text that is meant is `is {text}`", all.join(" and "));
-        return Some((format!("{is_text}it is one value, and no list of them"), help));
+        return Some(("it is one value, and no list of them".to_owned(), help));
     }
     if let Some(bare) = written.strip_prefix("not ").map(str::trim).filter(|bare| !bare.is_empty()) {
-        let help = format!("write `is {bare}` with what is said then, and `else` for all others; {}", meant(0));
-        return Some((format!("{is_text}it stands for no other value"), help));
+        let help =
+            format!("write `is {bare}` with what is said then, and `else` for all others; {}", meant(written, 0));
+        return Some(("it stands for no other value".to_owned(), help));
     }
+    None
+}
+
+/// Signs around a value that belong to it, and seem not to.
+fn signs_around(written: &str) -> Option<(String, String)> {
+    let is_name = |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+    };
     if written.starts_with('=') {
         let bare = written.trim_start_matches('=').trim_start();
-        let help = if bare.is_empty() { meant(0) } else { instead(bare, 0) };
-        return (!bare.is_empty()).then(|| (format!("{is_text}its `=` belongs to the value"), help));
+        let help = if bare.is_empty() { meant(written, 0) } else { instead(written, bare, 0) };
+        return (!bare.is_empty()).then(|| ("its `=` belongs to the value".to_owned(), help));
     }
     if let Some(bare) = written.strip_suffix(':').filter(|bare| !bare.is_empty()) {
-        return Some((format!("{is_text}its `:` belongs to the value"), instead(bare, written.len() - 1)));
+        return Some(("its `:` belongs to the value".to_owned(), instead(written, bare, written.len() - 1)));
     }
-    if first == '$' && is_name(&written[1..]) {
-        let help = format!("write the value itself, as in `is a`; {}", meant(0));
-        return Some((format!("{is_text}it is not the value of {}", &written[1..]), help));
+    if let Some(name) = written.strip_prefix('$').filter(|name| is_name(name)) {
+        let help = format!("write the value itself, as in `is a`; {}", meant(written, 0));
+        return Some((format!("it is not the value of {name}"), help));
     }
-    if let Some(bare) = inside('<', '>').filter(|bare| is_name(bare)) {
-        return Some((format!("{is_text}its `<` and `>` belong to the value"), instead(bare, 0)));
+    if let Some(bare) = inside(written, '<', '>').filter(|bare| is_name(bare)) {
+        return Some(("its `<` and `>` belong to the value".to_owned(), instead(written, bare, 0)));
     }
     None
 }

@@ -6,7 +6,7 @@ use super::foreign::is_for_all_others;
 use super::meant::clip;
 use super::open::{Block, Open};
 use super::parse::{Line, Parser};
-use super::rounds::rounds_meant;
+use super::repeat_count::count_meant;
 use super::template::{self, At};
 use super::{Branch, Case, FIRST, Pattern, Statement, StatementKind, Template, TemplatePart, TemplatePartKind};
 use crate::Side;
@@ -23,7 +23,7 @@ impl Parser<'_> {
                 Ok(times) if times > 0 => Some(times),
                 Ok(_) | Err(_) => {
                     let place = line.place_of(rest);
-                    let help = rounds_meant(rest);
+                    let help = count_meant(rest);
                     self.error(place, format!("`{rest}` is not a number of rounds"), help);
                     return self.begin(line.place, Block::Broken);
                 }

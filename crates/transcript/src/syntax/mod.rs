@@ -10,7 +10,7 @@ mod meant;
 mod nearest;
 mod open;
 mod parse;
-mod rounds;
+mod repeat_count;
 mod settings;
 mod side_mark;
 mod size;

@@ -9,7 +9,7 @@ const MOST: usize = 1024;
 
 /// A place in both: so many bytes in front of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Place {
+struct Boundary {
     wire: u64,
     given: u64,
 }
@@ -18,9 +18,9 @@ struct Place {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// All so far.
-    end: Place,
+    end: Boundary,
     /// Places up to which whole messages or records stand, in their order.
-    places: VecDeque<Place>,
+    places: VecDeque<Boundary>,
 }
 
 impl Ledger {
@@ -38,7 +38,7 @@ impl Ledger {
                 index % 2 == 0
             });
         }
-        self.places.push_back(Place { given: self.end.given - waiting as u64, ..self.end });
+        self.places.push_back(Boundary { given: self.end.given - waiting as u64, ..self.end });
     }
 
     /// The last so many bytes are not to be counted: their sending failed, and they stay with the caller.

@@ -176,14 +176,8 @@ fn receive(
             Ok(0) => return reset(connection, options),
             Ok(_) | Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
-                match wait(connection, &mut watched, lingering, times) {
-                    Ok(Waited::Ready) => {}
-                    Ok(Waited::Unread) => return Ending::OutputFailed(Errno::PIPE.into()),
-                    Ok(Waited::Stopped) if options.direction == Direction::Send => {
-                        (lingering, watched.stop) = (Some(None), None);
-                    }
-                    Ok(Waited::Stopped) => return Ending::Done,
-                    Err(error) => return Ending::Failed("cannot wait for the socket", error.into()),
+                if let Some(ending) = wait_for_more(connection, &mut watched, &mut lingering, times, options) {
+                    return ending;
                 }
                 if let Some(Err(error)) = spliced.as_mut().map(|spliced| spliced.wait_for_room(times.deadline)) {
                     return of_output(error, options);
@@ -200,6 +194,26 @@ fn receive(
         if let Some(ending) = times.over() {
             return ending;
         }
+    }
+}
+
+/// Waits until something comes; returns how the receiving ends if it ends before.
+fn wait_for_more(
+    connection: &Connection<'_>,
+    watched: &mut Watched<'_>,
+    lingering: &mut Option<Option<Instant>>,
+    times: &Times<'_>,
+    options: &TalkOptions,
+) -> Option<Ending> {
+    match wait(connection, watched, *lingering, times) {
+        Ok(Waited::Ready) => None,
+        Ok(Waited::Unread) => Some(Ending::OutputFailed(Errno::PIPE.into())),
+        Ok(Waited::Stopped) if options.direction == Direction::Send => {
+            (*lingering, watched.stop) = (Some(None), None);
+            None
+        }
+        Ok(Waited::Stopped) => Some(Ending::Done),
+        Err(error) => Some(Ending::Failed("cannot wait for the socket", error.into())),
     }
 }
 

@@ -4,7 +4,7 @@
 const AS_OFTEN: &str = "`repeat` for as often as it comes";
 
 /// What to write instead of something that is no number of rounds.
-pub(super) fn rounds_meant(written: &str) -> String {
+pub(super) fn count_meant(written: &str) -> String {
     let lower = written.to_ascii_lowercase();
     if is_digits(&lower) && lower.bytes().any(|byte| byte != b'0') {
         return format!("write {AS_OFTEN}; the largest number is {}", u32::MAX);
@@ -73,7 +73,7 @@ fn first_number(text: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::rounds_meant;
+    use super::count_meant;
     use crate::Transcript;
 
     #[test]
@@ -96,7 +96,7 @@ mod tests {
             ("3x", 3),
             ("x3", 3),
         ] {
-            let help = rounds_meant(written);
+            let help = count_meant(written);
             assert!(help.starts_with(&format!("write `repeat {number}`, ")), "{written}: {help}");
             assert!(
                 Transcript::parse("x", format!("repeat {number}\nC: a\nend\n").as_bytes(), &[]).is_ok(),
@@ -104,14 +104,14 @@ mod tests {
             );
         }
         for written in ["1-3", "1..3", "2 or 3", "3+", ">3", "-1", "2.5", "1,00", "1,0000", "0x3", "1e99", "1e3e3"] {
-            let help = rounds_meant(written);
+            let help = count_meant(written);
             assert!(help.starts_with("a loop has one number: "), "{written}: {help}");
         }
         for written in ["0", "forever", "until C: exit", "k", "e", ","] {
-            assert_eq!(rounds_meant(written), "write `repeat`, for as often as it comes, or `repeat 3`", "{written}");
+            assert_eq!(count_meant(written), "write `repeat`, for as often as it comes, or `repeat 3`", "{written}");
         }
         assert_eq!(
-            rounds_meant("4294967296"),
+            count_meant("4294967296"),
             "write `repeat` for as often as it comes; the largest number is 4294967295"
         );
     }

@@ -7,7 +7,7 @@ use crate::script::{Script, Switch};
 
 /// What came of going one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum BranchOutcome {
     /// Both ends agree on it.
     Agreed,
     /// Both ends agree, and this branch was not come to.
@@ -18,13 +18,13 @@ pub enum Way {
 
 /// Both ends of a transcript, which go one way after the other.
 #[derive(Debug)]
-pub struct Ways {
+pub struct Branches {
     client: Switch,
     server: Switch,
     plays: usize,
 }
 
-impl Ways {
+impl Branches {
     /// Both ends, made ready for no branch.
     #[must_use]
     pub fn new(client: &Script, server: &Script) -> Self {
@@ -32,9 +32,9 @@ impl Ways {
     }
 
     /// Plays the branch that begins with this line, whole and byte by byte.
-    pub fn play(&mut self, line: usize) -> Way {
+    pub fn play(&mut self, line: usize) -> BranchOutcome {
         let is_ready = self.client.turn_to(line) && self.server.turn_to(line);
-        let way = if is_ready { self.go(line) } else { Way::Unknown };
+        let way = if is_ready { self.go(line) } else { BranchOutcome::Unknown };
         self.client.turn_back();
         self.server.turn_back();
         way
@@ -46,7 +46,7 @@ impl Ways {
         self.plays
     }
 
-    fn go(&mut self, line: usize) -> Way {
+    fn go(&mut self, line: usize) -> BranchOutcome {
         let mut was_taken = true;
         for most in [usize::MAX, 1] {
             self.plays += 1;
@@ -58,10 +58,10 @@ impl Ways {
                 end.ending.as_ref().is_some_and(Ending::is_success) && switch.may_say(&end.taken.said)
             });
             if !agreed {
-                return Way::Unknown;
+                return BranchOutcome::Unknown;
             }
             was_taken &= both.iter().any(|(end, _)| end.taken.branches.contains(&line));
         }
-        if was_taken { Way::Agreed } else { Way::NotReached }
+        if was_taken { BranchOutcome::Agreed } else { BranchOutcome::NotReached }
     }
 }
