@@ -449,7 +449,7 @@ fn the_examples_of_the_page_do_what_it_says() {
     std::os::unix::fs::symlink(BINARY, &link).unwrap();
     let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
     // Its ports may be in use here.
-    let ports: Vec<String> = (0..3).map(|_| Closed::tcp().address.port().to_string()).collect();
+    let ports: Vec<String> = (0..3).map(|_| free_port().to_string()).collect();
     let ours = |text: &str| text.replace("7000", &ports[0]).replace("7001", &ports[1]).replace("7002", &ports[2]);
     let shell = |line: &str| {
         let mut command = Command::new("bash");

@@ -6,9 +6,9 @@ mod support;
 use std::fs;
 use std::process::Command;
 
-use support::peers::{Peer, free_port};
+use support::peers::Peer;
 use support::played::{TCP, UDP, client, python, serve, server, talk};
-use support::{need, run_command};
+use support::{free_port, need, run_command};
 
 #[test]
 fn clients_of_mysql_get_their_row_and_mariadb_answers() {

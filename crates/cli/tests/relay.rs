@@ -854,7 +854,8 @@ fn once_says_by_its_exit_code_whether_every_byte_arrived() {
     drop(accepted);
     assert_eq!(relay.wait(), 56);
     drop(client);
-    let mut relay = Server::relay(&[ANY, &Closed::tcp().address.to_string()], &["--once"]);
+    let closed = Closed::tcp();
+    let mut relay = Server::relay(&[ANY, &closed.address.to_string()], &["--once"]);
     let _client = relay.connect();
     assert_eq!(relay.wait(), 7);
 }

@@ -13,7 +13,7 @@ use support::*;
 fn our_own_address_and_port_are_as_asked_for() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let free = Closed::tcp().address.port();
+    let free = free_port();
     for (source, own) in [
         ("127.0.0.3".to_owned(), "127.0.0.3:".to_owned()),
         (format!("127.0.0.3:{free}"), format!("127.0.0.3:{free}")),
@@ -30,7 +30,7 @@ fn our_own_address_and_port_are_as_asked_for() {
     }
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = format!("udp://{}", server.local_addr().unwrap());
-    let own = Closed::udp().address.port();
+    let own = free_port();
     let echo = std::thread::spawn(move || {
         let mut room = [0; 16];
         let (length, from) = server.recv_from(&mut room).unwrap();

@@ -533,7 +533,8 @@ fn words_of_other_tools_are_answered_with_ours() {
     let output = run(&["load", "-t2", "-c100", "-d30s", "http://x/"], b"");
     assert!(!text(&output.stderr).contains("-s:"), "{}", text(&output.stderr));
     // Our own letters together, and values that look like flags, are none of them.
-    let closed = Closed::tcp().address.to_string();
+    let port = Closed::tcp();
+    let closed = port.address.to_string();
     assert_code(&run(&["talk", "-vvv", &closed], b""), 7);
     assert_code(&run(&["fetch", "-qv4", &format!("http://{closed}/")], b""), 2);
     assert_code(&run(&["fetch", "-vv4", "--data", "-output", &format!("http://{closed}/")], b""), 2);

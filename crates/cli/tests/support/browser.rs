@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::{LONG, need, text, until};
+use super::{LONG, free_port, need, text, until};
 
 /// The key under which WebDriver names an element (WebDriver, section 11).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -28,15 +28,7 @@ impl Browser {
     pub fn start() -> Self {
         need("chromium");
         need("chromedriver");
-        let mut driver = Command::new("chromedriver")
-            .args(["--port=0", "--log-level=SEVERE"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        let port = port_of(&mut driver);
+        let (driver, port) = driver();
         let profile = tempfile::tempdir().unwrap();
         let mut browser = Self { driver, port, session: String::new(), profile };
         let folder = format!("--user-data-dir={}", browser.profile.path().display());
@@ -147,7 +139,27 @@ impl Drop for Browser {
     }
 }
 
-fn port_of(driver: &mut Child) -> u16 {
+/// A driver, and the port at which it listens. It takes that of IPv4 and IPv6, and ends if another program has one of them.
+fn driver() -> (Child, u16) {
+    for _ in 0..10 {
+        let mut driver = Command::new("chromedriver")
+            .args([&format!("--port={}", free_port()), "--log-level=SEVERE"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        if let Some(port) = port_of(&mut driver) {
+            return (driver, port);
+        }
+        let _ = driver.wait();
+    }
+    panic!("chromedriver ended each time before it listened");
+}
+
+/// The port at which a driver says that it listens; none if it ends before.
+fn port_of(driver: &mut Child) -> Option<u16> {
     let mut said = BufReader::new(driver.stdout.take().unwrap());
     let mut line = String::new();
     while said.read_line(&mut line).unwrap() > 0 {
@@ -155,11 +167,11 @@ fn port_of(driver: &mut Child) -> u16 {
             let port = port.parse().unwrap();
             // It goes on to talk, and must not be kept waiting.
             std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-            return port;
+            return Some(port);
         }
         line.clear();
     }
-    panic!("chromedriver ended before it listened");
+    None
 }
 
 /// One exchange with the driver: the status, and what is called `value` in its answer.

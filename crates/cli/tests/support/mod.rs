@@ -29,6 +29,7 @@ pub mod socks;
 pub mod web;
 
 use std::ffi::OsStr;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
@@ -609,6 +610,22 @@ impl Closed {
         rustix::net::bind(&self.socket, &self.address).unwrap();
         self.socket.into()
     }
+}
+
+/// A port that is free now, over TCP and UDP, and that the system gives to no socket that asks for any (ip(7),
+/// `ip_local_port_range`): so it is still free when a program binds it later, whatever else runs here.
+pub fn free_port() -> u16 {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let first: u64 = range.split_whitespace().next().unwrap().parse().unwrap();
+    let random = RandomState::new();
+    for attempt in 0..10_000 {
+        let port = (10_000 + random.hash_one(attempt) % first.saturating_sub(10_000).max(1)) as u16;
+        let stream = TcpListener::bind(("127.0.0.1", port));
+        if stream.is_ok() && UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port below {first} is free");
 }
 
 /// The next client of a listener.

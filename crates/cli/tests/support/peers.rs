@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-use super::{LONG, need};
+use super::{LONG, free_port, need};
 
 /// A server that is there.
 pub struct Peer {
@@ -61,16 +61,6 @@ impl Peer {
             }
             assert!(Instant::now() < until, "the server takes no connection");
             std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-/// A port that is free now, over TCP and UDP.
-pub fn free_port() -> u16 {
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
         }
     }
 }
