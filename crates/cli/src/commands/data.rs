@@ -47,13 +47,13 @@ pub(super) fn read(path: &Path) -> Result<Vec<Row>, DataError> {
     })
 }
 
-/// Why values that were set would never be used: each row has its own. What only some rows have, the others take from there;
-/// and a secret name may have another value in each.
+/// What to say of a value that is set and never used, because each row has its own. What only some rows have, the others take
+/// from there; and a secret name may have another value in each.
 pub(super) fn overruled(set: &[(String, String)], rows: &[Row], path: &Path) -> Option<String> {
     let has = |row: &Row, name: &str| row.values.iter().any(|(own, _)| own == name);
     let (name, _) = set.iter().find(|(name, _)| !rows.is_empty() && rows.iter().all(|row| has(row, name)))?;
     let data = path.display();
-    Some(format!("--set gives `{name}` a value, and every row of {data} has its own: take one of them out"))
+    Some(format!("the value that --set gives `{name}` is never used: every row of {data} has its own"))
 }
 
 /// What is wrong on a line is told with its number.

@@ -217,7 +217,7 @@ fn rows(flags: &Flags, console: &Console) -> Result<Rows, Exit> {
         DataError::Wrong(why) => console.fail(Exit::Usage, &why),
     })?;
     if let Some(why) = data::overruled(&flags.values.set, &found, path) {
-        return Err(console.fail(Exit::Usage, &why));
+        console.warn(&why);
     }
     let Some(first) = found.first() else {
         return Err(console.fail(Exit::Usage, &format!("{} has no row", path.display())));

@@ -136,10 +136,12 @@ fn rows(flags: &Talk, console: &Console) -> Result<Vec<Row>, Exit> {
     let Some(path) = &flags.data else { return Ok(vec![]) };
     match data::read(path) {
         Ok(rows) if rows.is_empty() => Err(console.fail(Exit::Usage, &format!("{} has no row", path.display()))),
-        Ok(rows) => match data::overruled(&flags.values.set, &rows, path) {
-            Some(why) => Err(console.fail(Exit::Usage, &why)),
-            None => Ok(rows),
-        },
+        Ok(rows) => {
+            if let Some(why) = data::overruled(&flags.values.set, &rows, path) {
+                console.warn(&why);
+            }
+            Ok(rows)
+        }
         Err(DataError::Unreadable(why)) => Err(console.fail(Exit::CannotRead, &why)),
         Err(DataError::Wrong(why)) => Err(console.fail(Exit::Usage, &why)),
     }
