@@ -166,13 +166,15 @@ fn datagrams_are_lost_doubled_and_overtaken_as_often_as_asked_for() {
             client.send(&number.to_be_bytes()).unwrap();
             if number % 20 == 19 {
                 // Not more than a queue holds, whatever is slow.
-                server.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
+                wait_until_idle(relay.child.id());
+                server.set_nonblocking(true).unwrap();
                 while let Ok(length) = server.recv(&mut buffer) {
                     heard.push(u32::from_be_bytes(buffer[..length].try_into().unwrap()));
                 }
             }
         }
         // One of these that comes has all the others before it, but for one that is overtaken.
+        server.set_nonblocking(false).unwrap();
         server.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         let (mut number, mut behind) = (COUNT, 0);
         until("what was sent behind the last", || {
