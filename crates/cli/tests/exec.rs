@@ -9,7 +9,7 @@ use std::net::{Shutdown, TcpStream};
 use std::process::Stdio;
 use std::time::Duration;
 
-use support::{LONG, Log, Server, assert_code, command, files_of, line, run, text, to_end, until};
+use support::{LONG, Log, Server, assert_code, command, files_of, line, run, text, to_end, until, wait_until_idle};
 
 fn serve(arguments: &[&str]) -> Server {
     Server::start_at(&["tcp://127.0.0.1:0"], arguments)
@@ -271,7 +271,10 @@ fn a_thousand_clients_at_once_are_served_by_as_many_programs_as_may_run() {
 fn thousands_of_short_programs_leave_no_zombie_and_no_descriptor() {
     let server = serve(&["--exec", "true"]);
     ask(&server, b"");
+    // Before it is told that the first one closed, what it had may still be open.
+    server.log.wait_for("closed #1");
     until("rest", || children(server.child.id()) == (0, 0));
+    wait_until_idle(server.child.id());
     let before = files_of(server.child.id());
     let threads = (0..4).map(|_| {
         let port = server.port();
