@@ -321,19 +321,16 @@ pub fn named_by(transcript: &Transcript) -> Result<Option<Address>, Refused> {
 /// Why a transcript is played at no address of pages, and where the same is: HTTP is what it says, line by line.
 fn pages(written: &str) -> Option<(String, String)> {
     let (scheme, behind) = written.split_once("://")?;
-    let (transport, port) = match scheme.to_ascii_lowercase().as_str() {
-        "http" => ("tcp", 80),
-        "https" => ("tls", 443),
+    let (scheme, transport) = match scheme.to_ascii_lowercase().as_str() {
+        "http" => (Scheme::Http, "tcp"),
+        "https" => (Scheme::Https, "tls"),
         _ => return None,
     };
-    let host = behind.split(['/', '?', '#']).next().unwrap_or_default();
-    let has_port = host.rsplit_once(':').is_some_and(|(before, port)| {
-        !before.ends_with(':') && !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
-    });
-    let port = if has_port { String::new() } else { format!(":{port}") };
-    let host = host.trim_end_matches(':');
+    let host = behind.split(['/', '?', '#']).next().unwrap_or_default().trim_end_matches(':');
     let host = if host.is_empty() { "127.0.0.1" } else { host };
-    let message = format!("a transcript is not played at {}://", scheme.to_ascii_lowercase());
+    let usual = scheme.usual_port().filter(|_| parse::has_no_port(host));
+    let port = usual.map_or_else(String::new, |port| format!(":{port}"));
+    let message = format!("a transcript is not played at {}://", scheme.name());
     let help = format!(
         "write `at {transport}://{host}{port}`, with the lines of HTTP in the transcript; `sockeye fetch` fetches a page"
     );

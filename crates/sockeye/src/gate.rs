@@ -195,7 +195,8 @@ impl Gate {
         if is_denied { Err(Denied::ByRules) } else { Ok(()) }
     }
 
-    fn enter_from(&self, address: Option<IpAddr>) -> Result<Option<Box<Pass>>, Denied> {
+    /// Lets a client in, or says that there are as many of its address as may be.
+    pub(crate) fn enter_from(&self, address: Option<IpAddr>) -> Result<Option<Box<Pass>>, Denied> {
         let entered = address.map_or(Ok(None), |address| self.enter(address));
         entered.map_err(|()| Denied::FullOfAddress(self.per_address.unwrap_or_default()))
     }
@@ -230,7 +231,7 @@ impl Gate {
     }
 
     /// Lets one in where connections of an address are counted; an error if there are as many as may be.
-    pub(crate) fn enter(&self, address: IpAddr) -> Result<Option<Box<Pass>>, ()> {
+    fn enter(&self, address: IpAddr) -> Result<Option<Box<Pass>>, ()> {
         let Some(most) = self.per_address else { return Ok(None) };
         let mut inside = self.shared.inside.lock().unwrap_or_else(PoisonError::into_inner);
         let count = inside.entry(address).or_default();

@@ -172,6 +172,8 @@ pub const STALL_WAIT: Duration = Duration::from_secs(60);
 pub const RETRY_AFTER: Duration = Duration::from_secs(600);
 /// Connections that a thread of `fetch` keeps for what it asks next.
 pub const IDLE_CONNECTIONS: usize = 8;
+/// Servers and users whose digest sessions a thread of `fetch` remembers.
+pub const DIGEST_SESSIONS: usize = 8;
 /// Longest body of a redirect that is read, only to keep its connection, in bytes.
 pub const PASSED_OVER: u64 = 16 * 1024;
 /// How long a piece of it may take; a new connection takes as long.
@@ -263,16 +265,16 @@ pub const TOXICS: usize = 100;
 pub const TERM_WAIT: Duration = Duration::from_secs(1);
 /// Programs of `serve --exec` at once.
 pub const PROGRAMS: usize = 1024;
-/// How long a program that the system has no room for is tried to be started.
-pub const START_WAIT: Duration = Duration::from_secs(10);
-/// Datagrams that wait for a program of their peer.
-pub const WAITING_FOR_PROGRAM: usize = 1024;
-/// How long between two such attempts.
-pub(crate) const START_AGAIN: Duration = Duration::from_millis(250);
-/// Longest line of a program's standard error, in bytes; a longer one is told in pieces.
-pub const PROGRAM_ERROR_LINE: usize = 4096;
 /// Open files that each of them takes: its socket, what it says, what it says of errors, and a handle on it.
 pub const FILES_OF_PROGRAM: usize = 4;
+/// How long a program that the system has no room for is tried to be started.
+pub const START_WAIT: Duration = Duration::from_secs(10);
+/// How long between two such attempts.
+pub(crate) const START_AGAIN: Duration = Duration::from_millis(250);
+/// Datagrams that wait for a program of their peer.
+pub const WAITING_FOR_PROGRAM: usize = 1024;
+/// Longest line of a program's standard error, in bytes; a longer one is told in pieces.
+pub const PROGRAM_ERROR_LINE: usize = 4096;
 /// Bytes of a file that may wait in the kernel for one client, not sent yet.
 pub const UNSENT: i32 = 64 * 1024;
 /// Most names on one page of a folder; the others are on the next pages.

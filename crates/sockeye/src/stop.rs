@@ -18,7 +18,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 
 pub use crate::sys::signal::is_ignored;
 
@@ -80,16 +80,14 @@ impl From<Stopper> for OwnedFd {
 }
 
 impl Stop {
-    /// How many times it was asked since the last look.
-    pub(crate) fn asked(&self) -> usize {
-        let mut bytes = [0; 16];
-        rustix::io::read(&self.0, &mut bytes).unwrap_or(0)
-    }
-
-    /// Whether every stopper was dropped: then poll(2) reports the hang-up at once each time, and it is watched no more.
-    pub(crate) fn is_abandoned(&self) -> bool {
-        let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        matches!(recv(&self.0, &mut [0_u8; 1], peek), Ok((_, 0)))
+    /// How many times it was asked since the last look. `None` if every stopper was dropped: then poll(2) reports the hang-up at
+    /// once each time, and it is to be watched no more.
+    pub(crate) fn asked(&self) -> Option<usize> {
+        match rustix::io::read(&self.0, &mut [0; 16]) {
+            Ok(0) => None,
+            Ok(asked) => Some(asked),
+            Err(_) => Some(0),
+        }
     }
 }
 

@@ -17,12 +17,12 @@ pub(super) fn found(files: &[(String, String)]) -> Vec<(String, &'static str)> {
         let tokens = code(text);
         for at in 0..tokens.len() {
             if let Some(written) = result_at(&tokens[at..]).or_else(|| associated_at(&tokens[at..])) {
-                found.push((format!("{file}:{}", tokens[at].line), written));
+                found.push((file, tokens[at].line, written));
             }
         }
     }
     found.sort();
-    found
+    found.into_iter().map(|(file, line, written)| (format!("{file}:{line}"), written)).collect()
 }
 
 /// The text that a `Result<…, E>` that begins here has for an error.

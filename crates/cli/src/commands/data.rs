@@ -4,11 +4,11 @@ use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
+use sockeye::limits;
 
+use crate::exit::Exit;
 use crate::flags::is_name;
-
-/// Largest file, in bytes.
-const LARGEST: u64 = sockeye::limits::ROWS;
+use crate::output::Console;
 
 /// One row: the names' values, and the line it stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,20 +19,35 @@ pub(super) struct Row {
 
 /// Why there are no rows.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum DataError {
+enum DataError {
     /// The file cannot be read.
     Unreadable(String),
     /// It is not what its name says.
     Wrong(String),
 }
 
+/// The rows of a file, at least one; told is what is wrong with it, and which of the values that were set is never used.
+pub(super) fn rows(path: &Path, set: &[(String, String)], console: &Console) -> Result<Vec<Row>, Exit> {
+    let rows = read(path).map_err(|error| match error {
+        DataError::Unreadable(why) => console.fail(Exit::CannotRead, &why),
+        DataError::Wrong(why) => console.fail(Exit::Usage, &why),
+    })?;
+    if rows.is_empty() {
+        return Err(console.fail(Exit::Usage, &format!("{} has no row", path.display())));
+    }
+    if let Some(why) = overruled(set, &rows, path) {
+        console.warn(&why);
+    }
+    Ok(rows)
+}
+
 /// Reads the rows of a file.
-pub(super) fn read(path: &Path) -> Result<Vec<Row>, DataError> {
+fn read(path: &Path) -> Result<Vec<Row>, DataError> {
     let name = path.display();
     let unreadable = |why: String| DataError::Unreadable(format!("cannot read {name}: {why}"));
     let found = std::fs::metadata(path).map_err(|error| unreadable(sockeye::net::words(&error)))?;
-    if found.len() > LARGEST {
-        return Err(unreadable(format!("it has more than {} MiB", LARGEST >> 20)));
+    if found.len() > limits::ROWS {
+        return Err(unreadable(format!("it has more than {}", limits::bytes(limits::ROWS))));
     }
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(sockeye::net::words(&error)))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
@@ -49,9 +64,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<Row>, DataError> {
 
 /// What to say of a value that is set and never used, because each row has its own. What only some rows have, the others take
 /// from there; and a secret name may have another value in each.
-pub(super) fn overruled(set: &[(String, String)], rows: &[Row], path: &Path) -> Option<String> {
+fn overruled(set: &[(String, String)], rows: &[Row], path: &Path) -> Option<String> {
     let has = |row: &Row, name: &str| row.values.iter().any(|(own, _)| own == name);
-    let (name, _) = set.iter().find(|(name, _)| !rows.is_empty() && rows.iter().all(|row| has(row, name)))?;
+    let (name, _) = set.iter().find(|(name, _)| rows.iter().all(|row| has(row, name)))?;
     let data = path.display();
     Some(format!("the value that --set gives `{name}` is never used: every row of {data} has its own"))
 }

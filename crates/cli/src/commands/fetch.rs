@@ -13,11 +13,11 @@ mod target;
 mod watcher;
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sockeye::file::read_secret;
 use sockeye::net::tls::{IdentityFiles, Trust};
 use sockeye::verb::fetch::{FetchOptions, Proxies};
 
@@ -113,9 +113,8 @@ fn passphrase(flags: &Fetch) -> Result<Option<String>, String> {
     let Some(path) = flags.pass.as_deref().and_then(|given| given.strip_prefix('@')) else {
         return Ok(flags.pass.clone());
     };
-    let bytes = read_secret(Path::new(path), "this passphrase").map_err(|error| format!("--pass {path}: {error}"))?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("--pass {path}: it is not UTF-8"))?;
-    Ok(Some(text.lines().next().unwrap_or_default().to_owned()))
+    let line = input::secret_line(path, "this passphrase", |_| io::Error::other("it is not UTF-8"));
+    line.map(Some).map_err(|error| format!("--pass {path}: {error}"))
 }
 
 fn proxies(flags: &Fetch) -> Result<Proxies, String> {

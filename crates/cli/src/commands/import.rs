@@ -19,12 +19,6 @@ use crate::flags;
 use crate::output::Console;
 use crate::whole;
 
-/// Bytes of a capture that comes from standard input, which cannot be read twice.
-const MOST_OF_INPUT: u64 = sockeye::limits::IMPORTED;
-
-/// Bytes of an HTTP archive, which is held.
-const MOST_OF_ARCHIVE: u64 = sockeye::limits::HTTP_ARCHIVE;
-
 /// Prints a conversation that a page or a capture has as a transcript.
 pub(crate) fn run(flags: &flags::Import, console: &Console) -> Exit {
     let (Ok(exit) | Err(exit)) = import(flags, console);
@@ -39,7 +33,7 @@ fn import(flags: &flags::Import, console: &Console) -> Result<Exit, Exit> {
     };
     let source = Source::open(flags).map_err(unreadable)?;
     let (text, exit) = if flags.har {
-        archive::transcript(&source.read(MOST_OF_ARCHIVE + 1).map_err(unreadable)?, flags, console)?
+        archive::transcript(&source.read(sockeye::limits::HTTP_ARCHIVE + 1).map_err(unreadable)?, flags, console)?
     } else if source.is_capture() {
         capture::transcript(source, flags, console)?
     } else {

@@ -15,7 +15,7 @@ use sockeye::verb::load::{
     Load, LoadError, LoadOptions, LoadOutcome, Page, Rows, Shard, Thresholds, Url, Weighted, Work,
 };
 
-use super::data::{self, DataError};
+use super::data;
 use super::{connection, file, runs, signals};
 use crate::exit::Exit;
 use crate::figures;
@@ -212,17 +212,8 @@ fn page(flags: &Flags, typed: &str, console: &Console) -> Result<Option<Page>, E
 /// Values for plays; every row has the same names.
 fn rows(flags: &Flags, console: &Console) -> Result<Rows, Exit> {
     let Some(path) = flags.data.as_deref().map(Path::new) else { return Ok(Rows::default()) };
-    let found = data::read(path).map_err(|error| match error {
-        DataError::Unreadable(why) => console.fail(Exit::CannotRead, &why),
-        DataError::Wrong(why) => console.fail(Exit::Usage, &why),
-    })?;
-    if let Some(why) = data::overruled(&flags.values.set, &found, path) {
-        console.warn(&why);
-    }
-    let Some(first) = found.first() else {
-        return Err(console.fail(Exit::Usage, &format!("{} has no row", path.display())));
-    };
-    let names: Vec<String> = first.values.iter().map(|(name, _)| name.clone()).collect();
+    let found = data::rows(path, &flags.values.set, console)?;
+    let names: Vec<String> = found[0].values.iter().map(|(name, _)| name.clone()).collect();
     let mut rows = Vec::with_capacity(found.len());
     for row in found {
         if !row.values.iter().map(|(name, _)| name).eq(&names) {

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sockeye::address::{self, Address, Scheme};
 use sockeye::failure::{Failure, Kind};
-use sockeye::net::connect::connect_within;
+use sockeye::net::connect::{RetryClock, connect_within};
 use sockeye::net::listen::protocol_of;
 use sockeye::net::tls::Trust;
 use sockeye::record::{Record, Tap};
@@ -14,7 +14,7 @@ use sockeye::verb::talk::{InitialLayers, Played, Setting, play};
 use transcript::record::Secret;
 use transcript::{Refused, Script, Side};
 
-use super::data::{self, DataError, Row};
+use super::data::{self, Row};
 use super::hex::Hex;
 use super::play_once::{self, Target, begins_once, judge, prepare, ready_trust, unconnected};
 use super::report::{self, Case, Form};
@@ -24,10 +24,6 @@ use crate::exit::Exit;
 use crate::failure::CommandFailure;
 use crate::flags::Talk;
 use crate::output::Console;
-
-/// Pauses before a play that reached no server is tried again.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Plays everything that was asked for; the code is that of the first play that failed.
 pub(super) fn run(flags: &Talk, address: Option<&Address>, console: &Console) -> Result<Exit, Exit> {
@@ -133,18 +129,7 @@ fn forms<'a>(flags: &'a Talk, console: &Console) -> Result<Vec<(&'a Path, Form)>
 }
 
 fn rows(flags: &Talk, console: &Console) -> Result<Vec<Row>, Exit> {
-    let Some(path) = &flags.data else { return Ok(vec![]) };
-    match data::read(path) {
-        Ok(rows) if rows.is_empty() => Err(console.fail(Exit::Usage, &format!("{} has no row", path.display()))),
-        Ok(rows) => {
-            if let Some(why) = data::overruled(&flags.values.set, &rows, path) {
-                console.warn(&why);
-            }
-            Ok(rows)
-        }
-        Err(DataError::Unreadable(why)) => Err(console.fail(Exit::CannotRead, &why)),
-        Err(DataError::Wrong(why)) => Err(console.fail(Exit::Usage, &why)),
-    }
+    flags.data.as_deref().map_or_else(|| Ok(vec![]), |path| data::rows(path, &flags.values.set, console))
 }
 
 fn targets(flags: &Talk, given: Option<&Address>, rows: &[Row], console: &Console) -> Result<Vec<Target>, Exit> {
@@ -262,7 +247,7 @@ fn play_once(
 ) -> Result<(), (Exit, CommandFailure)> {
     let target = ready.target;
     let (script, row) = ready.script(row).map_err(|refused| (Exit::Usage, refused.into()))?;
-    let until = flags.retry.map(|retry| Instant::now() + retry);
+    let mut again = RetryClock::until(flags.retry.map(|retry| Instant::now() + retry));
     let connect = |retry| {
         connect_within(&target.address, target.protocol, &connection::options(flags), retry)
             .map_err(|error| unconnected(&error, flags))
@@ -270,14 +255,15 @@ fn play_once(
     let connected = connect(flags.retry)?;
     connection::tell_attempts(&connected, console);
     let hex = flags.hex.then(|| Arc::new(Hex::new(Side::Client, connection::carrier(target.protocol))) as Arc<dyn Tap>);
-    let record = record.map(|record| UntilHeard::new(Arc::clone(record) as Arc<dyn Tap>));
-    let recording = record.clone().map(|record| record as Arc<dyn Tap>);
+    let record = record.map(|record| Arc::clone(record) as Arc<dyn Tap>);
+    // Over a stream nothing is said twice.
+    let held = record.clone().filter(|_| target.protocol.keeps_bounds()).map(UntilHeard::new);
+    let recording = held.clone().map(|held| held as Arc<dyn Tap>).or(record);
     let tap = taps::tee(recording.into_iter().chain(hex).collect());
     let host = target.address.tls_host();
     let reconnect = connection::reconnect(flags, &target.address);
     let setting = Setting { tap, trust, host: &host, begins: begins.clone(), reconnect, row: row.as_ref() };
     let mut played = play(connected, script, &setting);
-    let mut pause = FIRST_PAUSE;
     loop {
         // Over datagrams a name's next address is tried where nothing listens at the one before.
         let next = match played.next.take() {
@@ -286,22 +272,19 @@ fn play_once(
                 next
             }
             None => {
-                let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
-                if left.is_zero() || !is_unheard(&played) {
+                if !is_unheard(&played) || !again.wait() {
                     break;
                 }
-                std::thread::sleep(pause.min(left));
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                connect(Some(left.saturating_sub(pause)))?
+                connect(Some(again.left()))?
             }
         };
-        if let Some(record) = &record {
-            record.forget();
+        if let Some(held) = &held {
+            held.forget();
         }
         played = play(next, script, &setting);
     }
-    if let Some(record) = &record {
-        record.release();
+    if let Some(held) = &held {
+        held.release();
     }
     judge(played, number, console)
 }

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-/// Threads that were not asked for, at most.
-const MOST_BY_DEFAULT: usize = sockeye::limits::DEFAULT_THREADS;
-
 /// How many threads work, for so many conversations in all: one keeps one busy.
 pub(super) fn threads(plays: Option<u64>, asked: Option<u8>) -> usize {
     if plays == Some(1) {
         return 1;
     }
-    let all = || std::thread::available_parallelism().map_or(1, usize::from).min(MOST_BY_DEFAULT);
+    let all = || std::thread::available_parallelism().map_or(1, usize::from).min(sockeye::limits::DEFAULT_THREADS);
     asked.map_or_else(all, usize::from)
 }
 

@@ -8,7 +8,7 @@ mod zero;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use transcript::Side;
 
 use self::history::History;
@@ -26,7 +26,7 @@ use sockeye::address::{Address, AddressError, Scheme, Target};
 use sockeye::event::{Name, Protocol};
 use sockeye::failure::Failure;
 use sockeye::limits;
-use sockeye::net::connect::{Connected, connect_within};
+use sockeye::net::connect::{Connected, RetryClock, connect_within};
 use sockeye::net::listen::{self, Bound, Request};
 use sockeye::net::secured::SecureError;
 use sockeye::net::tls::{Identity, TlsError};
@@ -35,10 +35,6 @@ use sockeye::verb::talk::{
     AskAgain, Direction, Ending, Listened, ListenerLayers, OurEnd, Outcome, Progress, Role, Sink, TalkOptions, Tapped,
     Upgrade, UpgradeError, Writer, listen, over_datagrams, over_stream, upgrade,
 };
-
-/// Pauses before a handshake is tried again.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Talks once, or plays a transcript.
 pub(crate) fn run(flags: &Talk, console: &Console) -> Exit {
@@ -197,7 +193,7 @@ fn begin_secure(
         _ => Some(connection::ready_trust(to, flags, console)?),
     };
     let host = to.tls_host();
-    let mut pause = FIRST_PAUSE;
+    let mut again = RetryClock::until(until);
     loop {
         let (who, at) = (name_of(connected), Instant::now() + flags.connect_timeout);
         let begun = match (to.scheme, &trust) {
@@ -205,14 +201,10 @@ fn begin_secure(
             (_, trust) => connected.begin_websocket(to, trust.as_ref().map(|trust| (trust, &*host)), at),
         };
         let Err(error) = begun else { return Ok(()) };
-        let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
-        if left.is_zero() || !error.may_pass() {
+        if !error.may_pass() || !again.wait() {
             return Err(no_session(&who, error, console));
         }
-        std::thread::sleep(pause.min(left));
-        pause = (pause * 2).min(LONGEST_PAUSE);
-        let left = left.saturating_sub(pause);
-        *connected = connect_within(to, connected.protocol, &connection::options(flags), Some(left))
+        *connected = connect_within(to, connected.protocol, &connection::options(flags), Some(again.left()))
             .map_err(|error| console.fail(Exit::from(&error), &no_connection(&error, flags)))?;
     }
 }

@@ -49,6 +49,13 @@ impl UntilHeard {
     }
 }
 
+/// Also where the play ends before: what was said last is in the record.
+impl Drop for UntilHeard {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
 impl Tap for UntilHeard {
     fn said(&self, side: Side, bytes: &[u8]) {
         match &mut *self.held() {

@@ -56,6 +56,7 @@ fn help_rows() -> Vec<Row> {
         ("talk", format!("and {} of quiet after an answer", in_words(limits::DATAGRAM_QUIET))),
         ("relay --resolve-every", format!("[default: {};", wait(limits::LOOK_UP_AGAIN))),
         ("relay --idle-timeout", format!("of a client's datagrams {}]", plain(limits::FLOW_IDLE).replace(' ', ""))),
+        ("fetch --jobs", default(limits::DOWNLOADS.to_string())),
         ("fetch --max-redirects", default(limits::REDIRECTS.to_string())),
         ("fetch --idle-timeout", default(plain(limits::STALL_WAIT).replace(' ', ""))),
         ("load --connections", default(limits::LOAD_CONNECTIONS.to_string())),
@@ -81,7 +82,6 @@ fn help_rows() -> Vec<Row> {
 
 /// What is no bound of ours in help: choices of a flag that no library has, numbers of other programs and systems, examples.
 const NO_BOUND_IN_HELP: &[(&str, &str)] = &[
-    ("--jobs", "[default: 4]"),
     ("--jobs", "[default: 32]"),
     ("--parts", "[default: 1]"),
     ("--repeat", "[default: 1]"),
@@ -138,7 +138,7 @@ fn docs_rows() -> Vec<Row> {
         ("ends.md", format!("({} bytes over UDP)", number(format::DATAGRAM))),
         ("ends.md", format!("at once, {} bytes at most", number(format::DATAGRAM))),
         ("ends.md", format!("quiet for {quiet}, for the first one {answer}")),
-        ("ends.md", format!("(`--idle-timeout` ({} without it)", plain(limits::FLOW_IDLE)).replacen('(', "", 1)),
+        ("ends.md", format!("`--idle-timeout` ({} without it)", plain(limits::FLOW_IDLE))),
         ("ends.md", format!("messages above {}", bytes(limits::WEBSOCKET_MESSAGE))),
         ("ends.md", format!("whole within {}", seconds(limits::HANDSHAKE_WAIT))),
         ("ends.md", format!("At most {} clients are waited for", number(limits::WAITING_CLIENTS))),

@@ -209,7 +209,7 @@ fn is_bare_host(word: &str) -> bool {
 }
 
 /// Whether an address names a host and nothing behind it.
-fn has_no_port(rest: &str) -> bool {
+pub(super) fn has_no_port(rest: &str) -> bool {
     let is_number = rest.bytes().all(|byte| byte.is_ascii_digit());
     !is_number && (rest.ends_with(']') || !rest.contains(':'))
 }

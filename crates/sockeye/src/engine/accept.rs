@@ -143,7 +143,7 @@ impl Loop {
 
     /// Those who wait for room of their address come in when one has left.
     pub(super) fn admit_waiting(&mut self) {
-        if !self.acceptor.has_waiting() || self.resources.stopping {
+        if self.resources.stopping {
             return;
         }
         for _ in 0..self.acceptor.looks(&self.bounds.gate) {

@@ -271,6 +271,9 @@ impl Acceptor {
 
     /// How many of them may come in now, each in turn: if another client has left since the last look, any of them.
     pub(super) fn looks(&mut self, gate: &Gate) -> usize {
+        if self.waiting.is_empty() {
+            return 0;
+        }
         let left = gate.left();
         let is_same = left == std::mem::replace(&mut self.left, left);
         if is_same { 0 } else { self.waiting.len() }
@@ -279,9 +282,9 @@ impl Acceptor {
     /// The next of them, if there is room of its address; else it waits on, behind the others.
     pub(super) fn next_waiting(&mut self, gate: &Gate) -> Option<(AcceptedClient, Option<Box<Pass>>)> {
         let client = self.waiting.pop_front()?;
-        match client.client.ip().map_or(Ok(None), |address| gate.enter(address)) {
+        match gate.enter_from(client.client.ip()) {
             Ok(pass) => Some((client, pass)),
-            Err(()) => {
+            Err(_) => {
                 self.waiting.push_back(client);
                 None
             }

@@ -54,19 +54,25 @@ impl Loop {
 
     /// Asked once, those inside may finish; asked again, they are cut.
     fn hear_stop(&mut self) -> ControlFlow<LoopEnd> {
-        match self.stop.as_ref().map_or(0, Stop::asked) {
+        match self.stop_asked() {
             asked if asked > 1 || self.resources.stopping => return ControlFlow::Break(LoopEnd { at_once: true }),
             1 => self.end_by = Some(self.begin_grace()),
-            _ => self.leave_if_abandoned(self.stop.as_ref()),
+            _ => {}
         }
         ControlFlow::Continue(())
     }
 
-    /// Every stopper was dropped: its end is watched no more, for it would be ready all the time.
-    pub(super) fn leave_if_abandoned(&self, asked: Option<&Stop>) {
-        if let Some(abandoned) = asked.filter(|asked| asked.is_abandoned()) {
-            let _ = self.poller.forget(abandoned);
-        }
+    /// How often the loop was asked to stop since the last look.
+    pub(super) fn stop_asked(&self) -> usize {
+        self.stop.as_ref().map_or(0, |stop| self.asked(stop))
+    }
+
+    /// How often something was asked for since the last look. Where all who could ask are gone, it is watched no more.
+    pub(super) fn asked(&self, stop: &Stop) -> usize {
+        stop.asked().unwrap_or_else(|| {
+            let _ = self.poller.forget(stop);
+            0
+        })
     }
 
     /// Files are stored, or answers that took long are there.

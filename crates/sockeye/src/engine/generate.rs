@@ -71,10 +71,10 @@ impl Loop {
                         self.with_channel(key, |channel, context| channel.ready(event.broken, context));
                     }
                     Token::Stop => {
-                        let is_asked = self.stop.as_ref().is_some_and(|stop| stop.asked() > 0);
-                        match &mut self.resources.load {
-                            Some(load) if is_asked => (load.is_over, load.is_stopped) = (true, true),
-                            _ => self.leave_if_abandoned(self.stop.as_ref()),
+                        if self.stop_asked() > 0
+                            && let Some(load) = &mut self.resources.load
+                        {
+                            (load.is_over, load.is_stopped) = (true, true);
                         }
                     }
                     _ => {}

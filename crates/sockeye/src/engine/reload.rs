@@ -10,11 +10,10 @@ use crate::event::Event;
 impl Loop {
     /// New conversations get the new behaviours; those that are open go on with the old ones.
     pub(super) fn load_again(&mut self) {
-        let Some(reload) = &mut self.reload else { return };
-        if reload.asked.asked() == 0 {
-            self.leave_if_abandoned(self.reload.as_ref().map(|reload| &reload.asked));
+        if self.reload.as_ref().is_none_or(|reload| self.asked(&reload.asked) == 0) {
             return;
         }
+        let Some(reload) = &mut self.reload else { return };
         let notice = match (reload.load)() {
             Ok((behaviours, notice)) => {
                 for (behaviour, &(datagrams, index)) in behaviours.into_iter().zip(&self.order) {

@@ -119,7 +119,7 @@ impl Storage {
 
     /// What has been done since the last look.
     pub(super) fn done(&self) -> Vec<(Waiter, Done)> {
-        while self.woken.asked() > 0 {}
+        while self.woken.asked().is_some_and(|asked| asked > 0) {}
         self.threads.get().into_iter().flatten().flat_map(|threads| threads.done.try_iter()).collect()
     }
 }

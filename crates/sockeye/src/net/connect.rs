@@ -218,22 +218,61 @@ pub fn connect_within(
     options: &ConnectOptions,
     retry: Option<Duration>,
 ) -> Result<Connected, ConnectError> {
-    let until = retry.map(|time| Instant::now() + time);
-    let mut pause = Duration::from_millis(20);
+    let mut again = RetryClock::until(retry.map(|time| Instant::now() + time));
     loop {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        // The first attempt has its own time, the others what is left.
-        let timeout = left.map_or(options.timeout, |left| options.timeout.min(left.max(pause)));
+        // An attempt has its own time, or what is left.
+        let timeout = retry.map_or(options.timeout, |_| options.timeout.min(again.left().max(again.pause)));
         let error = match connect(address, protocol, &ConnectOptions { timeout, ..options.clone() }) {
             Ok(connected) => return Ok(connected),
             Err(error) => error,
         };
-        let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
-        if left.is_zero() || !error.may_pass() {
+        if !error.may_pass() || !again.wait() {
             return Err(error);
         }
-        std::thread::sleep(pause.min(left));
-        pause = (pause * 2).min(Duration::from_millis(500));
+    }
+}
+
+/// When something is tried again that may only be starting, and until when: the pauses grow from 20 ms to half a second.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use sockeye::net::connect::RetryClock;
+///
+/// let mut again = RetryClock::until(Some(Instant::now() + Duration::from_millis(30)));
+/// while again.wait() {}
+/// assert!(again.left().is_zero());
+/// assert!(!RetryClock::until(None).wait());
+/// ```
+#[derive(Debug, Clone)]
+pub struct RetryClock {
+    until: Option<Instant>,
+    pause: Duration,
+}
+
+impl RetryClock {
+    const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+    /// Until a moment; without one nothing is tried again.
+    #[must_use]
+    pub fn until(until: Option<Instant>) -> Self {
+        Self { until, pause: Duration::from_millis(20) }
+    }
+
+    /// How long it is until then.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+
+    /// Sleeps before the next attempt; false, at once, if the time is over.
+    pub fn wait(&mut self) -> bool {
+        let left = self.left();
+        if left.is_zero() {
+            return false;
+        }
+        std::thread::sleep(self.pause.min(left));
+        self.pause = (self.pause * 2).min(Self::LONGEST_PAUSE);
+        true
     }
 }
 

@@ -97,8 +97,7 @@ fn signs_around(written: &str) -> Option<(String, String)> {
     };
     if written.starts_with('=') {
         let bare = written.trim_start_matches('=').trim_start();
-        let help = if bare.is_empty() { meant(written, 0) } else { instead(written, bare, 0) };
-        return (!bare.is_empty()).then(|| ("its `=` belongs to the value".to_owned(), help));
+        return (!bare.is_empty()).then(|| ("its `=` belongs to the value".to_owned(), instead(written, bare, 0)));
     }
     if let Some(bare) = written.strip_suffix(':').filter(|bare| !bare.is_empty()) {
         return Some(("its `:` belongs to the value".to_owned(), instead(written, bare, written.len() - 1)));

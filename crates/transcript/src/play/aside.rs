@@ -73,14 +73,14 @@ impl<'a, W: Watch> Walk<'a, W> {
     pub(super) fn framed_asides(&self, play: &Play) -> &'a [Aside] {
         let program = &self.script.program;
         let is_begun = self.datagram && self.at > 0;
-        if program.asides.is_empty()
+        if program.framed_asides.is_empty()
             || is_begun
             || play.counters[program.returns] != 0
             || play.connection() != Some(FIRST)
         {
             return &[];
         }
-        program.asides_at(play.pc)
+        program.framed_asides_at(play.pc)
     }
 
     /// Behind what came at any time, and behind what must not come.

@@ -7,7 +7,6 @@ use super::{Play, Watch};
 use crate::carrier::Carrier;
 use crate::program::matcher::{self, MatchResult};
 use crate::program::{KeyMatch, Message, Order};
-use crate::syntax::Form;
 use crate::values::{PartialMatch, Progress};
 
 /// What a look at the messages that may be coming came to.
@@ -41,10 +40,7 @@ impl<W: Watch> Walk<'_, W> {
         let order = order.filter(|_| asides.is_empty());
         let candidate = |play: &Play, index: usize| match index.checked_sub(count) {
             None => candidate(play, index),
-            Some(aside) => asides
-                .get(aside)
-                .filter(|aside| messages[aside.message].form != Form::Text)
-                .map(|aside| (aside.message, aside.together)),
+            Some(aside) => asides.get(aside).map(|aside| (aside.message, aside.together)),
         };
         match self.first_at_hand(play, count + asides.len(), order, candidate)? {
             Some((index, length)) if index >= count => {

@@ -22,10 +22,7 @@ pub(super) fn resolve(program: &mut Program, source: &Source) -> Vec<Diagnostic>
     let mut pairs = 0;
     for pc in 0..program.ops.len() {
         let Op::Choice(index) = program.ops[pc] else { continue };
-        let mut search =
-            Search { program, arms: vec![], path: vec![], above: HashSet::new(), empty_round: false, overflow: false };
-        search.walk(pc);
-        let Search { arms, empty_round, overflow, .. } = search;
+        let Search { arms, empty_round, overflow, .. } = Search::from(program, pc);
         let place = program.choices[index].place;
         if empty_round {
             let message = "this loop can go round without anything being said";
@@ -143,7 +140,15 @@ struct Search<'a> {
     overflow: bool,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    /// What was found from an operation on.
+    fn from(program: &'a Program, start: Pc) -> Self {
+        let mut search =
+            Search { program, arms: vec![], path: vec![], above: HashSet::new(), empty_round: false, overflow: false };
+        search.walk(start);
+        search
+    }
+
     fn arm(&self, first: First, pc: Pc) -> Arm {
         let last = self.path.iter().rev().find_map(|step| match step {
             Step::Run(pc) => match self.program.ops[*pc] {
@@ -547,22 +552,16 @@ pub(crate) fn misheard(
     found
 }
 
-/// Whether the first thing at an operation may be a message of the given side.
+/// What may come first from an operation on; into a `choose` it does not look.
 pub(crate) fn may_begin(program: &Program, start: Pc) -> Vec<First> {
-    let mut search =
-        Search { program, arms: vec![], path: vec![], above: HashSet::new(), empty_round: false, overflow: false };
-    search.walk(start);
-    search.arms.into_iter().map(|arm| arm.first).collect()
+    Search::from(program, start).arms.into_iter().map(|arm| arm.first).collect()
 }
 
 /// What may come first of all, whichever way a `choose` takes that stands before it.
 pub(crate) fn first_of_all(program: &Program) -> Vec<First> {
     let (mut open, mut seen, mut found) = (vec![0], HashSet::new(), Vec::new());
     while let Some(start) = open.pop() {
-        let mut search =
-            Search { program, arms: vec![], path: vec![], above: HashSet::new(), empty_round: false, overflow: false };
-        search.walk(start);
-        for arm in search.arms {
+        for arm in Search::from(program, start).arms {
             match program.ops.get(arm.pc) {
                 Some(Op::Choose(table)) => {
                     let ways = program.tables[*table].may_go().into_iter().map(|start| program.behind_jumps(start));

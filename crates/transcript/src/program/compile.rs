@@ -124,6 +124,7 @@ impl<'a> Compiler<'a> {
                 tables: vec![],
                 spans: throughout(body).any(|statement| matches!(statement.kind, StatementKind::Connects { .. })),
                 asides: vec![],
+                framed_asides: vec![],
                 returns: 0,
                 live: vec![],
                 needed: vec![],

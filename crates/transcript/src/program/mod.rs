@@ -71,6 +71,8 @@ pub(crate) struct Program {
     pub(crate) counters: usize,
     /// What the other side may begin at any time.
     pub(crate) asides: Vec<Aside>,
+    /// Those of them that are no lines.
+    pub(crate) framed_asides: Vec<Aside>,
     /// The counter that has where a play goes on behind such, counted from 1; there is one if there are any.
     pub(crate) returns: usize,
     /// By operation: whether any value that it or a later one reads may be set before it.
@@ -437,11 +439,20 @@ impl Program {
     }
 }
 
+/// Those of the asides that have begun where a play stands; they stand in the order of the text.
+fn begun_before(asides: &[Aside], pc: Pc) -> &[Aside] {
+    &asides[..asides.partition_point(|aside| aside.after <= pc)]
+}
+
 impl Program {
     /// What may be begun at any time where a play stands.
     pub(crate) fn asides_at(&self, pc: Pc) -> &[Aside] {
-        // They stand in the order of the text.
-        &self.asides[..self.asides.partition_point(|aside| aside.after <= pc)]
+        begun_before(&self.asides, pc)
+    }
+
+    /// Those of them that are no lines.
+    pub(crate) fn framed_asides_at(&self, pc: Pc) -> &[Aside] {
+        begun_before(&self.framed_asides, pc)
     }
 
     /// Whether an operation is a part of what may come at any time.

@@ -137,6 +137,9 @@ fn alike_side_by_side(program: &Program, side: Side) -> Vec<(usize, usize, bool)
             continue;
         }
         let there = asides.partition_point(|aside| aside.after <= pc);
+        if there == 0 {
+            continue;
+        }
         most = most.max(there);
         for &message in &messages {
             if with_asides >= MOST_PAIRS {
@@ -211,18 +214,12 @@ const MOST_PAIRS: usize = 100_000;
 /// The pairs of messages, the earlier one first, of which one may begin like the other. Few of many do: in the order of the
 /// text that they begin with, such ones stand side by side.
 fn alike(program: &Program, messages: &[usize]) -> Vec<(usize, usize)> {
-    let mut sorted: Vec<(Vec<u8>, usize)> =
-        (0..messages.len()).map(|at| (beginning(&program.messages[messages[at]]), at)).collect();
-    sorted.sort();
+    let beginnings = Beginnings::of(program, messages.iter().copied());
     let mut pairs = Vec::new();
-    // Those above, of which each begins the one behind it.
-    let mut above: Vec<(&[u8], usize)> = Vec::new();
-    for (text, at) in &sorted {
-        while above.last().is_some_and(|(begun, _)| !text.starts_with(begun)) {
-            above.pop();
-        }
-        pairs.extend(above.iter().map(|&(_, other)| (other.min(*at), other.max(*at))));
-        above.push((text, *at));
+    for (place, &(_, at)) in beginnings.sorted.iter().enumerate() {
+        let shorter = std::iter::successors(beginnings.shorter[place], |&above| beginnings.shorter[above]);
+        let others = shorter.map(|above| beginnings.sorted[above].1);
+        pairs.extend(others.map(|other| (other.min(at), other.max(at))));
         if pairs.len() > MOST_PAIRS {
             break;
         }

@@ -1,6 +1,6 @@
 //! Many branches in few plays: a play that goes another way at each choice takes as long as one that does so at one of them.
 
-/// Most plays of many branches: each of them is made ready for both ends anew.
+/// Most plays of the same branches, or of a half of them: each is made ready for both ends.
 const MOST_TOGETHER: usize = 32;
 
 /// The branches that are left to be played one by one. `play` goes through as many of those that it is given as one play can, and
@@ -21,7 +21,9 @@ pub fn left_of(lines: &[usize], play: &mut dyn FnMut(&[usize]) -> Option<Vec<usi
         unplayed.sort_unstable();
         let before = left.len();
         left.retain(|line| unplayed.binary_search(line).is_ok());
-        if before - left.len() < 2 && before > MOST_TOGETHER {
+        let reached = before - left.len();
+        // The same play again would come to no others.
+        if reached == 0 || reached == 1 && before > MOST_TOGETHER {
             break;
         }
     }

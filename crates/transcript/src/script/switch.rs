@@ -1,6 +1,6 @@
 //! A script that goes another way without being made ready anew: what one branch changes is put in place, and taken back.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use super::Script;
 use super::sayable::{holds_lf, said};
@@ -21,9 +21,9 @@ pub(crate) struct Switch {
     /// By the slot of a name: where its defaults stand, by message and piece.
     captures: HashMap<usize, Vec<(usize, usize)>>,
     /// Lines that the script was not made ready to say, and that may not be said.
-    unsayable: HashSet<usize>,
+    unsayable: BTreeSet<usize>,
     /// What is to be put back.
-    plans: Vec<(usize, Option<Plan>)>,
+    plans: Vec<(usize, Plan)>,
     defaults: Vec<Replaced>,
 }
 
@@ -75,17 +75,18 @@ impl Switch {
                 BranchOf::Choice(choice) => {
                     if let Some(plan @ Plan::Turns { .. }) = &mut self.script.program.choices[*choice].ours {
                         let way = Plan::Turns { counter: None, turns: vec![(branch.start, 1)] };
-                        self.plans.push((*choice, Some(std::mem::replace(plan, way))));
+                        self.plans.push((*choice, std::mem::replace(plan, way)));
                     }
                 }
                 BranchOf::Case { table, slot, value } => {
                     let (table, slot, value) = (*table, *slot, value.clone());
                     // Two that ask for the same name: which value it may have is found with both at hand.
-                    match asked.insert(slot, value.clone()) {
-                        Some(other) if other != value => return false,
-                        Some(_) => {}
-                        None if !self.lead(table, slot, value.as_deref()) => return false,
-                        None => {}
+                    let leads = match asked.insert(slot, value.clone()) {
+                        Some(other) => other == value,
+                        None => self.lead(table, slot, value.as_deref()),
+                    };
+                    if !leads {
+                        return false;
                     }
                 }
             }
@@ -117,8 +118,9 @@ impl Switch {
             }
             let before = std::mem::replace(defaults, leading);
             self.defaults.push(((message, piece), before));
-            let misheard = program::misheard(program, message, Depends::Nothing, &mut Scratch::new());
-            if program.messages[message].side == *side && !misheard.is_empty() {
+            if program.messages[message].side == *side
+                && !program::misheard(program, message, Depends::Nothing, &mut Scratch::new()).is_empty()
+            {
                 return false;
             }
         }
@@ -133,15 +135,15 @@ impl Switch {
             }
         }
         for (choice, before) in self.plans.drain(..).rev() {
-            self.script.program.choices[choice].ours = before;
+            self.script.program.choices[choice].ours = Some(before);
         }
     }
 }
 
 /// The lines of ours that the script was not made ready to say, as it does not come to them by itself, and that something speaks against.
-fn unsayable(script: &Script) -> HashSet<usize> {
+fn unsayable(script: &Script) -> BTreeSet<usize> {
     let program = &script.program;
-    let ready: HashSet<usize> = said(program).into_iter().collect();
+    let ready = said(program);
     let speaks_against = |index: usize| {
         let message = &program.messages[index];
         message.missing().is_some()
@@ -149,6 +151,6 @@ fn unsayable(script: &Script) -> HashSet<usize> {
             || !program::misheard(program, index, Depends::Nothing, &mut Scratch::new()).is_empty()
     };
     let ours = (0..program.messages.len()).filter(|&index| program.messages[index].side == script.side);
-    let wrong = ours.filter(|index| !ready.contains(index) && speaks_against(*index));
+    let wrong = ours.filter(|index| ready.binary_search(index).is_err() && speaks_against(*index));
     wrong.map(|index| program.messages[index].place.line).collect()
 }

@@ -15,6 +15,11 @@ use crate::diagnostic::{Diagnostic, Span};
 /// Deepest nesting of blocks.
 const DEEPEST: usize = crate::limits::BLOCKS;
 
+/// A value for a way that is wrong otherwise: its own may stand above already, which would be a second mistake.
+fn value_of_its_own(line: Line<'_>) -> Vec<u8> {
+    format!("\0{}", line.place.line).into_bytes()
+}
+
 impl Parser<'_> {
     pub(super) fn repeat(&mut self, line: Line<'_>, rest: &str) {
         let times = match rest {
@@ -92,8 +97,7 @@ impl Parser<'_> {
             _ => format!("write `is {}`, and below it what is said then", clip(rest)),
         };
         self.error(line.place, "`or` is of an `either`: a way of a `choose` begins with `is`", help);
-        // It may have a value that stands there already, which is no second mistake.
-        self.case(line.place, Some(format!("\0{}", line.place.line).into_bytes()));
+        self.case(line.place, Some(value_of_its_own(line)));
     }
 
     /// `case a`, `otherwise`: a way of a `choose` in the words of other languages.
@@ -103,8 +107,7 @@ impl Parser<'_> {
             ['"', '\''].iter().find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value);
         let (help, case) = match is_for_all_others(word) {
             true => ("write `else`: it is the way for all other values".to_owned(), None),
-            // It may have a value that stands there already, which is no second mistake.
-            false => (format!("write `is {}`", clip(value)), Some(format!("\0{}", line.place.line).into_bytes())),
+            false => (format!("write `is {}`", clip(value)), Some(value_of_its_own(line))),
         };
         self.error(line.place, format!("`{word}` begins no way of a `choose`"), help);
         self.case(line.place, case);

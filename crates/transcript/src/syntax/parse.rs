@@ -148,6 +148,12 @@ impl Parser<'_> {
         self.findings.push(Diagnostic::error(place, message).help(help));
     }
 
+    /// Something stands behind a statement that is a line of its own.
+    pub(super) fn something_follows(&mut self, line: Line<'_>, word: &str, rest: &str) {
+        let help = format!("write `{word}`, and a statement that follows it on a line below");
+        self.error(line.place_of(rest), format!("nothing follows `{word}` on its line"), help);
+    }
+
     /// Reads the lines of one text; so much is added to their numbers. Whether all of them were read.
     pub(super) fn lines(&mut self, text: &str, offset: usize) -> bool {
         for (index, line) in text.split('\n').enumerate() {
@@ -218,9 +224,7 @@ impl Parser<'_> {
                 self.case_in_other_words(line, word, rest);
             }
             "either" | "together" | "maybe" | "end" | "or" if !rest.is_empty() => {
-                let place = line.place_of(rest);
-                let help = format!("write `{word}`, and a statement that follows it on a line below");
-                self.error(place, format!("nothing follows `{word}` on its line"), help);
+                self.something_follows(line, word, rest);
                 // What the word itself does is no second mistake.
                 self.statement_word(line.place, word);
             }

@@ -14,12 +14,7 @@ impl Parser<'_> {
             (tls, "") => tls,
             (Tls::Start { .. }, rest) => Tls::Start { alpn: self.alpn(line, rest) },
             (tls, rest) => {
-                let message = format!("nothing follows `{word}` on its line");
-                self.error(
-                    line.place_of(rest),
-                    message,
-                    format!("write `{word}`, and a statement that follows it on a line below"),
-                );
+                self.something_follows(line, word, rest);
                 tls
             }
         };

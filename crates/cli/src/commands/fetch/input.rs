@@ -2,7 +2,9 @@
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::string::FromUtf8Error;
 
+use sockeye::file::read_secret;
 use sockeye::verb::fetch::Body;
 use sockeye::verb::fetch::download::{TransferError, TransferErrorKind};
 
@@ -20,6 +22,12 @@ pub(super) fn stdin() -> Result<Vec<u8>, TransferError> {
     let read = io::stdin().read_to_end(&mut bytes);
     read.map_err(|error| unreadable("standard input", &error))?;
     Ok(bytes)
+}
+
+/// The first line of a file that only its owner may read. Other bytes than UTF-8 are told so.
+pub(super) fn secret_line(path: &str, what: &str, not_utf8: fn(FromUtf8Error) -> io::Error) -> io::Result<String> {
+    let text = String::from_utf8(read_secret(Path::new(path), what)?).map_err(not_utf8)?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 /// Why it cannot be.

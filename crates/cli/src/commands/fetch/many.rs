@@ -57,7 +57,10 @@ fn check_several(flags: &Fetch, urls: &[Url]) -> Result<(), String> {
         return Err(format!("{what} is for one URL, and there are {}", urls.len()));
     }
     let by_urls = flags.output.is_empty() && !flags.head && !flags.remote_header_name;
-    find_collision(urls).filter(|_| by_urls).map_or(Ok(()), |collision| Err(collision.to_string()))
+    if by_urls && let Some(collision) = find_collision(urls) {
+        return Err(collision.to_string());
+    }
+    Ok(())
 }
 
 /// The URLs in a file, one a line; empty lines and those that begin with # are none.

@@ -12,7 +12,7 @@ use sockeye::verb::fetch::range::Range;
 use sockeye::verb::fetch::{Body, Credentials, Form, Request, Url, netrc, percent_encoded};
 
 use super::data;
-use super::input::{input, stdin, text_or_file, unreadable, usage};
+use super::input::{input, secret_line, stdin, text_or_file, unreadable, usage};
 use crate::flags::{Fetch, User};
 use crate::sys::closed_standard_streams;
 
@@ -155,12 +155,7 @@ fn credentials(flags: &Fetch, url: &Url) -> Result<Option<Credentials>, Transfer
 
 /// The first line of a file, where other users do not see it as they do in a command line.
 fn first_line(path: &str) -> Result<String, TransferError> {
-    Ok(secret(Path::new(path), "these credentials")?.lines().next().unwrap_or_default().to_owned())
-}
-
-fn secret(path: &Path, what: &str) -> Result<String, TransferError> {
-    let read = read_secret(path, what).and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
-    read.map_err(|error| unreadable(&path.display().to_string(), &error))
+    secret_line(path, "these credentials", io::Error::other).map_err(|error| unreadable(path, &error))
 }
 
 fn of_netrc(flags: &Fetch, url: &Url, user: Option<&str>) -> Result<Option<Credentials>, TransferError> {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sockeye::capture::{Archive, Protocol, StreamId, archives};
 
-use super::{MOST_OF_ARCHIVE, finished};
+use super::finished;
 use crate::exit::Exit;
 use crate::flags::{Import, StreamWanted};
 use crate::output::Console;
@@ -13,7 +13,7 @@ use crate::output::Console;
 pub(super) fn transcript(bytes: &[u8], flags: &Import, console: &Console) -> Result<(String, Exit), Exit> {
     let name = flags.file.display().to_string();
     let wrong = |why: &str| console.fail(Exit::Usage, why);
-    if bytes.len() as u64 > MOST_OF_ARCHIVE {
+    if bytes.len() as u64 > sockeye::limits::HTTP_ARCHIVE {
         return Err(wrong(&format!("{name} is larger than 64 MiB: save an archive of fewer pages")));
     }
     let archives = archives(bytes).map_err(|why| wrong(&format!("{name}: {why}")))?;

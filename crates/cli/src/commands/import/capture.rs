@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use sockeye::capture::{Conversation, End, Protocol, Stream, StreamId, Survey, conversation, survey};
 
 use super::super::file;
-use super::{MOST_OF_INPUT, Source, finished};
+use super::{Source, finished};
 use crate::exit::Exit;
 use crate::flags::{Import, StreamWanted};
 use crate::output::Console;
@@ -26,7 +26,7 @@ impl RereadableSource {
     fn of(source: Source) -> io::Result<Self> {
         match source.file {
             Some(file) if file.metadata()?.is_file() => Ok(Self::File(file)),
-            _ => source.read(MOST_OF_INPUT + 1).map(Self::Held),
+            _ => source.read(sockeye::limits::IMPORTED + 1).map(Self::Held),
         }
     }
 
@@ -53,7 +53,7 @@ pub(super) fn transcript(source: Source, flags: &Import, console: &Console) -> R
     let unreadable =
         |error: io::Error| wrong(&format!("cannot read {name}: {error}", error = sockeye::net::words(&error)));
     let source = RereadableSource::of(source).map_err(unreadable)?;
-    if matches!(&source, RereadableSource::Held(bytes) if bytes.len() as u64 > MOST_OF_INPUT) {
+    if matches!(&source, RereadableSource::Held(bytes) if bytes.len() as u64 > sockeye::limits::IMPORTED) {
         return Err(wrong("a capture from standard input has at most 256 MiB: write it to a file, and name that"));
     }
     let survey = survey(source.reader().map_err(unreadable)?).map_err(|why| wrong(&format!("{name}: {why}")))?;

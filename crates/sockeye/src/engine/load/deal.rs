@@ -46,15 +46,16 @@ pub(super) fn next(pieces: &mut [Piece]) -> usize {
     if pieces.len() == 1 {
         return 0;
     }
-    let all: u64 = pieces.iter().map(|piece| piece.weight).sum();
-    let mut best = 0;
+    let (mut all, mut best) = (0, 0);
     for index in 0..pieces.len() {
-        pieces[index].turn += pieces[index].weight as i64;
+        let weight = pieces[index].weight as i64;
+        all += weight;
+        pieces[index].turn += weight;
         if pieces[index].turn > pieces[best].turn {
             best = index;
         }
     }
-    pieces[best].turn -= all as i64;
+    pieces[best].turn -= all;
     best
 }
 

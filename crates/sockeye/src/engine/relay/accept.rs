@@ -109,7 +109,7 @@ impl RelayLoop {
 
     /// Those who wait for room of their address come in when one has left.
     pub(super) fn admit_waiting(&mut self) {
-        if !self.acceptor.has_waiting() || self.stop_by.is_some() {
+        if self.stop_by.is_some() {
             return;
         }
         for _ in 0..self.acceptor.looks(&self.shared.options.gate) {

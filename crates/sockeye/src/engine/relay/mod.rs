@@ -304,15 +304,13 @@ impl RelayLoop {
             RelayToken::Pair(key, end) => self.ready(key, end, ready),
             RelayToken::Listener(index) => self.accept(index as usize),
             RelayToken::Stop => {
-                let asked = self.stop.as_ref().map_or(0, Stop::asked);
-                if asked > 1 || asked == 1 && self.stop_by.is_some() {
-                    return ControlFlow::Break(true);
-                }
-                if asked == 1 {
-                    self.begin_stopping();
-                }
-                if let Some(abandoned) = self.stop.as_ref().filter(|stop| asked == 0 && stop.is_abandoned()) {
-                    self.poll.remove(abandoned);
+                let Some(stop) = &self.stop else { return ControlFlow::Continue(()) };
+                match stop.asked() {
+                    // It is asked no more, and would be ready all the time.
+                    None => self.poll.remove(stop),
+                    Some(0) => {}
+                    Some(1) if self.stop_by.is_none() => self.begin_stopping(),
+                    Some(_) => return ControlFlow::Break(true),
                 }
             }
             RelayToken::Mail => return self.read_mail(),

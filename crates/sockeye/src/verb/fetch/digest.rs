@@ -73,7 +73,7 @@ impl DigestSessions {
     pub(super) fn put(&self, origin: &Origin, login: &Login, session: &Session) {
         let mut all = self.0.borrow_mut();
         all.retain(|one| one.0 != *origin || one.1 != *login);
-        if all.len() == limits::IDLE_CONNECTIONS {
+        if all.len() == limits::DIGEST_SESSIONS {
             all.remove(0);
         }
         all.push((origin.clone(), login.clone(), session.clone()));

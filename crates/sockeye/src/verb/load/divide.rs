@@ -37,6 +37,11 @@ pub fn share(count: u64, index: u64, of: u64) -> u64 {
     count / of + u64::from(index < count % of)
 }
 
+/// What all those before one of several get together.
+pub(super) fn shared_before(count: u64, index: u64, of: u64) -> u64 {
+    count / of * index + index.min(count % of)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +52,13 @@ mod tests {
             let parts: Vec<u64> = (0..of).map(|index| share(count, index, of)).collect();
             assert_eq!(parts.iter().sum::<u64>(), count);
             assert!(parts.iter().max().unwrap_or(&0) - parts.iter().min().unwrap_or(&0) <= 1);
+            for index in 0..=of {
+                assert_eq!(
+                    shared_before(count, index, of),
+                    parts[..index as usize].iter().sum::<u64>(),
+                    "{count} {index} {of}"
+                );
+            }
         }
         assert_eq!(Shard { index: 1, of: 4 }.to_string(), "2/4");
     }

@@ -48,6 +48,7 @@ use transcript::record::Secret;
 
 #[cfg(feature = "http")]
 pub use crate::wire::http::{Url, UrlError, UrlErrorKind};
+use divide::shared_before;
 pub use divide::{Shard, share};
 pub use error::LoadError;
 pub use judge::{Allowed, MissedThreshold, Thresholds};
@@ -354,7 +355,8 @@ impl Load {
         while !collector.is_finished() {
             let snapshot = collector.next(EACH);
             let goes_on = each(snapshot.as_ref());
-            if (!goes_on || asked.asked() > 0) && !is_interrupted {
+            let is_asked = asked.asked().is_some_and(|asked| asked > 0);
+            if (!goes_on || is_asked) && !is_interrupted {
                 is_interrupted = true;
                 stoppers.iter().for_each(stop::Stopper::stop);
             }
@@ -394,17 +396,18 @@ impl Load {
     fn wait(&self, asked: &Stop) -> Option<Instant> {
         let at = self.options.start_at.unwrap_or_else(SystemTime::now);
         let began = Instant::now() + at.duration_since(SystemTime::now()).unwrap_or_default();
+        let mut watched = vec![PollFd::new(asked, PollFlags::IN)];
         loop {
             let left = began.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Some(began);
             }
-            let time = crate::net::timespec(left);
-            let mut watched = [PollFd::new(asked, PollFlags::IN)];
-            let watched = if asked.is_abandoned() { &mut [][..] } else { &mut watched[..] };
-            let _ = poll(watched, Some(&time));
-            if asked.asked() > 0 {
-                return None;
+            let _ = poll(&mut watched, Some(&crate::net::timespec(left)));
+            match asked.asked() {
+                // It is asked no more, and would be ready all the time.
+                None => watched.clear(),
+                Some(0) => {}
+                Some(_) => return None,
             }
         }
     }
@@ -448,7 +451,7 @@ impl Load {
             sources => sources.iter().map(|ip| Some(Source::Address(*ip))).collect(),
         };
         // Each thread goes on where the one before ends, so that few connections come from as many as they can.
-        let before: u64 = (0..thread).map(|thread| share(self.connections as u64, thread, threads)).sum();
+        let before = shared_before(self.connections as u64, thread, threads);
         let first = (before % sources.len() as u64) as usize;
         sources.rotate_left(first);
         let targets = sources.into_iter().map(|source| {
@@ -476,7 +479,7 @@ impl Load {
             until: self.duration().map(|duration| duration + self.lead()),
             grace: if counted { None } else { Some(options.timeout.unwrap_or(limits::TALK_WAIT)) },
             numbers: (lane + 1, lanes),
-            skipped: options.plays.map_or(lane, |plays| (0..lane).map(|lane| share(plays, lane, lanes)).sum()),
+            skipped: options.plays.map_or(lane, |plays| shared_before(plays, lane, lanes)),
         }
     }
 }

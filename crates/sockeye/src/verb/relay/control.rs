@@ -12,7 +12,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -31,8 +31,6 @@ use proxies::{Proxies, Ready};
 
 /// The name of the relay that was asked for on the command line.
 const FIRST: &str = "relay";
-/// How long accepting rests when no descriptor is left.
-const PAUSE: Duration = Duration::from_millis(250);
 
 /// A control API that is bound, and perhaps a relay that is one of its proxies.
 pub struct Control {
@@ -102,7 +100,8 @@ impl Control {
         if let Some(first) = first {
             proxies.adopt(FIRST, &options, first)?;
         }
-        let serving = Serving { sockets, is_local, clients: vec![], proxies, rests_until: None, stop, ended };
+        let serving =
+            Serving { sockets, is_local, clients: vec![], proxies, rests_until: None, stop: Some(stop), ended };
         serving.run()
     }
 }
@@ -114,7 +113,8 @@ struct Serving {
     proxies: Proxies,
     /// Until when no client is accepted, because this machine is out of something.
     rests_until: Option<Instant>,
-    stop: Stop,
+    /// None once every stopper was dropped.
+    stop: Option<Stop>,
     /// Told when a relay has ended.
     ended: Stop,
 }
@@ -125,7 +125,14 @@ impl Serving {
         loop {
             let ready = self.wait().map_err(RelayError::Io)?;
             let now = Instant::now();
-            let again = self.stop.asked();
+            let again = match self.stop.as_ref().map(Stop::asked) {
+                Some(Some(again)) => again,
+                Some(None) => {
+                    self.stop = None;
+                    0
+                }
+                None => 0,
+            };
             if again > 0 {
                 asked += again;
                 (0..again.min(2)).for_each(|_| self.proxies.begin_to_stop());
@@ -164,12 +171,10 @@ impl Serving {
         let rests = self.rests_until.take_if(|until| *until > now);
         self.rests_until = rests;
         let accepts = if rests.is_some() { PollFlags::empty() } else { PollFlags::IN };
-        // Without a stopper there is nothing to watch there; the ends of relays still come.
-        let stop = if self.stop.is_abandoned() { self.ended.as_fd() } else { self.stop.as_fd() };
-        let fixed = [stop, self.ended.as_fd()].map(|fd| (fd, PollFlags::IN));
+        let ends = [&self.ended].into_iter().chain(&self.stop).map(|end| (end.as_fd(), PollFlags::IN));
         let listeners = self.sockets.iter().map(|socket| (socket.fd.as_fd(), accepts));
         let clients = self.clients.iter().map(|client| (client.as_fd(), client.interest()));
-        let watched: Vec<(BorrowedFd<'_>, PollFlags)> = fixed.into_iter().chain(listeners).chain(clients).collect();
+        let watched: Vec<(BorrowedFd<'_>, PollFlags)> = listeners.chain(clients).chain(ends).collect();
         let mut polled: Vec<PollFd<'_>> =
             watched.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
         let deadlines = self.clients.iter().map(Client::deadline).chain(rests).min();
@@ -180,8 +185,8 @@ impl Serving {
             Err(error) => return Err(error.into()),
         }
         let is_ready: Vec<bool> = polled.iter().map(|polled| !polled.revents().is_empty()).collect();
-        let (others, clients) = is_ready.split_at(2 + self.sockets.len());
-        Ok(Events { listeners: others[2..].contains(&true), clients: clients.to_vec() })
+        let (listeners, others) = is_ready.split_at(self.sockets.len());
+        Ok(Events { listeners: listeners.contains(&true), clients: others[..self.clients.len()].to_vec() })
     }
 
     fn accept(&mut self, now: Instant) {
@@ -195,7 +200,9 @@ impl Serving {
                     }
                     self.clients.push(Client::new(fd, self.is_local, now));
                 }
-                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => self.rests_until = Some(now + PAUSE),
+                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                    self.rests_until = Some(now + limits::ACCEPT_PAUSE);
+                }
                 Err(_) => {}
             }
         }

@@ -6,7 +6,7 @@ mod sender;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -16,15 +16,11 @@ use super::unread::Output;
 use super::{Activity, Direction, Ending, Outcome, Sink, TalkOptions, Unsent, input};
 use crate::address::Address;
 use crate::endpoint::Protocol;
-use crate::net::connect::{ConnectOptions, Connected, connect_within};
+use crate::net::connect::{ConnectOptions, Connected, RetryClock, connect_within};
 use crate::net::peer::Peer;
 
 pub(super) use self::receiver::add_line;
 pub(super) use self::sender::Speech;
-
-/// Pauses before a closed port is asked again.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Until when is asked again where no program listens: the server may only be starting.
 #[derive(Debug, Clone)]
@@ -42,20 +38,15 @@ pub struct AskAgain {
 pub fn talk(connected: &Connected, input: BorrowedFd<'_>, sink: &mut Sink<'_>, options: &TalkOptions) -> Outcome {
     let mut speech = Speech::default();
     let mut outcome = ask_each(connected, &mut speech, input, sink, options);
-    let (mut pause, mut anew) = (FIRST_PAUSE, None);
+    let mut clock = RetryClock::until(options.again.as_ref().map(|again| again.until));
+    let mut anew = None;
     while let Some(again) = &options.again
         && is_unheard(&outcome, &speech)
+        && clock.wait()
     {
-        let left = again.until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        }
-        std::thread::sleep(pause.min(left));
-        pause = (pause * 2).min(LONGEST_PAUSE);
         if connected.protocol == Protocol::UnixDgram {
             // Its socket is joined to another one, and not to the path.
-            let left = again.until.saturating_duration_since(Instant::now());
-            match connect_within(&again.address, connected.protocol, &again.connect, Some(left)) {
+            match connect_within(&again.address, connected.protocol, &again.connect, Some(clock.left())) {
                 Ok(connected) => anew = Some(connected),
                 Err(_) => break,
             }

@@ -284,7 +284,7 @@ fn accept(socket: &Socket, options: &TalkOptions, observer: &mut dyn Observer) -
             }
             Err(Errno::AGAIN) => wait(socket.fd.as_fd())?,
             Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
-                pause(error, Duration::from_millis(250), observer);
+                pause(error, limits::ACCEPT_PAUSE, observer);
             }
             // The client was gone again.
             Err(Errno::INTR | Errno::CONNABORTED) => {}

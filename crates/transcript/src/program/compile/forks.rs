@@ -50,7 +50,11 @@ impl Compiler<'_> {
             if self.program.asides.is_empty() {
                 self.program.returns = self.counter();
             }
-            self.program.asides.push(Aside { message, begin, after, together });
+            let aside = Aside { message, begin, after, together };
+            if self.program.messages[message].form != Form::Text {
+                self.program.framed_asides.push(aside);
+            }
+            self.program.asides.push(aside);
         }
     }
 
