@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use sockeye::address::Address;
 use sockeye::stop::{self, Stop};
 use sockeye::verb::relay::{Relay, RelayOptions};
-use sockeye::verb::serve::{Reloading, Role, ServeOptions, Server};
+use sockeye::verb::serve::{LoadedTranscript, Reloading, Role, ServeOptions, Server};
+use transcript::Transcript;
 
 fn local() -> Address {
     Address::parse("tcp://127.0.0.1:0").unwrap()
@@ -85,6 +86,34 @@ fn so_does_one_that_nobody_can_ask_to_read_its_transcripts_again_and_it_can_stil
     stopper.stop();
     drop(stopper);
     assert_eq!(serving.join().unwrap().unwrap().opened, 1);
+}
+
+/// Asked once, and dropped: that is no second asking, and a client inside has the time that it is given.
+#[test]
+fn a_stopper_that_is_dropped_behind_its_word_cuts_no_client() {
+    let text = b"C: a\nS: b\nC: c\nS: d\nS closes\n";
+    for threads in [1, 4] {
+        let transcript = Transcript::parse("inside.talk", text, &[]).unwrap();
+        let role = Role::Transcripts(vec![LoadedTranscript { transcript, files: None }]);
+        let grace = Duration::from_secs(60);
+        let options = ServeOptions { addresses: vec![local()], role, grace, threads, ..ServeOptions::default() };
+        let server = Server::bind(&options).unwrap();
+        let mut client = TcpStream::connect(("127.0.0.1", server.ports()[0])).unwrap();
+        let (stopper, stop) = stop::channel().unwrap();
+        let (serving, thread) = started(move || server.run(stop, None, Box::new(|_| {})));
+        client.write_all(b"a\n").unwrap();
+        client.read_exact(&mut [0; 2]).unwrap();
+        stopper.stop();
+        drop(stopper);
+        until_it_rests(thread);
+        client.write_all(b"c\n").unwrap();
+        let mut heard = String::new();
+        client.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, "d\n", "{threads}");
+        drop(client);
+        let summary = serving.join().unwrap().unwrap();
+        assert!(summary.closed == 1 && summary.cut == 0 && !summary.at_once, "{threads}: {summary:?}");
+    }
 }
 
 #[test]

@@ -55,9 +55,10 @@ impl Loop {
     /// Asked once, those inside may finish; asked again, they are cut.
     fn hear_stop(&mut self) -> ControlFlow<LoopEnd> {
         match self.stop_asked() {
-            asked if asked > 1 || self.resources.stopping => return ControlFlow::Break(LoopEnd { at_once: true }),
-            1 => self.end_by = Some(self.begin_grace()),
-            _ => {}
+            // The last stopper was dropped, which asks for nothing.
+            0 => {}
+            1 if !self.resources.stopping => self.end_by = Some(self.begin_grace()),
+            _ => return ControlFlow::Break(LoopEnd { at_once: true }),
         }
         ControlFlow::Continue(())
     }
