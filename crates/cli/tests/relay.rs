@@ -612,8 +612,7 @@ fn a_flow_is_forgotten_in_its_time_though_thousands_came_and_went() {
         wait_until_idle(relay.child.id());
     }
     let from = format!("<- {}, ", stays.local_addr().unwrap());
-    let lines = relay.log.all();
-    let opened = lines.iter().rfind(|line| line.starts_with("opened #") && line.contains(&from)).unwrap();
+    let opened = relay.log.wait_for(&from);
     let number = opened.split(' ').nth(1).unwrap();
     relay.log.wait_for(&format!("closed {number} "));
 }

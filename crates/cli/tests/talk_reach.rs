@@ -3,11 +3,12 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
 
+use support::peers::broken_at_first;
 use support::*;
 
 #[test]
@@ -145,7 +146,7 @@ fn retry_asks_a_closed_udp_port_again_and_says_everything_once() {
             for line in said.lines() {
                 assert_eq!(recorded.lines().filter(|recorded| *recorded == line).count(), 1, "{recorded}");
             }
-            assert!(log.all().iter().any(|line| line.contains("6 bytes sent, 18 received")), "{:?}", log.all());
+            log.wait_for("6 bytes sent, 18 received");
         }
         let expected = if more.contains(&"--source") { "heard one\nheard two\n" } else { "" };
         assert!(text(&heard).contains(expected), "{more:?} {}", text(&heard));
@@ -200,42 +201,38 @@ fn retry_asks_a_unix_socket_again_that_is_not_there_dead_or_made_anew() {
     assert_eq!(talk.finish(), (0, b"heard one\n".to_vec()));
 }
 
-/// What stands before a server that is only starting takes connections and breaks them, with a reset or an end.
 #[test]
 fn retry_begins_a_handshake_again_that_was_broken() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (play, record) = (path("p.talk"), path("record.talk"));
+    std::fs::write(&play, "C: hello\nS: hello\n").unwrap();
     for (scheme, more) in [("tls", "?insecure"), ("ws", ""), ("wss", "?insecure")] {
         let echo = Server::start_at(&[&format!("{scheme}://127.0.0.1:0")], &["--echo"]);
-        let to = echo.address();
-        let front = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = front.local_addr().unwrap();
-        let fronting = std::thread::spawn(move || {
-            for resets in [true, false, true] {
-                let mut client = accept(&front);
-                // Only when it has said something: else an end may be taken for one after its words.
-                client.read_exact(&mut [0]).unwrap();
-                if resets {
-                    rustix::net::sockopt::set_socket_linger(&client, Some(std::time::Duration::ZERO)).unwrap();
-                }
-            }
-            let client = accept(&front);
-            let server = std::net::TcpStream::connect(to.split_once("://").map_or(&*to, |(_, to)| to)).unwrap();
-            let (mut from, mut into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-            std::thread::spawn(move || {
-                let _ = std::io::copy(&mut from, &mut into);
-                let _ = into.shutdown(std::net::Shutdown::Write);
-            });
-            let _ = std::io::copy(&mut &server, &mut &client);
-            let _ = client.shutdown(std::net::Shutdown::Write);
-        });
-        let output = run(&["talk", &format!("{scheme}://{address}{more}"), "--retry", "60s"], b"hello\n");
-        assert_code(&output, 0);
-        assert_eq!(text(&output.stdout), "hello\n");
-        fronting.join().unwrap();
+        for plays in [false, true] {
+            let (address, fronting) = broken_at_first(&echo.address(), b"");
+            let address = format!("{scheme}://{address}{more}");
+            let mut arguments = vec!["talk", &address, "--retry", "60s", "--record", &record];
+            arguments.extend(plays.then_some(["--play", &play]).into_iter().flatten());
+            let output = run(&arguments, b"hello\n");
+            assert_code(&output, 0);
+            assert_eq!(text(&output.stdout), if plays { "" } else { "hello\n" });
+            fronting.join().unwrap();
+            // What did not come about is no part of the conversation.
+            let recorded = std::fs::read_to_string(&record).unwrap();
+            assert!(recorded.contains("C: hello\nS: hello\n") && !recorded.contains("resets"), "{recorded}");
+            std::fs::remove_file(&record).unwrap();
+        }
     }
     // What answers and is not trusted will not be so later.
     let echo = Server::start_at(&["tls://127.0.0.1:0"], &["--echo"]);
     let address = format!("tls://{}", echo.address().rsplit("//").next().unwrap());
-    assert_code(&run(&["talk", &address, "--retry", "60s"], b"hello\n"), 60);
+    for more in [&[][..], &["--play", &play]] {
+        assert_code(&run(&[&["talk", &address, "--retry", "60s"], more].concat(), b"hello\n"), 60);
+    }
+    // Nor is it tried again without being asked for.
+    let (address, _) = broken_at_first(&echo.address(), b"");
+    assert_code(&run(&["talk", &format!("tls://{address}?insecure"), "--play", &play], b""), 35);
 }
 
 /// A bare port is both loopbacks: only the second has a server.

@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use sha2::{Digest, Sha256};
-use support::peers::{Authority, Peer};
+use support::peers::{Authority, Peer, broken_at_first};
 use support::web::bytes;
 use support::*;
 
@@ -464,4 +464,31 @@ fn vsftpd_is_talked_to_by_ftp() {
     assert!(shown.contains("257 \"/\"") && shown.contains("221 "), "{shown} {}", text(&output.stderr));
     // It may end without saying so.
     assert!([0, 18].contains(&code(&output)), "{}", text(&output.stderr));
+}
+
+#[test]
+fn retry_begins_again_where_a_server_breaks_off_before_tls() {
+    let place = Place::new();
+    let record = place.folder.path().join("record.talk");
+    for (protocol, greeting) in [("smtp", &b"220 a\r\n"[..]), ("imap", b"* OK a\r\n"), ("ldap", b""), ("postgres", b"")]
+    {
+        let answers = protocols().into_iter().find(|(name, _)| *name == protocol).unwrap().1;
+        let (server, serving) = place.serve(protocol, answers, echo(5));
+        let (address, fronting) = broken_at_first(&server.to_string(), greeting);
+        let more = ["--retry", "60s", "--record", record.to_str().unwrap()];
+        let output = place.talk(protocol, &address, &more, b"hello");
+        assert_code(&output, 0);
+        assert_eq!((text(&output.stdout), serving.join().unwrap()), ("inside hello".to_owned(), Some(5)));
+        fronting.join().unwrap();
+        // What was said in vain is no part of the conversation.
+        let recorded = fs::read_to_string(&record).unwrap();
+        assert!(!recorded.contains("OK a") && !recorded.contains("220 a"), "{recorded}");
+        assert_eq!(recorded.matches("starttls\n").count(), 1, "{recorded}");
+        fs::remove_file(&record).unwrap();
+    }
+    // What is refused is not asked again.
+    let refusal = vec![b"220 a\r\n".to_vec(), b"250 STARTTLS\r\n".to_vec(), b"454 no\r\n".to_vec()];
+    let (server, _) = place.serve("smtp", refusal, echo(0));
+    let output = place.talk("smtp", &server.to_string(), &["--retry", "60s"], b"");
+    assert!(output.status.code().is_some_and(|code| code != 0) && text(&output.stderr).contains("454 no"));
 }

@@ -117,7 +117,7 @@ fn a_play_goes_on_with_what_came_while_it_paused_and_differs_where_it_differs() 
     assert_eq!([text(&client.hear()), text(&client.hear())], ["three", "five"]);
     client.say("another");
     assert_eq!(server.wait(), 1, "{:#?}", server.log.all());
-    assert!(server.log.all().join("\n").contains("expected  one"), "{:#?}", server.log.all());
+    server.log.wait_for("expected  one");
 }
 
 /// An empty message waits as any other. What a play leaves is for the next one, which counts it.
@@ -428,7 +428,7 @@ fn a_program_over_packets_that_fails_or_has_a_terminal_is_told_as_over_streams()
     assert_eq!(hear(&client), b"bye\n");
     assert_eq!(hear(&client), b"");
     assert_eq!(server.wait(), 1, "{:#?}", server.log.all());
-    assert!(server.log.all().join("\n").contains("exited with 3"), "{:#?}", server.log.all());
+    server.log.wait_for("exited with 3");
     let mut server =
         Server::start_at(&[&address], &["--exec", "sh -c 'test -t 0 && read a && echo got $a'", "--pty", "--once"]);
     let client = packets(&path);
@@ -489,7 +489,7 @@ fn a_listener_talks_with_the_first_who_comes_and_answers_it() {
 fn a_listener_that_keeps_listening_has_one_conversation_after_the_other() {
     let folder = tempfile::tempdir().unwrap();
     let place = Place::path(folder.path());
-    let mut talk = listening(&place, &["--keep", "--idle", "500ms"]);
+    let mut talk = listening(&place, &["--keep", "--idle", "3s"]);
     let (a, b) = (UnixDatagram::bind(folder.path().join("a")).unwrap(), UnixDatagram::unbound().unwrap());
     say_first(&a, &place, "from a");
     b.send_to_addr(b"from somebody", &place.to).unwrap();

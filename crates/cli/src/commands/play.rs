@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sockeye::address::{self, Address, Scheme};
-use sockeye::failure::{Failure, Kind};
 use sockeye::net::connect::{RetryClock, connect_within};
 use sockeye::net::listen::protocol_of;
 use sockeye::net::tls::Trust;
 use sockeye::record::{Record, Tap};
-use sockeye::verb::talk::{InitialLayers, Played, Setting, play};
+use sockeye::verb::talk::{InitialLayers, Setting, play};
 use transcript::record::Secret;
 use transcript::{Refused, Script, Side};
 
@@ -18,7 +17,7 @@ use super::data::{self, Row};
 use super::hex::Hex;
 use super::play_once::{self, Target, begins_once, judge, prepare, ready_trust, unconnected};
 use super::report::{self, Case, Form};
-use super::taps::{self, UntilHeard};
+use super::taps::{self, Held, Until};
 use super::{connection, file, update};
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
@@ -228,11 +227,14 @@ fn open_record(
     connection::begin_record(flags, path, connection::Recorded { at, protocol, secrets, ports }, console).map(Some)
 }
 
-/// Whether no program was there that could have heard a word of the play: the server may only be starting.
-fn is_unheard(played: &Played) -> bool {
-    let kind = played.failure.as_ref().map(Failure::kind);
-    let is_refused = matches!(kind, Some(Kind::Refused | Kind::Unreachable));
-    played.protocol.keeps_bounds() && played.received == 0 && is_refused
+/// The record, where a play may be said again: over datagrams, and where a handshake is tried again.
+fn held_back(flags: &Talk, target: &Target, record: Arc<dyn Tap>) -> Option<Arc<Held>> {
+    let begins_with_handshake = matches!(target.address.scheme, Some(Scheme::Tls | Scheme::Ws | Scheme::Wss));
+    match target.protocol.keeps_bounds() {
+        true => Some(Held::new(record, Until::ServerSpeaks)),
+        false if begins_with_handshake && flags.retry.is_some() => Some(Held::new(record, Until::Secured)),
+        false => None,
+    }
 }
 
 /// One play over a connection of its own; else its code and its account.
@@ -256,8 +258,7 @@ fn play_once(
     connection::tell_attempts(&connected, console);
     let hex = flags.hex.then(|| Arc::new(Hex::new(Side::Client, connection::carrier(target.protocol))) as Arc<dyn Tap>);
     let record = record.map(|record| Arc::clone(record) as Arc<dyn Tap>);
-    // Over a stream nothing is said twice.
-    let held = record.clone().filter(|_| target.protocol.keeps_bounds()).map(UntilHeard::new);
+    let held = record.clone().and_then(|record| held_back(flags, target, record));
     let recording = held.clone().map(|held| held as Arc<dyn Tap>).or(record);
     let tap = taps::tee(recording.into_iter().chain(hex).collect());
     let host = target.address.tls_host();
@@ -272,7 +273,7 @@ fn play_once(
                 next
             }
             None => {
-                if !is_unheard(&played) || !again.wait() {
+                if !played.is_unheard || !again.wait() {
                     break;
                 }
                 connect(Some(again.left()))?

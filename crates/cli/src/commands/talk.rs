@@ -16,6 +16,7 @@ use self::typing::Typing;
 use self::watch::Watch;
 use super::connection::{self, finish, no_connection, tell_attempts};
 use super::play_once::ready_trust;
+use super::taps::{Held, Until};
 use super::{gate, play, sandbox, signals};
 use crate::clean::Cleaner;
 use crate::exit::Exit;
@@ -140,7 +141,7 @@ fn converse(
     tell_when_interrupted(&options.progress, record.clone(), connected.killer(), console)?;
     if let Some(StartTls(protocol)) = flags.starttls {
         let tap = watch.tap_in_clear(record.as_ref());
-        if let Err(exit) = begin_tls(flags, protocol, to, &mut connected, tap.as_ref(), console) {
+        if let Err(exit) = begin_tls(flags, protocol, to, &mut connected, (until, tap), console) {
             return Err(finish(record.as_ref(), exit, console));
         }
     }
@@ -204,9 +205,20 @@ fn begin_secure(
         if !error.may_pass() || !again.wait() {
             return Err(no_session(&who, error, console));
         }
-        *connected = connect_within(to, connected.protocol, &connection::options(flags), Some(again.left()))
-            .map_err(|error| console.fail(Exit::from(&error), &no_connection(&error, flags)))?;
+        *connected = connect_again(to, connected.protocol, &again, flags, console)?;
     }
+}
+
+/// The next attempt, in the time that is left.
+fn connect_again(
+    to: &Address,
+    protocol: Protocol,
+    again: &RetryClock,
+    flags: &Talk,
+    console: &Console,
+) -> Result<Connected, Exit> {
+    connect_within(to, protocol, &connection::options(flags), Some(again.left()))
+        .map_err(|error| console.fail(Exit::from(&error), &no_connection(&error, flags)))
 }
 
 fn no_session(who: &str, error: SecureError, console: &Console) -> Exit {
@@ -214,20 +226,34 @@ fn no_session(who: &str, error: SecureError, console: &Console) -> Exit {
     console.fail(Exit::from(&error), &format!("{who}: {error}"))
 }
 
-/// Goes over to TLS by what a protocol says before.
+/// Goes over to TLS by what a protocol says before. Where the server breaks that off it is tried again, from its beginning.
 fn begin_tls(
     flags: &Talk,
     protocol: Upgrade,
     to: &Address,
     connected: &mut Connected,
-    tap: Option<&Arc<dyn Tap>>,
+    (until, tap): (Option<Instant>, Option<Arc<dyn Tap>>),
     console: &Console,
 ) -> Result<(), Exit> {
     let trust = ready_trust(flags, console)?;
-    let until = Instant::now() + flags.connect_timeout;
-    let who = name_of(connected);
-    upgrade(connected, protocol, (&trust, &to.tls_host()), until, tap)
-        .map_err(|error| console.fail(Exit::from(&error), &format!("{who}: {error}")))?;
+    let (mut again, host) = (RetryClock::until(until), to.tls_host());
+    // What was said in an attempt that failed is no part of the conversation.
+    let held = tap.clone().filter(|_| until.is_some()).map(|tap| Held::new(tap, Until::Released));
+    let tap = held.clone().map(|held| held as Arc<dyn Tap>).or(tap);
+    let who = loop {
+        let (who, at) = (name_of(connected), Instant::now() + flags.connect_timeout);
+        let Err(error) = upgrade(connected, protocol, (&trust, &host), at, tap.as_ref()) else { break who };
+        if !error.may_pass() || !again.wait() {
+            return Err(console.fail(Exit::from(&error), &format!("{who}: {error}")));
+        }
+        *connected = connect_again(to, connected.protocol, &again, flags, console)?;
+        if let Some(held) = &held {
+            held.forget();
+        }
+    };
+    if let Some(held) = &held {
+        held.release();
+    }
     if console.verbose > 0 {
         console.note(&format!("{who}: TLS by {protocol}"));
     }

@@ -17,73 +17,113 @@ pub(super) fn tee(mut taps: Vec<Arc<dyn Tap>>) -> Option<Arc<dyn Tap>> {
     }
 }
 
-/// Keeps what the client says until the server is heard: what is said again, to another address or later, is told once to
-/// the record.
+/// Keeps what is told of a conversation as long as it may be begun again: what is said again, to another address or later, is
+/// told once to the record.
 #[derive(Debug)]
-pub(super) struct UntilHeard {
+pub(super) struct Held {
     tap: Arc<dyn Tap>,
-    /// None: the server was heard.
-    said: Mutex<Option<Vec<Vec<u8>>>>,
+    until: Until,
+    /// None: it is passed on at once.
+    acts: Mutex<Option<Vec<Act>>>,
 }
 
-impl UntilHeard {
-    pub(super) fn new(tap: Arc<dyn Tap>) -> Arc<Self> {
-        Arc::new(Self { tap, said: Mutex::new(Some(Vec::new())) })
+/// How long that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// Until the server says something.
+    ServerSpeaks,
+    /// Until TLS or a WebSocket has begun.
+    Secured,
+    /// Until it is released.
+    Released,
+}
+
+/// Something that is told of a conversation.
+#[derive(Debug)]
+enum Act {
+    Said(Side, Vec<u8>),
+    Ended(Side),
+    Reset(Side),
+    Secured,
+}
+
+impl Held {
+    pub(super) fn new(tap: Arc<dyn Tap>, until: Until) -> Arc<Self> {
+        Arc::new(Self { tap, until, acts: Mutex::new(Some(Vec::new())) })
     }
 
-    /// No program was there: it will be said again.
+    /// It is begun again: none of it counts.
     pub(super) fn forget(&self) {
-        if let Some(said) = &mut *self.held() {
-            said.clear();
+        if let Some(acts) = &mut *self.acts() {
+            acts.clear();
         }
     }
 
-    /// What was said is passed on, and from now on at once.
+    /// What was kept is passed on, and from now on at once.
     pub(super) fn release(&self) {
-        let said = self.held().take();
-        said.into_iter().flatten().for_each(|bytes| self.tap.said(Side::Client, &bytes));
+        let acts = self.acts().take();
+        acts.into_iter().flatten().for_each(|act| self.pass_on(&act));
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<Vec<Vec<u8>>>> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn hear(&self, act: Act) {
+        let is_over = match self.until {
+            Until::ServerSpeaks => matches!(act, Act::Said(Side::Server, _)),
+            Until::Secured => matches!(act, Act::Secured),
+            Until::Released => false,
+        };
+        match &mut *self.acts() {
+            Some(acts) if !is_over => return acts.push(act),
+            _ => {}
+        }
+        self.release();
+        self.pass_on(&act);
+    }
+
+    fn pass_on(&self, act: &Act) {
+        match act {
+            Act::Said(side, bytes) => self.tap.said(*side, bytes),
+            Act::Ended(side) => self.tap.ended(*side),
+            Act::Reset(side) => self.tap.reset(*side),
+            Act::Secured => self.tap.secured(),
+        }
+    }
+
+    fn acts(&self) -> MutexGuard<'_, Option<Vec<Act>>> {
+        self.acts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Also where the play ends before: what was said last is in the record.
-impl Drop for UntilHeard {
+/// Also where it ends before: what was told last is in the record.
+impl Drop for Held {
     fn drop(&mut self) {
         self.release();
     }
 }
 
-impl Tap for UntilHeard {
+impl Tap for Held {
     fn said(&self, side: Side, bytes: &[u8]) {
-        match &mut *self.held() {
-            Some(said) if side == Side::Client => return said.push(bytes.to_vec()),
-            _ => {}
+        // Nothing is copied once it is passed on.
+        if self.acts().is_none() {
+            return self.tap.said(side, bytes);
         }
-        self.release();
-        self.tap.said(side, bytes);
+        self.hear(Act::Said(side, bytes.to_vec()));
     }
 
     fn ended(&self, side: Side) {
-        self.release();
-        self.tap.ended(side);
+        self.hear(Act::Ended(side));
+    }
+
+    fn reset(&self, side: Side) {
+        self.hear(Act::Reset(side));
     }
 
     fn secured(&self) {
-        self.release();
-        self.tap.secured();
+        self.hear(Act::Secured);
     }
 
     fn unsecured(&self) {
         self.release();
         self.tap.unsecured();
-    }
-
-    fn reset(&self, side: Side) {
-        self.release();
-        self.tap.reset(side);
     }
 
     fn connects(&self, number: u8, side: Side, port: Option<u16>) -> Option<Arc<dyn Tap>> {

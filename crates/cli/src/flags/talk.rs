@@ -83,8 +83,8 @@ pub(crate) struct Talk {
     /// So many bytes must come; fewer are exit 18, more are exit 1
     #[arg(long, value_name = "N", value_parser = count, conflicts_with_all = ["play", "zero", "keep", "send_only"])]
     pub(crate) bytes: Option<u64>,
-    /// Try for so long to connect, until the server is there; over datagrams, ask again where no program listens, and over TLS
-    /// and WebSocket begin a handshake again that was broken
+    /// Try for so long to connect, until the server is there; over datagrams, ask again where no program listens, and under TLS
+    /// and in a WebSocket begin a handshake again that was broken
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "listen")]
     pub(crate) retry: Option<Duration>,
     /// Only take what the peer sends: standard input is not read

@@ -3,16 +3,18 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-use super::{LONG, free_port, need};
+use super::{LONG, accept, free_port, need};
 
 /// A server that is there.
 pub struct Peer {
@@ -148,4 +150,33 @@ impl Authority {
         std::fs::write(&key_file, key.serialize_pem()).unwrap();
         std::fs::set_permissions(key_file, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
+}
+
+/// What stands before a server that is only starting takes connections and breaks them, with a reset or an end, behind what
+/// it says; then it leads to the server.
+pub fn broken_at_first(to: &str, says: &'static [u8]) -> (String, JoinHandle<()>) {
+    let to = to.split_once("://").map_or(to, |(_, to)| to).to_owned();
+    let front = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = front.local_addr().unwrap().to_string();
+    let fronting = std::thread::spawn(move || {
+        for resets in [true, false, true] {
+            let mut client = accept(&front);
+            client.write_all(says).unwrap();
+            // Only when it has said something: else an end may be taken for one after its words.
+            client.read_exact(&mut [0]).unwrap();
+            if resets {
+                rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO)).unwrap();
+            }
+        }
+        let client = accept(&front);
+        let server = TcpStream::connect(to).unwrap();
+        let (mut from, mut into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut into);
+            let _ = into.shutdown(std::net::Shutdown::Write);
+        });
+        let _ = std::io::copy(&mut &server, &mut &client);
+        let _ = client.shutdown(std::net::Shutdown::Write);
+    });
+    (address, fronting)
 }

@@ -151,6 +151,8 @@ pub struct Summary {
     pub cut: u64,
     /// Bytes that came in the conversations that are over.
     pub from_clients: u64,
+    /// Handshakes with which a connection was to begin, and that the peer broke off without a word.
+    pub unshaken: u64,
     /// The second signal came: nothing was waited for.
     pub at_once: bool,
     /// The next client stayed away for too long.
@@ -166,6 +168,7 @@ pub(crate) struct Tally {
     pub(super) closed: u64,
     pub(super) failed: u64,
     pub(super) from_clients: u64,
+    pub(super) unshaken: u64,
 }
 
 impl Tally {

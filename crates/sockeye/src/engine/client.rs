@@ -40,6 +40,10 @@ pub(crate) struct Outcome {
     pub(crate) unjudged: u64,
     /// Over datagrams: those that came from others than the peer.
     pub(crate) strangers: u64,
+    /// Connections that are over.
+    closed: u64,
+    /// The server broke off the handshake with which the first was to begin, or left it unanswered.
+    pub(crate) is_unshaken: bool,
 }
 
 impl Outcome {
@@ -50,6 +54,7 @@ impl Outcome {
             Event::Failed { failure, .. } => self.failure = self.failure.take().or(Some(failure)),
             Event::Closed { from_client, from_server, unjudged, .. } => {
                 // A play may have several connections.
+                self.closed += 1;
                 self.sent += from_client;
                 self.received += from_server;
                 self.unjudged += unjudged;
@@ -122,8 +127,9 @@ fn try_to_play(over: Over, script: Arc<Script>, row: Option<&Row>, client: Clien
             own.join_group(number, FIRST, key);
         }
     }
-    own.run()?;
-    Ok(std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner)))
+    let unshaken = own.run()?.unshaken;
+    let outcome = std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Outcome { is_unshaken: unshaken > 0 && outcome.closed == 1, ..outcome })
 }
 
 /// What carries a connection that stands.

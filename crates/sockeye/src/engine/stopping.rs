@@ -95,7 +95,7 @@ impl Loop {
             });
         }
         self.resources.lines.tell(&mut *self.resources.observer);
-        let Tally { opened, joined, closed, failed, from_clients } = self.resources.tally;
+        let Tally { opened, joined, closed, failed, from_clients, unshaken } = self.resources.tally;
         let (opened, closed) = (opened - joined, closed.saturating_sub(joined));
         let mut all = Summary {
             opened,
@@ -104,6 +104,7 @@ impl Loop {
             cut,
             from_clients,
             at_once,
+            unshaken,
             unvisited: false,
         };
         if let Some(Membership { workers, worker: 0, .. }) = &self.member {
@@ -112,11 +113,12 @@ impl Loop {
         let mut lost = None;
         for thread in self.threads {
             match thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread of the server panicked"))) {
-                Ok(Summary { closed, failed, cut, from_clients, .. }) => {
+                Ok(Summary { closed, failed, cut, from_clients, unshaken, .. }) => {
                     all.closed += closed;
                     all.failed += failed;
                     all.cut += cut;
                     all.from_clients += from_clients;
+                    all.unshaken += unshaken;
                 }
                 Err(error) => lost = Some(error),
             }

@@ -292,7 +292,7 @@ impl Channel {
         if self.phase == Phase::Handshaking {
             let waited = transcript::seconds(limits::HANDSHAKE_WAIT);
             let why = format!("{} did not shake hands within {waited}", context.origin.tls_peer());
-            return self.not_secure(&self.of_handshake(why), context);
+            return self.not_secure(&self.of_handshake(why).without_a_word(), context);
         }
         if self.phase == Phase::EndingTls {
             let waited = transcript::seconds(limits::HANDSHAKE_WAIT);

@@ -251,7 +251,8 @@ impl Channel {
     }
 
     pub(super) fn cut_in_handshake(&self, context: &Context<'_>) -> TlsError {
-        self.of_handshake(format!("{} closed the connection in the handshake", context.origin.tls_peer()))
+        let why = format!("{} closed the connection in the handshake", context.origin.tls_peer());
+        self.of_handshake(why).without_a_word()
     }
 
     /// There is no session, or none any more.
@@ -265,6 +266,9 @@ impl Channel {
             };
             if error.is_of_websocket() && self.say_end(context) == ChannelStatus::Closed {
                 return ChannelStatus::Closed;
+            }
+            if error.is_cut {
+                context.tally.unshaken += 1;
             }
             let reason = format!("{}: {error}", error.layer());
             // A client that only knocks at a server is a line in the log, unless each client counts.

@@ -12,7 +12,7 @@ pub struct TlsError {
     pub why: TlsErrorKind,
     text: String,
     source: Option<Box<dyn Error + Send + Sync>>,
-    /// The peer ended the connection, and said nothing about why.
+    /// The peer ended the connection without a word about why, or said nothing for too long.
     pub(crate) is_cut: bool,
 }
 
@@ -71,7 +71,12 @@ impl TlsError {
     }
 
     pub(crate) fn cut(host: &str) -> Self {
-        Self { is_cut: true, ..Self::local(format!("{host} closed the connection in the handshake")) }
+        Self::local(format!("{host} closed the connection in the handshake")).without_a_word()
+    }
+
+    /// The peer did not say why.
+    pub(crate) fn without_a_word(self) -> Self {
+        Self { is_cut: true, ..self }
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Played {
     pub strangers: u64,
     /// How a program failed that was the other end.
     pub ended: Option<Failure>,
+    /// Whether no program heard a word of it: over datagrams nothing listens there, over TLS or a WebSocket the handshake was
+    /// broken off. The server may only be starting, and all of it can be said once more.
+    pub is_unheard: bool,
     /// Over datagrams, where nothing listens at this address: the same for the name's next one.
     pub next: Option<Connected>,
 }
@@ -77,14 +80,13 @@ pub fn play(connected: Connected, script: &Arc<Script>, setting: &Setting<'_>) -
     };
     let (own, other) = (local.clone(), peer.clone());
     let connection = Connection { fd, protocol, local, peer, is_broken: broken.is_some() };
-    let Outcome { failure, sent, received, unjudged, strangers } =
+    let Outcome { failure, sent, received, unjudged, strangers, is_unshaken, .. } =
         client::play(Over::Connection(connection), Arc::clone(script), setting.row, client);
     // Its socket is closed by now.
     let ended = guest.and_then(|guest| Failure::of_left(&guest.finish(limits::GRACE)));
     let is_elsewhere = |failure: &Failure| matches!(failure.kind(), Kind::Refused | Kind::Unreachable);
-    let next = match received == 0 && failure.as_ref().is_some_and(is_elsewhere) {
-        true => Connected::at_next(attempts, lookup, &others),
-        false => None,
-    };
-    Played { failure, protocol, local: own, peer: other, sent, received, unjudged, strangers, ended, next }
+    let is_elsewhere = received == 0 && failure.as_ref().is_some_and(is_elsewhere);
+    let next = if is_elsewhere { Connected::at_next(attempts, lookup, &others) } else { None };
+    let is_unheard = is_elsewhere && protocol.keeps_bounds() || is_unshaken;
+    Played { failure, protocol, local: own, peer: other, sent, received, unjudged, strangers, ended, is_unheard, next }
 }

@@ -45,6 +45,18 @@ pub enum UpgradeError {
     Secure(SecureError),
 }
 
+impl UpgradeError {
+    /// Whether it may be otherwise in a moment: the connection broke, or nothing came, and nothing was refused.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Cut | Self::TimedOut | Self::Socket(_) => true,
+            Self::Secure(error) => error.may_pass(),
+            Self::Refused(_) | Self::NotOffered | Self::Strange(_) | Self::OutOfTurn | Self::ClearBytes(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for UpgradeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
