@@ -160,6 +160,8 @@ fn lines_are_edited_remembered_and_not_destroyed_by_what_comes() {
     terminal.wait_until_edited();
     terminal.press(&format!("{UP}\r"));
     assert_eq!(line(&mut peer), "half done\n");
+    // What was sent is counted behind it.
+    wait_until_idle(child.id());
     terminal.interrupt();
     assert_eq!(wait(&mut child), 130);
     log.wait_for("interrupted; 10 bytes sent, 0 received");
