@@ -595,3 +595,68 @@ fn as_many_connections_as_there_are_files_for_take_little_memory() {
     assert_eq!(wait(&mut child), 130);
     assert!(peak < 100 << 10, "{wanted} connections: {peak} KiB");
 }
+
+/// Nothing answers the last words of these plays. That they are with the system is no sign that the server read them.
+#[test]
+fn plays_whose_last_words_nobody_heard_have_failed() {
+    let folder = Folder::new();
+    let (says, asks) = (folder.file("only.talk", "C: only\n"), folder.file("ask.talk", "C: a\nS: b\nC: last\n"));
+    // It reads one line of several, and when all the others have come it is gone.
+    let reads_one = |plays: usize| {
+        serve_each(move |mut stream, _| {
+            read(&mut stream, if plays == 1 { 0 } else { 5 });
+            until("the others", || {
+                rustix::io::ioctl_fionread(&stream).is_ok_and(|unread| unread == 5 * (plays as u64 - 1).max(1))
+            });
+        })
+        .0
+    };
+    // It answers, and does not read what is said behind the last answer.
+    let answers = |plays: usize| {
+        serve_each(move |mut stream, _| {
+            for play in 1..=plays {
+                read(&mut stream, if play == 1 { 2 } else { 7 });
+                stream.write_all(b"b\n").unwrap();
+            }
+            until("the last", || rustix::io::ioctl_fionread(&stream).is_ok_and(|unread| unread == 5));
+        })
+        .0
+    };
+    for (address, file, plays, more, failures) in [
+        (reads_one(100), &says, "100", &[][..], 100),
+        (reads_one(100), &says, "100", &["--rate", "1000"], 100),
+        (reads_one(3), &says, "3", &["--think", "1ms"], 3),
+        (reads_one(1), &says, "1", &["--reconnect"], 1),
+        (answers(10), &asks, "10", &[], 1),
+        (answers(10), &asks, "10", &["--rate", "1000"], 1),
+    ] {
+        let arguments = [&address as &str, "--play", file, "--plays", plays, "--connections", "1", "--threads", "1"];
+        let (output, figures) = folder.load(&[&arguments[..], more].concat());
+        // Where some were heard, it is 1.
+        assert_code(&output, if failures.to_string() == plays { 56 } else { 1 });
+        assert_eq!(count(&figures, "failures"), failures, "{more:?} {}", both(&output));
+        assert_eq!(figures["plays"].to_string(), plays, "{more:?}");
+        assert!(both(&output).contains("not everything that was said may have been read"), "{}", both(&output));
+    }
+    // Who reads all loses nothing, whether it ends or not.
+    let reads = serve_each(|mut stream, _| while stream.read(&mut [0; 100]).is_ok_and(|length| length > 0) {}).0;
+    let stays = serve_each(|mut stream, _| {
+        while stream.read(&mut [0; 100]).is_ok_and(|length| length > 0) {}
+        std::thread::sleep(LONG);
+    })
+    .0;
+    for address in [&reads, &stays] {
+        for more in [&[][..], &["--rate", "1000"], &["--reconnect"]] {
+            let arguments = [address as &str, "--play", &says, "--plays", "4", "--connections", "2"];
+            let (output, figures) = folder.load(&[&arguments[..], more].concat());
+            assert_code(&output, 0);
+            assert_eq!(["plays", "failures"].map(|name| count(&figures, name)), [4, 0], "{more:?}");
+        }
+    }
+    let closed = Closed::udp();
+    for more in [&[][..], &["--reconnect"]] {
+        let address = format!("udp://{}", closed.address);
+        let output = run(&[&["load", &address, "--play", &says, "--plays", "1"], more].concat(), b"");
+        assert_code(&output, 7);
+    }
+}

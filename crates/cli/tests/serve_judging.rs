@@ -358,3 +358,22 @@ fn an_answer_that_is_cut_is_no_success() {
     assert_eq!(server.wait(), 1);
     server.log.wait_for("the file became shorter while it was sent");
 }
+
+/// What the client's system took may have been read; what it did not take was not.
+#[test]
+fn a_client_that_resets_before_all_has_arrived_has_failed_where_plays_are_judged() {
+    let text = format!("C: hi\n{}S: last\n", format!("S raw: {}\n", "x".repeat(60_000)).repeat(20));
+    for (arguments, code) in [(&["--once"][..], 1), (&["--times", "1", "--strict"], 1), (&[], 0)] {
+        let (mut server, _folder) = serve(&text, arguments);
+        let mut client = server.connect();
+        client.write_all(b"hi\n").unwrap();
+        wait_until_idle(server.child.id());
+        reset(client);
+        let closed = server.log.wait_for("closed #1");
+        assert!(closed.contains(" by reset, "), "{closed}");
+        if code == 0 {
+            server.signal("TERM");
+        }
+        assert_eq!(server.wait(), code, "{arguments:?} {:?}", server.log.all());
+    }
+}

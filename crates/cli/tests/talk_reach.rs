@@ -536,3 +536,39 @@ fn words_of_other_tools_are_answered_with_ours() {
     assert_code(&run(&["fetch", "-qv4", &format!("http://{closed}/")], b""), 2);
     assert_code(&run(&["fetch", "-vv4", "--data", "-output", &format!("http://{closed}/")], b""), 2);
 }
+
+/// Nobody answers the last words: that nobody listens is told behind them, and asked for.
+#[test]
+fn over_udp_a_play_whose_last_words_meet_a_closed_port_has_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let only = file("only.talk", "C: only\n");
+    let closed = Closed::udp();
+    let address = format!("udp://{}", closed.address);
+    for arguments in [&[][..], &["--retry", "200ms"], &["--repeat", "2"]] {
+        let output = run(&[&["talk", &address, "--play", &only], arguments].concat(), b"");
+        assert_code(&output, 7);
+        assert!(text(&output.stderr).contains("nobody listens there"), "{}", text(&output.stderr));
+    }
+    // It is there, answers, and is gone.
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = format!("udp://{}", server.local_addr().unwrap());
+    let serving = std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        let (length, from) = server.recv_from(&mut buffer).unwrap();
+        let answer = [b"heard ", &buffer[..length]].concat();
+        server.send_to(&answer, from).unwrap();
+    });
+    // It is closed by then.
+    let late = file("late.talk", "C: one\nS: heard one\nC waits 500ms\nC: bye\n");
+    let output = run(&["talk", &address, "--play", &late], b"");
+    serving.join().unwrap();
+    assert_code(&output, 7);
+    // Where somebody listens, it is said.
+    let echo = Server::start_at(&["udp://127.0.0.1:0"], &["--discard"]);
+    assert_code(&run(&["talk", &format!("udp://127.0.0.1:{}", echo.ports[0]), "--play", &only], b""), 0);
+}

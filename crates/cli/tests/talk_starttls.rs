@@ -492,3 +492,44 @@ fn retry_begins_again_where_a_server_breaks_off_before_tls() {
     let output = place.talk("smtp", &server.to_string(), &["--retry", "60s"], b"");
     assert!(output.status.code().is_some_and(|code| code != 0) && text(&output.stderr).contains("454 no"));
 }
+
+/// Over TLS and a WebSocket our own end may be what is reset. It is excused only where an answer, or its end, shows that the peer
+/// read what was said.
+#[test]
+fn a_play_whose_last_words_meet_a_reset_under_tls_has_failed_unless_they_were_answered() {
+    let place = Place::new();
+    let file = |name: &str, text: &str| {
+        let path = place.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let large = format!("C: {}\n", "x".repeat(60_000)).repeat(5);
+    for (text, says, code) in [
+        ("C: only\n", &b""[..], 56),
+        ("C: only\nC closes\n", b"", 56),
+        (&large, b"", 56),
+        ("S: b\nC: only\n", b"b\n", 56),
+        ("C: a\nS: b\n", b"b\n", 0),
+    ] {
+        let play = file("p.talk", text);
+        let config = Arc::clone(&place.config);
+        let (address, serving) = serve_one(move |stream| {
+            let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
+            while stream.conn.is_handshaking() {
+                stream.conn.complete_io(&mut stream.sock).unwrap();
+            }
+            stream.write_all(says).unwrap();
+            // All was said, or as much as the system takes.
+            let port = stream.sock.local_addr().unwrap().port();
+            let has_more = || rustix::io::ioctl_fionread(&stream.sock).is_ok_and(|unread| unread > 100_000);
+            until("words", || has_ended(1, port) || has_more());
+            rustix::net::sockopt::set_socket_linger(&stream.sock, Some(std::time::Duration::ZERO)).unwrap();
+        });
+        let mut talk =
+            Talk::start(&[&format!("tls://localhost:{}?ca={}", address.port(), place.ca()), "-4", "--play", &play]);
+        serving.join().unwrap();
+        let log = talk.log.clone();
+        drop(talk.stdin.take());
+        assert_eq!((code, talk.finish().0), (code, code), "{text:.20} {:?}", log.to_end());
+    }
+}

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, tcgetattr};
-use support::{LONG, Log, command, line, text, to_end, wait};
+use support::{LONG, Log, command, line, text, to_end, wait, wait_until_idle};
 
 /// A terminal, and all that was shown on it.
 struct Terminal {

@@ -628,6 +628,16 @@ pub fn free_port() -> u16 {
     panic!("no port below {first} is free");
 }
 
+/// Whether the peer of a connection has ended, which has not (proc(5): its state is 8, CLOSE_WAIT): one from this port (1), or one
+/// to it (2).
+pub fn has_ended(column: usize, port: u16) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().any(|row| {
+        let columns: Vec<&str> = row.split_whitespace().collect();
+        columns[column].ends_with(&format!(":{port:04X}")) && columns[3] == "08"
+    })
+}
+
 /// The next client of a listener.
 pub fn accept(listener: &TcpListener) -> TcpStream {
     let stream = listener.accept().unwrap().0;

@@ -46,6 +46,7 @@ impl Loop {
         loop {
             self.resources.now = self.clock();
             self.set_to_work();
+            self.settle_if_done();
             let Some(load) = &mut self.resources.load else { break };
             load.now = self.resources.now;
             load.tick();
@@ -55,7 +56,7 @@ impl Loop {
             }
             if !load.may_begin() || load.now >= load.until {
                 end_by = end_by.or(load.job.grace.map(|grace| self.resources.now.after(grace)));
-                let is_done = load.playing == 0 && !load.has_more() && !load.may_begin();
+                let is_done = load.is_done();
                 if is_done || end_by.is_some_and(|by| self.resources.now >= by) || load.is_stopped {
                     break;
                 }
@@ -179,6 +180,16 @@ impl Loop {
         };
         let play = row.map_or_else(|| script.play(), |row| script.play_with(&row));
         Agent::Play(play, script)
+    }
+
+    /// When all is played, closes the connections that rest, where their end tells whether the last plays were heard.
+    fn settle_if_done(&mut self) {
+        let is_done = |load: &Generator| load.is_done() && load.slots.iter().any(|slot| slot.unheard > 0);
+        if self.resources.load.as_deref().is_some_and(is_done) {
+            for key in self.channels.keys() {
+                self.with_channel(key, |channel, context| channel.await_end(context));
+            }
+        }
     }
 
     fn end_of_load(mut self) -> Account {

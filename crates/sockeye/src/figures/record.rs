@@ -190,13 +190,22 @@ impl Recorder {
     pub fn failure(&mut self, line: Option<usize>, kind: &'static str, account: impl FnOnce() -> String) {
         self.second.counts.plays += 1;
         self.second.counts.failures += 1;
-        let failure = (line, kind);
+        self.failed(1, (line, kind), account);
+    }
+
+    /// So many plays had gone well, and were lost with their connection. The account is asked for as of [`Self::failure`].
+    pub fn failure_of_played(&mut self, count: u64, kind: &'static str, account: impl FnOnce() -> String) {
+        self.second.counts.failures += count;
+        self.failed(count, (None, kind), account);
+    }
+
+    fn failed(&mut self, count: u64, failure: (Option<usize>, &'static str), account: impl FnOnce() -> String) {
         if let Some(first) = self.second.failed.get_mut(&failure) {
-            first.count += 1;
+            first.count += count;
             return;
         }
         let account = if self.known.insert(failure) { account() } else { String::new() };
-        self.second.failed.insert(failure, First { count: 1, since: self.elapsed, account });
+        self.second.failed.insert(failure, First { count, since: self.elapsed, account });
     }
 
     /// A connection came about.

@@ -109,11 +109,13 @@ pub(crate) struct Session {
     websocket: Option<Box<WebSocket>>,
     /// What TLS made of bytes that came, for the layer above.
     between: Vec<u8>,
+    /// We said something since the peer did last.
+    is_unheard: bool,
 }
 
 impl From<tls::Session> for Session {
     fn from(tls: tls::Session) -> Self {
-        Self { tls: Some(tls), websocket: None, between: Vec::new() }
+        Self { tls: Some(tls), websocket: None, between: Vec::new(), is_unheard: false }
     }
 }
 
@@ -125,7 +127,7 @@ impl Session {
         let websocket = websocket.map(Box::new);
         match tls {
             Ok(None) if websocket.is_none() => None,
-            Ok(tls) => Some(Ok(Self { tls, websocket, between: Vec::new() })),
+            Ok(tls) => Some(Ok(Self { tls, websocket, between: Vec::new(), is_unheard: false })),
             Err(error) => Some(Err(error)),
         }
     }
@@ -162,7 +164,8 @@ impl Session {
     /// There are no random numbers to hide what is said with.
     pub(crate) fn websocket(websocket: &WsClient) -> Result<Self, TlsError> {
         has_randomness()?;
-        Ok(Self { tls: None, websocket: Some(Box::new(WebSocket::of_client(websocket)?)), between: Vec::new() })
+        let websocket = Some(Box::new(WebSocket::of_client(websocket)?));
+        Ok(Self { tls: None, websocket, between: Vec::new(), is_unheard: false })
     }
 
     /// One behind whose end clear text may follow.
@@ -224,6 +227,18 @@ impl Session {
     /// # Errors
     /// The peer breaks the protocol or is not to be believed. There may be something to send all the same: an alert, or why.
     pub(crate) fn receive(&mut self, bytes: &[u8], clear: &mut Vec<u8>) -> Result<(), TlsError> {
+        let before = clear.len();
+        let received = self.unpack(bytes, clear);
+        self.is_unheard &= clear.len() == before;
+        received
+    }
+
+    /// Whether nothing shows that the peer heard what we said last: neither an answer came nor its end.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.is_unheard && !self.has_ended()
+    }
+
+    fn unpack(&mut self, bytes: &[u8], clear: &mut Vec<u8>) -> Result<(), TlsError> {
         match (&mut self.tls, &mut self.websocket) {
             (Some(tls), None) => tls.receive(bytes, clear),
             (None, Some(websocket)) => websocket.receive(bytes, clear),
@@ -296,6 +311,7 @@ impl Session {
     }
 
     fn pack(&mut self, clear: &[u8], wire: &mut Vec<u8>, pack: impl FnOnce(&mut WebSocket, &mut Vec<u8>)) {
+        self.is_unheard |= !clear.is_empty();
         match (&mut self.tls, &mut self.websocket) {
             (None, Some(websocket)) => pack(websocket, wire),
             (Some(tls), Some(websocket)) => {
@@ -312,6 +328,7 @@ impl Session {
     pub(crate) fn say_message(&mut self, bytes: &[u8], wire: &mut Vec<u8>) {
         if let Some(websocket) = &mut self.websocket {
             websocket.say_message(bytes);
+            self.is_unheard = true;
             self.send(&[], wire);
         }
     }

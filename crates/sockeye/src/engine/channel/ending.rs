@@ -7,6 +7,7 @@ use super::super::account::{Closed, cut_at};
 use super::super::context::give_back;
 use super::super::origin::Closer;
 use super::{Channel, ChannelStatus, Interest, Phase, secure};
+use crate::event::Protocol;
 use crate::failure::{Failure, Kind};
 use crate::limits;
 
@@ -41,24 +42,39 @@ impl Channel {
     }
 
     /// A reset behind the last statement. Whether the peer had read all is not known then; a server has said all that it had
-    /// to say, and clients that close in a hurry reset. A session's last word is often left unread, which is a reset and
-    /// loses nothing.
+    /// to say, and clients that close in a hurry reset: only where plays are judged, what had not even arrived is lost. A
+    /// session's own end is often left unread, which is a reset and loses nothing, if an answer shows that the rest was read.
     fn judge_late_reset(&mut self, context: &mut Context<'_>) {
         // One that failed before is not counted twice.
         if !self.agent.has_transcript() || self.reason.is_some() {
             return;
         }
         let reason = match (self.phase, context.origin.is_client()) {
-            (Phase::Draining { .. }, false) => return,
-            (Phase::Draining { .. }, true) if self.secure.is_some() => return,
+            (Phase::Draining { .. }, false) if !context.is_judged || self.not_arrived(context) == 0 => return,
+            (Phase::Draining { .. }, true) if self.secure.as_ref().is_some_and(|session| !session.is_unheard()) => {
+                return;
+            }
             (_, true) => {
                 let Self { sent, received, .. } = self;
                 let why = "the connection was reset, and not everything that was said may have been read";
                 format!("{why}; {sent} bytes sent, {received} received")
             }
+            (Phase::Draining { .. }, false) => {
+                let left = self.not_arrived(context);
+                format!("the client reset the connection before all had arrived: {left} bytes had not")
+            }
             (_, false) => "the client reset the connection before all was sent".to_owned(),
         };
         self.fail(Kind::Fault(FaultKind::Reset), &reason, context);
+    }
+
+    /// Bytes of a TCP connection that the peer's system had not taken when it was reset (tcp(7), `SIOCOUTQ`). Of the last two
+    /// segments it may have taken all without saying so (RFC 9293, section 3.8.6.3): they are as good as there.
+    fn not_arrived(&self, context: &Context<'_>) -> u64 {
+        match (context.origin.endpoint.protocol, self.line.unsent()) {
+            (Protocol::Tcp, unsent) if unsent > limits::UNTOLD => unsent,
+            _ => 0,
+        }
     }
 
     /// The kernel does not tell of it any more, which is no fault of the client.
@@ -160,6 +176,14 @@ impl Channel {
             return ChannelStatus::Open;
         }
         if self.line.has_no_end() {
+            // Whether somebody listens is told behind what was said, to whoever asks.
+            let is_judged = self.agent.has_transcript() && self.reason.is_none();
+            if is_judged
+                && context.origin.is_client()
+                && let Err(error) = self.line.take_error()
+            {
+                return self.datagram_failed(error, context);
+            }
             return self.gone(context);
         }
         if self.ended {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::endpoint::Protocol;
 use crate::net::connecting::{Connecting, Watched};
 use crate::net::peer::Peer;
+use crate::sys::queue;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
 use transcript::Moment;
@@ -109,6 +110,14 @@ impl Line {
             Self::Datagrams(_) | Self::Connecting(_) | Self::OnePeer(_) => {}
             #[cfg(all(test, feature = "http"))]
             Self::Imaginary(end) => end.reset_on_close(),
+        }
+    }
+
+    /// Bytes that the peer's system has not taken yet.
+    pub(super) fn unsent(&self) -> u64 {
+        match self {
+            Self::Socket(fd) => queue::unsent(fd).unwrap_or(0),
+            _ => 0,
         }
     }
 

@@ -17,7 +17,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use transcript::{Input, Moment, Output, Play, Row, Scratch, Script, Step};
+use transcript::{FaultKind, Input, Moment, Output, Play, Row, Scratch, Script, Step};
 
 pub(crate) use deal::Played;
 pub(crate) use places::Places;
@@ -229,6 +229,11 @@ impl Generator {
         !self.is_over && self.left > 0 && is_in_time
     }
 
+    /// Whether all is played, and no play is under way.
+    pub(super) fn is_done(&self) -> bool {
+        self.playing == 0 && !self.has_more() && !self.may_begin()
+    }
+
     /// Whether one more connection is opened: for the last plays no more than those that play them.
     pub(super) fn may_open(&self) -> bool {
         let opening = || self.slots.iter().filter(|slot| slot.stage == Stage::Opening).count();
@@ -330,7 +335,7 @@ impl Generator {
                 After::Unexpected
             }
             Stage::Resting => After::Rest,
-            Stage::Passed | Stage::Failed | Stage::Closed => After::GoOn,
+            Stage::Passed | Stage::Failed | Stage::Closed | Stage::Settling => After::GoOn,
         }
     }
 
@@ -345,7 +350,7 @@ impl Generator {
 
     fn rest(&mut self, slot: usize) -> After {
         if !self.may_begin() {
-            return After::Drop;
+            return if self.settle(slot) { After::Close } else { After::Drop };
         }
         let place = &mut self.slots[slot];
         place.stage = Stage::Resting;
@@ -355,6 +360,23 @@ impl Generator {
             StartPolicy::Open(_) => self.set_free(slot as u32),
         }
         After::Rest
+    }
+
+    /// The connection of a slot is to be closed, for nothing is played over it any more. Whether its end has to be waited for:
+    /// where the last words were ours, only that tells whether they were heard.
+    pub(super) fn settle(&mut self, slot: usize) -> bool {
+        let place = &mut self.slots[slot];
+        if place.unheard == 0 {
+            return false;
+        }
+        place.stage = Stage::Settling;
+        self.playing += 1;
+        true
+    }
+
+    /// The same of one that rests.
+    pub(super) fn settle_resting(&mut self, slot: usize) -> bool {
+        self.slots[slot].stage == Stage::Resting && self.settle(slot)
     }
 
     /// A step of a play, of which every exchange is told.
@@ -466,12 +488,16 @@ impl Generator {
     }
 
     /// A play failed, or its connection came to nothing. Once for each play.
-    pub(super) fn failed(&mut self, slot: usize, failure: &Failure, conversation: impl FnOnce() -> Conversation) {
+    pub(super) fn failed(&mut self, slot: usize, failure: &Failure, conversation: impl Fn() -> Conversation) {
+        let kind = failure.kind();
+        if matches!(kind, Kind::Fault(FaultKind::Reset) | Kind::Refused) {
+            self.lose_unheard(slot, kind, failure, &conversation);
+        }
         let place = &mut self.slots[slot];
         match place.stage {
             // Requests are counted by the agent that asked.
             _ if self.job.request.is_some() && place.stage != Stage::Opening => return,
-            Stage::Failed | Stage::Closed | Stage::Resting => return,
+            Stage::Failed | Stage::Closed | Stage::Resting | Stage::Settling => return,
             // It was for no play yet: as many fail as would have been played.
             Stage::Opening => {
                 self.playing += 1;
@@ -486,7 +512,6 @@ impl Generator {
         place.stage = Stage::Failed;
         place.abandon();
         self.playing -= 1;
-        let kind = failure.kind();
         self.account.first.get_or_insert(kind);
         let line = match failure {
             Failure::Play { verdict, .. } => Some(verdict.place.line),
@@ -496,6 +521,23 @@ impl Generator {
         let place = line.and_then(|line| self.job.pieces.get(piece? as usize)?.places.of(line));
         let account = || failure.of(Some(&Conversation { number, ..conversation() }));
         self.record(|recorder| recorder.failure(place, kind.name(), account));
+    }
+
+    /// A connection broke over which plays had gone well, and nothing shows that the last of them were heard: they were not.
+    fn lose_unheard(&mut self, slot: usize, kind: Kind, failure: &Failure, conversation: &dyn Fn() -> Conversation) {
+        let place = &mut self.slots[slot];
+        let mut count = std::mem::take(&mut place.unheard);
+        // The play at hand is counted for itself.
+        if matches!(place.stage, Stage::Said | Stage::Passed) {
+            count = count.saturating_sub(1);
+        }
+        if count == 0 {
+            return;
+        }
+        self.account.first.get_or_insert(kind);
+        let number = place.number;
+        let account = || failure.of(Some(&Conversation { number, ..conversation() }));
+        self.record(|recorder| recorder.failure_of_played(count, kind.name(), account));
     }
 
     /// Nothing answered: whether that is to be counted against the server.
@@ -520,6 +562,10 @@ impl Generator {
         }
         let place = &mut self.slots[slot];
         let is_played = matches!(place.stage, Stage::Playing | Stage::Said);
+        if place.stage == Stage::Settling {
+            self.playing -= 1;
+        }
+        place.unheard = 0;
         if is_played {
             // It was cut.
             self.playing -= 1;

@@ -25,6 +25,8 @@ pub(in crate::engine) enum Stage {
     Passed,
     /// It failed, and the connection is closed.
     Failed,
+    /// Its plays are counted, and the connection is closed: how that ends tells whether the last of them were heard.
+    Settling,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -57,6 +59,8 @@ pub(in crate::engine) struct Slot {
     pub(in crate::engine) is_proven: bool,
     /// How much later than that it was asked.
     late: Duration,
+    /// Plays over this connection that went well, and behind whose last words the peer has said nothing yet.
+    pub(in crate::engine) unheard: u64,
 }
 
 impl Slot {
@@ -82,6 +86,9 @@ impl Slot {
         if let Some(piece) = self.piece {
             let places = Some(&*pieces[piece as usize].places);
             Meter { slot: self, places, recorder }.finish();
+        }
+        if self.asked.is_some() {
+            self.unheard += 1;
         }
         self.abandon();
     }
@@ -124,6 +131,7 @@ impl Watch for Meter<'_> {
 
     #[inline]
     fn heard(&mut self, _: usize, now: Moment) {
+        self.slot.unheard = 0;
         if self.slot.asked.is_some() {
             self.slot.answer = Some(now);
         }

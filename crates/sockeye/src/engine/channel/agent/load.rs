@@ -36,6 +36,16 @@ impl Channel {
         }
     }
 
+    /// Nothing is played any more over a connection that rests.
+    #[cfg(feature = "figures")]
+    pub(in crate::engine) fn await_end(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        let settles = context.load.as_mut().is_some_and(|load| load.settle_resting(self.number as usize));
+        if !settles {
+            return ChannelStatus::Open;
+        }
+        self.finish(context)
+    }
+
     /// A play is over as written, and so many bytes stand behind it. None: another one begins at once.
     pub(super) fn play_passed(
         &mut self,
