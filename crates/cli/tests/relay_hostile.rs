@@ -276,8 +276,8 @@ fn an_end_of_tls_that_finds_no_room_goes_as_soon_as_there_is_some() {
     let from = format!("tls://127.0.0.1:0?cert={}&key={}", at("server.pem"), at("server.key"));
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let calls = at("calls");
-    // Two trials of what the system can, the handshake, its tickets, the answer, and then the end.
-    let inject = "inject=sendto:error=EAGAIN:when=6";
+    // Two trials of what the system can, the handshake, the answer, and then the end.
+    let inject = "inject=sendto:error=EAGAIN:when=5";
     let strace = ["strace", "-D", "-f", "-qq", "-o", &calls, "-e", "signal=none", "-e", "trace=sendto", "-e", inject];
     let to = server.local_addr().unwrap().to_string();
     let relay = Server::start_verb("relay", &strace, &[&from, &to], &["--threads", "1"]);

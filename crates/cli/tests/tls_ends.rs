@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use support::peers::{Authority, s_server};
 use support::*;
@@ -549,6 +549,97 @@ fn clients_are_asked_over_tls_from_the_first_byte_and_over_https_too() {
     assert_ne!(curl(&[]).status.code(), Some(0));
     let out = path("fetched");
     assert_code(&run(&["fetch", &url, "--ca", &ca, "--cert", &own, "--key", &own_key, "-o", &out], b""), 0);
+}
+
+/// Sends 8 MiB of lines as soon as TLS stands, says its end, and closes; it reads nothing of what it is told inside.
+const SENDS_ONLY: &str = "
+clear = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+if STARTTLS:
+    clear.sendall(b'go\\n'); line(clear)
+coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+tls = client(None, 'ann').wrap_bio(coming, going)
+while True:
+    try:
+        tls.do_handshake()
+        break
+    except ssl.SSLWantReadError:
+        clear.sendall(going.read())
+        coming.write(clear.recv(99999))
+for _ in range(128):
+    tls.write((b'x' * 1023 + b'\\n') * 64)
+    clear.sendall(going.read())
+try: tls.unwrap()
+except ssl.SSLWantReadError: pass
+clear.sendall(going.read())
+clear.close()
+";
+
+/// What a client leaves unread makes its close a reset, and that throws away what it sent: nothing is said unasked.
+#[test]
+fn clients_that_only_send_under_tls_are_heard_whole() {
+    let folder = Folder::new("C: go\nS: go on\nstarttls\nrepeat\n  C: {_=x}\nend\nC closes\n");
+    let path = |name: &str| folder.at(name);
+    let send = |starttls: bool, port: u16| {
+        let starttls = if starttls { "True" } else { "False" };
+        assert_code(&folder.python(&format!("STARTTLS = {starttls}{SENDS_ONLY}"), port), 0);
+    };
+    let all = 8 << 20;
+    let address = format!("tls://127.0.0.1:0?cert={}&key={}", path("good.pem"), path("good.key"));
+    for options in ["", "&min=1.3", &format!("&ca={}", path("ca.pem"))] {
+        let (mut listener, port, log) = listening(&format!("{address}{options}"), Stdio::null(), &[]);
+        let mut stdout = listener.stdout.take().unwrap();
+        let heard = std::thread::spawn(move || to_end(&mut stdout).len());
+        send(false, port);
+        assert_eq!((heard.join().unwrap(), wait(&mut listener)), (all, 0), "{options}: {:?}", log.all());
+    }
+    // A server counts what came over the socket, which is more. Our own end may meet a client that has gone.
+    let all_came = |log: &Log| {
+        let told = log.wait_for("closed #1 ");
+        let came = told.split(" bytes from the client").next().unwrap().rsplit(' ').next().unwrap();
+        assert!(came.parse::<usize>().unwrap() >= all, "{told}");
+    };
+    let kept = path("kept");
+    let keep = format!("cat >{kept}");
+    for role in [&["--discard"][..], &["--shell", &keep]] {
+        let server = Server::start_at(&[&address], &[role, &["--times", "1"]].concat());
+        send(false, server.port());
+        all_came(&server.log);
+    }
+    until("the last to be written", || fs::metadata(&kept).is_ok_and(|kept| kept.len() == all as u64));
+    let mut server = folder.serve(&[]);
+    send(true, server.port());
+    assert_eq!(server.wait(), 0, "{:#?}", server.log.all());
+    let (to, behind) = serve_one(|mut stream| to_end(&mut stream).len());
+    let relay = Server::relay(&[&address, &to.to_string()], &[]);
+    send(false, relay.port());
+    assert_eq!(behind.join().unwrap(), all);
+    all_came(&relay.log);
+}
+
+/// A browser comes again and again, and takes up its session.
+#[test]
+fn sessions_of_the_web_are_taken_up_again() {
+    let folder = Folder::new("C: a\n");
+    fs::write(folder.path().join("a.txt"), "hello").unwrap();
+    let path = |name: &str| folder.at(name);
+    let (site, cert, key) = (path(""), path("good.pem"), path("good.key"));
+    let asks = ["--client-ca", &path("ca.pem")];
+    for more in [&[][..], &asks] {
+        let own = ["--files", &site, "--cert", &cert, "--key", &key];
+        let server = Server::start_at(&["https://127.0.0.1:0"], &[&own, more].concat());
+        let script = "
+context = client(None, 'ann')
+def ask(session):
+    tls = context.wrap_socket(socket.create_connection(('127.0.0.1', int(sys.argv[1]))), session=session)
+    tls.sendall(b'GET /a.txt HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n')
+    said = b''
+    while not said.endswith(b'hello'): said += tls.recv(9999)
+    return tls
+again = ask(ask(None).session)
+assert again.session_reused
+";
+        assert_code(&folder.python(script, server.port()), 0);
+    }
 }
 
 #[test]

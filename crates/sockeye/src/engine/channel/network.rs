@@ -288,7 +288,7 @@ fn both_ends_of_every_transcript_agree_over_an_imaginary_network() {
         let accounts = std::panic::catch_unwind(told)
             .unwrap_or_else(|_| panic!("{}, {mishap:?}: SOCKEYE_SEED={seed} plays it again", playable.name));
         for (account, well) in accounts.iter().zip(well) {
-            // A side that says that it went well has heard everything. How long a session's tickets are is not the same each time.
+            // A side that says that it went well has heard everything. A session's handshake is not of the same length each time.
             // A gap is as good as the ending of the last line, which is then still on its way.
             let may_lack = u64::from(playable.has_gap && matches!(mishap, LineFault::Stall(_)));
             let has_heard_all = (well.judged.saturating_sub(may_lack)..=well.judged).contains(&account.judged)

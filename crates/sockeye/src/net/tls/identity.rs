@@ -78,7 +78,7 @@ impl Identity {
             .with_client_cert_verifier(Arc::clone(&clients))
             .with_cert_resolver(Arc::clone(&ready.config.cert_resolver));
         let ready = Ready {
-            config: Arc::new(config),
+            config: Arc::new(without_tickets(config)),
             pem: ready.pem.clone(),
             fingerprint: ready.fingerprint.clone(),
             is_made: ready.is_made,
@@ -129,6 +129,7 @@ impl Identity {
     /// The server's side of a session that speaks HTTP (RFC 7301).
     pub(crate) fn web_server(&self) -> Result<ServerConnection, TlsError> {
         let mut config = ServerConfig::clone(&self.ready()?.config);
+        config.send_tls13_tickets = WEB_TICKETS;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         ServerConnection::new(Arc::new(config)).map_err(|error| TlsError::local(error.to_string()))
     }
@@ -146,7 +147,7 @@ impl Identity {
             Some(clients) => builder.with_client_cert_verifier(Arc::clone(clients)),
             None => builder.with_no_client_auth(),
         };
-        Ok(builder.with_cert_resolver(Arc::clone(&ready.config.cert_resolver)))
+        Ok(without_tickets(builder.with_cert_resolver(Arc::clone(&ready.config.cert_resolver))))
     }
 
     fn ready(&self) -> Result<&Ready, TlsError> {
@@ -170,8 +171,18 @@ impl Ready {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
-        Ok(Self { config: Arc::new(config), pem, fingerprint, is_made, clients: None })
+        Ok(Self { config: Arc::new(without_tickets(config)), pem, fingerprint, is_made, clients: None })
     }
+}
+
+/// Tickets for each client of the web, which comes again and again, and reads what it is told: as many as OpenSSL gives.
+const WEB_TICKETS: usize = 2;
+
+/// Any other client may only send, and read nothing: a ticket (RFC 8446, section 4.6.1) that is unread when it closes makes
+/// that close a reset, which throws away what it has sent and we have not got.
+fn without_tickets(mut config: ServerConfig) -> ServerConfig {
+    config.send_tls13_tickets = 0;
+    config
 }
 
 /// Why no certificate can be made for a run.
