@@ -278,6 +278,45 @@ fn an_end_that_nobody_said_under_tls_is_cut_short() {
     server.join().unwrap();
 }
 
+/// `ncat --ssl -l` does this: its end comes at once and is not said, and it reads on. What is sent to it arrives, and is counted.
+#[test]
+fn a_peer_that_ends_without_a_word_under_tls_may_read_on() {
+    let place = Place::new();
+    let input = vec![b'x'; 3_000_000];
+    for (protocol, more, code) in [
+        ("tls", &[][..], 18),
+        ("tls", &["--send-only"], 0),
+        ("smtp", &[], 18),
+        ("imap", &["--send-only"], 0),
+        ("postgres", &["--eol", "crlf"], 18),
+    ] {
+        let answers = protocols().into_iter().find(|(name, _)| *name == protocol).map(|(_, answers)| answers);
+        let as_if = if protocol == "tls" { "ldap" } else { protocol };
+        let (address, server) = place.serve(as_if, answers.unwrap_or_default(), |mut stream| {
+            while stream.conn.wants_write() {
+                stream.conn.write_tls(&mut stream.sock).unwrap();
+            }
+            stream.sock.shutdown(std::net::Shutdown::Write).unwrap();
+            let mut heard = Vec::new();
+            stream.read_to_end(&mut heard).unwrap();
+            heard.len()
+        });
+        let output = match protocol {
+            "tls" => run(&[&["talk", &format!("tls://{address}"), "--ca", &place.ca()], more].concat(), &input),
+            _ => place.talk(protocol, &address.to_string(), more, &input),
+        };
+        assert_code(&output, code);
+        assert_eq!(server.join().unwrap(), Some(input.len()), "{protocol}: {}", text(&output.stderr));
+        let told = text(&output.stderr);
+        assert_eq!(
+            told.contains("(close_notify)") && told.contains("; 3000000 bytes sent, 0 rec"),
+            code != 0,
+            "{told}"
+        );
+        assert!(!told.contains("not sent"), "{told}");
+    }
+}
+
 #[test]
 fn a_record_of_it_is_a_transcript_that_goes_over_too() {
     let place = Place::new();

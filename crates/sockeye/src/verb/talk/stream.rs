@@ -162,7 +162,7 @@ fn receive(
             Ok(length) => connection.told(Ok(length)),
             Err(Failed::Output(error)) => return of_output(error, options),
             Err(Failed::Socket(error)) => connection.told(Err(error)),
-            Err(Failed::Cut) if connection.peer_ended() => return Ending::Cut,
+            Err(Failed::Cut) if connection.peer_ended() => return cut(connection),
             // The other direction got the error of a reset, and what is read then looks like an end.
             Err(Failed::Cut) => return reset(connection, options),
             Err(Failed::Tls(error)) => return Ending::Insecure(error),
@@ -239,6 +239,12 @@ fn has_lingered(connection: &Connection<'_>, acknowledged: &mut Option<Instant>)
         *acknowledged = Some(Instant::now());
     }
     acknowledged.is_some_and(|since| since.elapsed() >= limits::SENT_LINGER)
+}
+
+/// The peer's direction ended, and it had not said so. It may read on: an end is no close.
+fn cut(connection: &Connection<'_>) -> Ending {
+    connection.watch_peer();
+    Ending::Cut
 }
 
 fn reset(connection: &Connection<'_>, options: &TalkOptions) -> Ending {
@@ -336,7 +342,7 @@ fn finish_sending(
     times: &Times<'_>,
 ) -> (Ending, Unsent) {
     let mut ending = ending;
-    if !matches!(ending, Ending::Done) {
+    if !matches!(ending, Ending::Done | Ending::Cut) {
         // The rest has no reader: what waits in a write returns at once.
         connection.call_off();
     }
@@ -377,16 +383,17 @@ fn conclude(
     if let Some(SendOutcome::Broken { in_hand }) = &up {
         unsent.bytes += *in_hand as u64;
     }
-    let may_come = matches!(ending, Ending::Done)
+    let may_come = matches!(ending, Ending::Done | Ending::Cut)
         && matches!(up, Some(SendOutcome::Ended | SendOutcome::Empty | SendOutcome::Idle));
+    let is_only_sent = may_come && times.options.direction == Direction::Send && connection.has_ended();
     let missing = if may_come { connection.settle(|| times.next()) } else { connection.unacknowledged() };
     let ending = match (ending, up) {
-        (Ending::Done, Some(SendOutcome::Failed(what, error))) => Ending::Failed(what, error.into()),
-        (Ending::Done, Some(SendOutcome::InputFailed(error))) => Ending::InputFailed(error),
+        (Ending::Done | Ending::Cut, Some(SendOutcome::Failed(what, error))) => Ending::Failed(what, error.into()),
+        (Ending::Done | Ending::Cut, Some(SendOutcome::InputFailed(error))) => Ending::InputFailed(error),
         (Ending::Done, Some(SendOutcome::Broken { .. })) => {
             Ending::Reset(connection.ask_broken().unwrap_or(Errno::CONNRESET).into())
         }
-        (Ending::Done, None) => Ending::Failed("cannot send", Errno::CANCELED.into()),
+        (Ending::Done | Ending::Cut, None) => Ending::Failed("cannot send", Errno::CANCELED.into()),
         (Ending::Done, Some(SendOutcome::Idle)) => Ending::PeerEnded,
         (Ending::Done, Some(SendOutcome::Ended | SendOutcome::Empty)) => Ending::Done,
         (other, _) => other,
@@ -406,6 +413,8 @@ fn conclude(
             Some(error) => Ending::Reset(error.into()),
             None => Ending::Done,
         },
+        // Where nothing is to come, nothing is missing.
+        (Ending::Cut, Ok(0)) if is_only_sent && connection.broken().is_none() => Ending::Done,
         (other, _) => other,
     };
     (ending, unsent)
