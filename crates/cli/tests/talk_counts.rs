@@ -331,3 +331,38 @@ fn bytes_that_did_not_arrive_are_counted_as_they_were_given_under_tls_and_websoc
         assert!(words.contains("bytes of standard input were not sent"), "{words}");
     }
 }
+
+/// A reset leaves no room for our end: it is none of the bytes that are missing, and takes none from them.
+#[test]
+fn what_a_peer_that_resets_had_not_taken_is_counted_to_the_byte() {
+    for (listens, more) in
+        [(false, &[][..]), (false, &["--send-only"]), (false, &["--eol", "lf"]), (true, &[]), (true, &["--eol", "lf"])]
+    {
+        let front = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut talk = match listens {
+            true => Talk::start(&[&["--listen", "127.0.0.1:0"], more].concat()),
+            false => Talk::start(&[&[front.local_addr().unwrap().to_string().as_str()], more].concat()),
+        };
+        let peer = if listens {
+            let said = talk.log.wait_for("listening on");
+            let port = said.rsplit(':').next().unwrap().trim().parse().unwrap();
+            connect_from([127, 0, 0, 1], port)
+        } else {
+            accept(&front)
+        };
+        let mut stdin = talk.stdin.take().unwrap();
+        let writing = std::thread::spawn(move || while stdin.write_all(&[b'x'; 65_536]).is_ok() {});
+        let port = peer.peer_addr().unwrap().port();
+        until("a window that is full", || has_no_window(port));
+        let unread = rustix::io::ioctl_fionread(&peer).unwrap();
+        rustix::net::sockopt::set_socket_linger(&peer, Some(std::time::Duration::ZERO)).unwrap();
+        drop(peer);
+        let log = talk.log.clone();
+        let (code, _) = talk.finish();
+        writing.join().unwrap();
+        let told = log.to_end().join("\n");
+        assert_eq!(code, 56, "{told}");
+        assert!(told.contains(&format!("; {unread} bytes sent, 0 received")), "{more:?}: {unread} of {told}");
+        assert!(!listens || told.contains(&format!(", {unread} from the server")), "{unread}: {told}");
+    }
+}

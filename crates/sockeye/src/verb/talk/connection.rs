@@ -31,8 +31,10 @@ pub(super) struct Connection<'a> {
     first_end: OnceLock<FirstEnd>,
     /// When the peer's end was read.
     peer_ended: OnceLock<Instant>,
-    /// Our end was sent: it takes a number of the sequence as a byte does.
+    /// Our end was sent.
     end_sent: AtomicBool,
+    /// The system has our end, in either way: it takes a number of the sequence as a byte does.
+    has_fin: AtomicBool,
     /// Both directions are to stop.
     over: AtomicBool,
     broken: OnceLock<Errno>,
@@ -64,6 +66,7 @@ impl<'a> Connection<'a> {
             first_end: OnceLock::new(),
             peer_ended: OnceLock::new(),
             end_sent: AtomicBool::new(false),
+            has_fin: AtomicBool::new(false),
             over: AtomicBool::new(false),
             broken: OnceLock::new(),
             is_all_done: AtomicBool::new(false),
@@ -201,7 +204,7 @@ impl<'a> Connection<'a> {
             self.say_end(secure)?;
         }
         self.end_sent.store(true, Ordering::Release);
-        match shutdown(self.socket, Shutdown::Write) {
+        match self.shut(Shutdown::Write) {
             Ok(()) => Ok(()),
             Err(error) => {
                 self.end_sent.store(false, Ordering::Release);
@@ -222,7 +225,14 @@ impl<'a> Connection<'a> {
     /// Both directions are to stop: what waits on the socket returns at once.
     pub(super) fn call_off(&self) {
         self.over.store(true, Ordering::Release);
-        let _ = shutdown(self.socket, Shutdown::Both);
+        let _ = self.shut(Shutdown::Both);
+    }
+
+    /// Shuts our direction, or both. A connection that was reset takes no end any more.
+    fn shut(&self, how: Shutdown) -> Result<(), Errno> {
+        shutdown(self.socket, how)?;
+        self.has_fin.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Whether both directions are to stop.
@@ -286,10 +296,10 @@ impl<'a> Connection<'a> {
         if !self.is_tcp || self.is_all_done.load(Ordering::Acquire) {
             return Ok(0);
         }
+        let has_fin = self.has_fin.load(Ordering::Acquire);
         let bytes = queue::unsent(self.socket)?;
         // Our end comes last: as long as anything is missing, it is.
-        let has_end = self.end_sent.load(Ordering::Acquire) || self.is_over();
-        Ok(bytes.saturating_sub(u64::from(has_end)))
+        Ok(bytes.saturating_sub(u64::from(has_fin)))
     }
 
     /// How many bytes of the input have not arrived, where so many are missing of what was made of them.

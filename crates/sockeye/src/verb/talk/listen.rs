@@ -66,7 +66,8 @@ pub fn listen(
             conversation,
             by: closed_by(&outcome),
             from_client: outcome.received,
-            from_server: outcome.sent,
+            // What was given to the socket and went no further was not sent.
+            from_server: outcome.sent.saturating_sub(outcome.unsent.in_queue),
             unjudged: 0,
             lasted: began.elapsed(),
             reason: (!outcome.is_complete()).then(|| outcome.to_string()),
