@@ -117,6 +117,48 @@ fn a_peer_that_ended_may_still_read_and_one_that_left_things_unread_has_reset() 
     drop(input);
 }
 
+/// An input that had ended had ended, however the conversation did.
+#[test]
+fn of_an_input_that_had_ended_it_is_not_said_that_it_had_not() {
+    let sink = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let udp = format!("udp://{}", sink.local_addr().unwrap());
+    let closed = Closed::udp();
+    let nobody = format!("udp://{}", closed.address);
+    let folder = tempfile::tempdir().unwrap();
+    let (_reads_nothing, unix) = datagrams(folder.path());
+    let (listener, packets) = packets(folder.path());
+    let mut told = Vec::new();
+    for (arguments, code) in [
+        (&["--idle", "300ms", &udp][..], 28),
+        (&["--timeout", "300ms", &udp], 28),
+        (&[&nobody], 7),
+        (&["--idle", "300ms", &unix], 28),
+    ] {
+        let output = run(&[&["talk"], arguments].concat(), b"hi\n");
+        assert_code(&output, code);
+        told.push(text(&output.stderr));
+    }
+    let leaves = std::thread::spawn(move || {
+        let client = accepted(&listener);
+        until("it to come", || recv(&client, &mut [0; 9][..], RecvFlags::PEEK).unwrap().1 == 2);
+    });
+    let output = run(&["talk", &packets], b"hi\n");
+    leaves.join().unwrap();
+    assert_code(&output, 56);
+    told.push(text(&output.stderr));
+    let (mut listener, port, log) = listening("udp://127.0.0.1:0", Stdio::null(), &["--idle", "300ms"]);
+    sink.send_to(b"hi", ("127.0.0.1", port)).unwrap();
+    assert_eq!(wait(&mut listener), 28);
+    told.push(log.to_end().join("\n"));
+    for told in told {
+        assert!(told.contains(" bytes sent, ") && !told.contains("had not ended"), "{told}");
+    }
+    // One that had not is another matter.
+    let mut talk = Talk::start(&["--idle", "300ms", &udp]);
+    talk.stdin.as_mut().unwrap().write_all(b"hi\n").unwrap();
+    talk.log.wait_for(", standard input had not ended");
+}
+
 #[test]
 fn datagrams_are_answered_at_a_name_that_the_system_chose() {
     let folder = tempfile::tempdir().unwrap();

@@ -125,6 +125,7 @@ pub(super) fn talk_with(
     let complete = matches!(ending, Ending::Done | Ending::NoAnswer(_)) || options.direction == Direction::Receive;
     let mut unsent = if complete { Unsent::default() } else { input::left(input) };
     unsent.bytes += speech.in_hand();
+    unsent.at_least &= !speech.has_ended();
     let (sent, received) = (options.progress.sent() - sent, options.progress.received() - received);
     let dropped = options.progress.dropped() - dropped;
     Outcome { ending, sent, received, unsent, dropped, first_end: None }

@@ -3,8 +3,12 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::thread::Scope;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::{Eol, Unsent};
+use crate::net::timespec;
 use crate::sys::queue;
 
 /// Reads in a thread of its own. That there is none to be had is an error of reading, and no panic.
@@ -29,7 +33,16 @@ pub(super) fn left(fd: BorrowedFd<'_>) -> Unsent {
         let bytes = u64::try_from(found.st_size).unwrap_or(0).saturating_sub(offset);
         return Unsent { bytes, in_queue: 0, at_least: false };
     }
-    Unsent { bytes: queue::unread(fd).unwrap_or(0), in_queue: 0, at_least: true }
+    // Asked first: behind an end the count is final.
+    let at_least = !has_ended(fd);
+    Unsent { bytes: queue::unread(fd).unwrap_or(0), in_queue: 0, at_least }
+}
+
+/// Whether a pipe or a socket has no writer any more, though it may not be read to its end yet.
+fn has_ended(fd: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(fd, PollFlags::RDHUP)];
+    poll(&mut polled, Some(&timespec(Duration::ZERO))).is_ok()
+        && polled[0].revents().intersects(PollFlags::HUP | PollFlags::RDHUP)
 }
 
 /// Rewrites line endings, across any cut between two reads.
@@ -83,7 +96,32 @@ impl Endings {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::Shutdown;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
     use super::*;
+
+    #[test]
+    fn what_is_left_is_all_where_no_writer_is_left() {
+        let (pipe, mut writer) = io::pipe().unwrap();
+        let (socket, mut peer) = UnixStream::pair().unwrap();
+        let (other, mut gone) = UnixStream::pair().unwrap();
+        for end in [&mut writer as &mut dyn Write, &mut peer, &mut gone] {
+            end.write_all(b"left").unwrap();
+        }
+        let fds = [pipe.as_fd(), socket.as_fd(), other.as_fd()];
+        for fd in fds {
+            assert_eq!(left(fd), Unsent { bytes: 4, in_queue: 0, at_least: true });
+        }
+        drop(writer);
+        peer.shutdown(Shutdown::Write).unwrap();
+        drop(gone);
+        for fd in fds {
+            assert_eq!(left(fd), Unsent { bytes: 4, in_queue: 0, at_least: false });
+        }
+    }
 
     #[test]
     fn endings_are_rewritten_however_the_reads_fall() {

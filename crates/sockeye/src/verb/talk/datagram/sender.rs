@@ -52,6 +52,11 @@ impl Speech {
         (self.held.len() - self.said) as u64
     }
 
+    /// Whether standard input was read to its end.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Whether all that was asked is kept, to be asked of another address.
     pub(super) fn may_be_asked_again(&self) -> bool {
         self.asked_bytes <= KEPT
