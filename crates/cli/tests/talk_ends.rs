@@ -6,10 +6,15 @@ mod support;
 use std::fs::File;
 use std::io::{PipeReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv, send, shutdown,
+    socket_with,
+};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use support::*;
 
@@ -445,6 +450,59 @@ fn who_closed_first_is_whose_end_was_sent_or_read_first() {
     drop(client);
     assert_eq!(wait(&mut listener), 0);
     log.wait_for("by server");
+}
+
+fn packets_to(path: &std::path::Path) -> OwnedFd {
+    let fd = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+    connect(&fd, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    fd
+}
+
+/// Nothing tells of the end of a client of datagrams; packets have ends as a stream has.
+#[test]
+fn over_datagrams_it_is_we_who_close_and_over_packets_who_ended_first() {
+    let (input, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(b"answer\n").unwrap();
+    drop(writer);
+    for (stdin, more) in [(Stdio::from(input), &["--idle", "60s"][..]), (ended_pipe(), &["--send-only"])] {
+        let (mut listener, port, log) = listening("udp://127.0.0.1:0", stdin, more);
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.send_to(b"asks", ("127.0.0.1", port)).unwrap();
+        assert_eq!(wait(&mut listener), 0);
+        log.wait_for("by server");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |scheme: &str, name: &str| format!("{scheme}:{}", folder.path().join(name).display());
+    let (input, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(b"answer\n").unwrap();
+    drop(writer);
+    let (mut listener, _, log) = listening(&at("unix-dgram", "datagrams"), input, &[]);
+    let client = std::os::unix::net::UnixDatagram::bind(folder.path().join("sender")).unwrap();
+    client.send_to(b"asks", folder.path().join("datagrams")).unwrap();
+    assert_eq!(wait(&mut listener), 0);
+    log.wait_for("by server");
+    for first in ["client", "server"] {
+        let address = at("unix-seqpacket", first);
+        let (mut listener, _, log) = listening(&address, Stdio::piped(), &[]);
+        let client = packets_to(&folder.path().join(first));
+        send(&client, b"hello", SendFlags::NOSIGNAL).unwrap();
+        assert_eq!(line(listener.stdout.as_mut().unwrap()), "hello\n");
+        let mut ours = listener.stdin.take().unwrap();
+        if first == "client" {
+            shutdown(&client, rustix::net::Shutdown::Write).unwrap();
+            wait_until_idle(listener.id());
+            drop(ours);
+        } else {
+            ours.write_all(b"hello\n").unwrap();
+            drop(ours);
+            for length in [5, 0] {
+                assert_eq!(recv(&client, &mut [0; 9][..], RecvFlags::empty()).unwrap().1, length);
+            }
+            shutdown(&client, rustix::net::Shutdown::Write).unwrap();
+        }
+        assert_eq!(wait(&mut listener), 0);
+        log.wait_for(&format!("by {first}"));
+    }
 }
 
 /// Calls that fail: all arrives, or it is told, and nothing hangs or aborts.

@@ -28,7 +28,6 @@ pub(super) struct Connection<'a> {
     secure: Option<&'a Secured>,
     is_tcp: bool,
     activity: Activity,
-    first_end: OnceLock<FirstEnd>,
     /// When the peer's end was read.
     peer_ended: OnceLock<Instant>,
     /// Our end was sent.
@@ -63,7 +62,6 @@ impl<'a> Connection<'a> {
             secure,
             is_tcp,
             activity: Activity::new(),
-            first_end: OnceLock::new(),
             peer_ended: OnceLock::new(),
             end_sent: AtomicBool::new(false),
             has_fin: AtomicBool::new(false),
@@ -176,7 +174,7 @@ impl<'a> Connection<'a> {
         if self.broken().is_some() {
             return false;
         }
-        let _ = self.first_end.set(FirstEnd::Peer);
+        self.activity.ended(FirstEnd::Peer);
         let _ = self.peer_ended.set(Instant::now());
         true
     }
@@ -188,7 +186,7 @@ impl<'a> Connection<'a> {
 
     /// Which end was sent or read first.
     pub(super) fn first_end(&self) -> Option<FirstEnd> {
-        self.first_end.get().copied()
+        self.activity.first_end()
     }
 
     /// Ends our direction.
@@ -199,7 +197,7 @@ impl<'a> Connection<'a> {
         if self.broken().is_some() {
             return Ok(());
         }
-        let _ = self.first_end.set(FirstEnd::Us);
+        self.activity.ended(FirstEnd::Us);
         if let Some(secure) = self.secure {
             self.say_end(secure)?;
         }

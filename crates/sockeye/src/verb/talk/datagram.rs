@@ -116,7 +116,9 @@ pub(super) fn talk_with(
     peer.take_many();
     let dropped = options.progress.dropped();
     let mut drops = Drops { counted: peer.drops_before() };
-    let ending = both_ways(peer, speech, input, sink, deadline, &mut drops, options);
+    let activity = Activity::new();
+    let receiving = Receiving { peer, activity: &activity, deadline, options };
+    let ending = both_ways(&receiving, speech, input, sink, &mut drops);
     options.progress.strangers.fetch_add(peer.ignored(), Ordering::Relaxed);
     drops.count(peer, options);
     if peer.has_end() && matches!(ending, Ending::Reset(_)) {
@@ -128,20 +130,17 @@ pub(super) fn talk_with(
     unsent.at_least &= !speech.has_ended();
     let (sent, received) = (options.progress.sent() - sent, options.progress.received() - received);
     let dropped = options.progress.dropped() - dropped;
-    Outcome { ending, sent, received, unsent, dropped, first_end: None }
+    Outcome { ending, sent, received, unsent, dropped, first_end: activity.first_end() }
 }
 
 fn both_ways(
-    peer: &Peer<BorrowedFd<'_>>,
+    receiving: &Receiving<'_>,
     speech: &mut Speech,
     input: BorrowedFd<'_>,
     sink: &mut Sink<'_>,
-    deadline: Option<Instant>,
     drops: &mut Drops,
-    options: &TalkOptions,
 ) -> Ending {
-    let activity = &Activity::new();
-    let receiving = Receiving { peer, activity, deadline, options };
+    let Receiving { peer, activity, options, .. } = *receiving;
     let output = Output::new(sink, input, options);
     // The sender tells of its end through the channel and by one pipe, on which the receiver waits; by the other it hears
     // that it is over.

@@ -209,8 +209,8 @@ fn closed_by(outcome: &Outcome) -> ClosedBy {
     match (&outcome.ending, outcome.first_end) {
         (Ending::Reset(_), _) => ClosedBy::Reset,
         (Ending::TimedOut(_) | Ending::Idle(_), _) => ClosedBy::Timeout,
-        (Ending::Done | Ending::PeerEnded, Some(FirstEnd::Us)) => ClosedBy::Server,
-        (Ending::Done | Ending::PeerEnded, _) => ClosedBy::Client,
+        (Ending::Done | Ending::PeerEnded | Ending::Cut, Some(FirstEnd::Peer)) => ClosedBy::Client,
+        // A client of datagrams has no end: it is we who ask it no more.
         _ => ClosedBy::Server,
     }
 }

@@ -43,7 +43,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -268,17 +268,18 @@ impl Default for TalkOptions {
     }
 }
 
-/// When something passed last, for both directions.
+/// When something passed last, and which direction ended first, for both.
 #[derive(Debug)]
 struct Activity {
     began: Instant,
     /// In nanoseconds from the beginning.
     last: AtomicU64,
+    first_end: OnceLock<FirstEnd>,
 }
 
 impl Activity {
     fn new() -> Self {
-        Self { began: Instant::now(), last: AtomicU64::new(0) }
+        Self { began: Instant::now(), last: AtomicU64::new(0), first_end: OnceLock::new() }
     }
 
     fn passed(&self) {
@@ -288,6 +289,16 @@ impl Activity {
 
     fn last(&self) -> Instant {
         self.began + Duration::from_nanos(self.last.load(Ordering::Relaxed))
+    }
+
+    /// A direction ended.
+    fn ended(&self, whose: FirstEnd) {
+        let _ = self.first_end.set(whose);
+    }
+
+    /// Which end was sent or read first.
+    fn first_end(&self) -> Option<FirstEnd> {
+        self.first_end.get().copied()
     }
 }
 
@@ -400,11 +411,11 @@ pub struct Outcome {
     pub unsent: Unsent,
     /// Over datagrams: how many came that the kernel had no room for.
     pub dropped: u64,
-    /// Over a stream: whose end was sent or read first.
+    /// Over what has ends, a stream or packets: whose was sent or read first.
     pub first_end: Option<FirstEnd>,
 }
 
-/// Who ended a stream first.
+/// Who ended a conversation first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FirstEnd {
     /// We did.

@@ -16,7 +16,7 @@ use crate::net::{is_of_connection, timespec};
 use crate::sys::datagrams::Inbox;
 use crate::verb::talk::stream::of_output;
 use crate::verb::talk::unread::Output;
-use crate::verb::talk::{Activity, Direction, Ending, Eol, Role, Sink, TalkOptions};
+use crate::verb::talk::{Activity, Direction, Ending, Eol, FirstEnd, Role, Sink, TalkOptions};
 
 /// What the kernel dropped, and how much of it is counted already.
 pub(super) struct Drops {
@@ -112,6 +112,7 @@ impl Receiving<'_> {
         if peer.has_ended() {
             seen.has_ended = true;
             options.heard_end(false);
+            self.activity.ended(FirstEnd::Peer);
             if seen.input_ended {
                 return ControlFlow::Break(self.over(seen.broken.take(), seen.is_idle));
             }

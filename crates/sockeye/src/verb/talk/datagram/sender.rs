@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::limits;
 use crate::net::peer::Peer;
 use crate::net::{is_of_connection, message, timespec};
-use crate::verb::talk::{Activity, Direction, Ending, Eol, Role, TalkOptions, input};
+use crate::verb::talk::{Activity, Direction, Ending, Eol, FirstEnd, Role, TalkOptions, input};
 
 /// Larger than any datagram over IP, so that none is cut.
 const LARGEST: usize = 65_536;
@@ -208,8 +208,9 @@ impl Sending<'_> {
         if !self.peer.has_end() || only_takes && !input::is_file(self.input) && !self.is_typed() {
             return up;
         }
-        // The peer's end may follow ours at once, and the tap is to hear them in this order.
+        // The peer's end may follow ours at once, and they are to be known in this order.
         self.options.heard_end(true);
+        self.activity.ended(FirstEnd::Us);
         match self.peer.end() {
             Ok(()) => up,
             Err(error) if is_of_connection(error) => SendOutcome::Failed(Ending::Reset(error.into())),
