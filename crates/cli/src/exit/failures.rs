@@ -178,7 +178,7 @@ impl From<&Ending> for Exit {
             | Ending::SendFailed(_)
             | Ending::Cut => Self::CutShort,
             Ending::Insecure(error) => Self::from(error),
-            Ending::Reset(_) => Self::Reset,
+            Ending::Reset(_) | Ending::NoClose => Self::Reset,
             Ending::TimedOut(_) | Ending::Idle(_) | Ending::NoAnswer(_) => Self::TimedOut,
             Ending::Failed(..) => Self::NoResources,
             Ending::OutputFailed(_) => Self::CannotWrite,

@@ -216,6 +216,57 @@ fn a_client_that_plays_takes_no_broken_end_for_a_good_one() {
     assert_code(&output, 22);
 }
 
+/// Without a Close frame something may be missing, wherever the end stands; that is no reset.
+#[test]
+fn a_connection_that_ends_without_a_close_is_cut_short_and_not_reset() {
+    let cases: [(&[u8], &str); 4] = [(b"", ""), (b"\x81\x02hi", "hi\n"), (b"\x81\x05hi", ""), (b"\x01\x02hi", "")];
+    let (port, serving) = by_hand(cases.iter().map(|(answer, _)| answer.to_vec()).collect());
+    for (answer, heard) in cases {
+        let output = run(&["talk", &format!("ws://127.0.0.1:{port}"), "--recv-only"], b"");
+        assert_code(&output, 56);
+        let told = text(&output.stderr);
+        assert!(told.contains("(no Close frame, 1006)") && !told.contains("reset"), "{answer:02x?}: {told}");
+        assert_eq!(text(&output.stdout), heard, "{answer:02x?}");
+    }
+    serving.join().unwrap();
+    let (mut listener, port, log) = listening("ws://127.0.0.1:0", Stdio::null(), &[]);
+    let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.write_all(&[ASKS.as_bytes(), &frame(TEXT, b"hi")].concat()).unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(wait(&mut listener), 56);
+    let told = log.to_end().join("\n");
+    assert!(told.contains("(no Close frame, 1006)") && !told.contains("was reset"), "{told}");
+}
+
+/// What the peer still reads is sent, and counted.
+#[test]
+fn a_peer_that_ends_without_a_close_may_read_on() {
+    let input = format!("{:x<999}\n", "").repeat(3000);
+    for (more, exit) in [(&[][..], 56), (&["--send-only"], 0), (&["--eol", "crlf"], 56)] {
+        let (address, serving) = serve_one(|mut client| {
+            let head = opens(&head(&mut client));
+            client.write_all(head.as_bytes()).unwrap();
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+            let mut lines = 0;
+            while let (TEXT, line) = super::hear_client(&mut client) {
+                assert_eq!(line.len(), 999);
+                lines += 1;
+            }
+            lines
+        });
+        let output = run(&[&["talk", &format!("ws://{address}")], more].concat(), input.as_bytes());
+        assert_code(&output, exit);
+        assert_eq!(serving.join().unwrap(), 3000, "{}", text(&output.stderr));
+        let told = text(&output.stderr);
+        assert_eq!(
+            told.contains("(no Close frame, 1006)") && told.contains("bytes sent, 0 received"),
+            exit != 0,
+            "{told}"
+        );
+        assert!(!told.contains("not sent"), "{told}");
+    }
+}
+
 #[test]
 fn a_load_is_made_over_it() {
     let folder = tempfile::tempdir().unwrap();

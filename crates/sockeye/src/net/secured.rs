@@ -132,7 +132,8 @@ impl From<TimedError> for SecureError {
 pub(crate) enum Unreceived {
     /// The socket says so.
     Socket(Errno),
-    /// It ended without saying so under TLS: a third party on the way can do that (RFC 8446, section 6.1).
+    /// It ended without saying so, under TLS or inside a WebSocket: a third party on the way can do that (RFC 8446, section
+    /// 6.1; RFC 6455, section 7.1.5, code 1006).
     Cut,
     /// What came breaks the protocol.
     Tls(TlsError),
@@ -252,6 +253,11 @@ impl Secured {
         inner.ledger.missing(in_socket + (inner.wire.len() - inner.sent) as u64)
     }
 
+    /// Whether messages are inside.
+    pub(crate) fn is_websocket(&self) -> bool {
+        self.inner().session.is_websocket()
+    }
+
     /// Puts what there is into a buffer; 0 at the end, if the peer has said it.
     ///
     /// # Errors
@@ -282,12 +288,9 @@ impl Secured {
             let length = received.map_err(Unreceived::Socket)?;
             if length == 0 {
                 let inner = self.inner();
-                return match inner.session.is_websocket() {
-                    // Messages end with a word (RFC 6455, section 7.1.5, code 1006). Behind ours it may go without.
-                    true if inner.has_said_end => Ok(0),
-                    true => Err(Unreceived::Socket(Errno::CONNRESET)),
-                    false => Err(Unreceived::Cut),
-                };
+                // Behind our end a WebSocket may go without a word.
+                let may_go = inner.session.is_websocket() && inner.has_said_end;
+                return if may_go { Ok(0) } else { Err(Unreceived::Cut) };
             }
             let mut inner = self.inner();
             let Inner { session, clear, .. } = &mut *inner;

@@ -207,7 +207,8 @@ fn talk_over(
 /// Who closed a conversation.
 fn closed_by(outcome: &Outcome) -> ClosedBy {
     match (&outcome.ending, outcome.first_end) {
-        (Ending::Reset(_), _) => ClosedBy::Reset,
+        // Messages end with a word.
+        (Ending::Reset(_) | Ending::NoClose, _) => ClosedBy::Reset,
         (Ending::TimedOut(_) | Ending::Idle(_), _) => ClosedBy::Timeout,
         (Ending::Done | Ending::PeerEnded | Ending::Cut, Some(FirstEnd::Peer)) => ClosedBy::Client,
         // A client of datagrams has no end: it is we who ask it no more.

@@ -356,6 +356,8 @@ pub enum Ending {
     Reset(io::Error),
     /// Under TLS the connection ended without the peer saying so: something may be missing.
     Cut,
+    /// The connection ended, and the peer had not closed the WebSocket inside it: something may be missing.
+    NoClose,
     /// What came breaks TLS.
     Insecure(TlsError),
     /// The time for the whole conversation was over.
@@ -448,6 +450,10 @@ impl fmt::Display for Outcome {
             },
             Ending::Cut => f.write_str(
                 "cut short: the connection ended and the peer had not said so under TLS (close_notify); something may be missing",
+            )?,
+            Ending::NoClose => f.write_str(
+                "cut short: the connection ended and the peer had not said so inside the WebSocket (no Close frame, 1006); \
+                 something may be missing",
             )?,
             Ending::Insecure(error) => write!(f, "{}: {error}", error.layer())?,
             Ending::TimedOut(time) => {

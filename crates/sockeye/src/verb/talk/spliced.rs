@@ -26,7 +26,7 @@ pub(super) enum Failed {
     /// The socket says so; `EAGAIN` also if the output has no room.
     Socket(Errno),
     Output(io::Error),
-    /// The end came without being said under TLS.
+    /// The end came without being said, under TLS or inside a WebSocket.
     Cut,
     /// What came breaks TLS.
     Tls(TlsError),

@@ -44,6 +44,10 @@ pub(super) fn talk_over(
     let connection = Connection::new(socket.as_fd(), secure, broken);
     let times = Times { connection: &connection, deadline: options.timeout.map(|time| Instant::now() + time), options };
     let (ending, unsent) = both_ways(&connection, input, sink, &times, options);
+    if matches!(ending, Ending::NoClose) {
+        // To a transcript it is no end, for messages end with a word.
+        options.heard_reset();
+    }
     if matches!(ending, Ending::Done | Ending::PeerEnded) && !connection.has_ended() {
         // We close without having been told that standard input ended.
         options.heard_end(true);
@@ -244,7 +248,7 @@ fn has_lingered(connection: &Connection<'_>, acknowledged: &mut Option<Instant>)
 /// The peer's direction ended, and it had not said so. It may read on: an end is no close.
 fn cut(connection: &Connection<'_>) -> Ending {
     connection.watch_peer();
-    Ending::Cut
+    if connection.secure().is_some_and(Secured::is_websocket) { Ending::NoClose } else { Ending::Cut }
 }
 
 fn reset(connection: &Connection<'_>, options: &TalkOptions) -> Ending {
@@ -342,7 +346,7 @@ fn finish_sending(
     times: &Times<'_>,
 ) -> (Ending, Unsent) {
     let mut ending = ending;
-    if !matches!(ending, Ending::Done | Ending::Cut) {
+    if !matches!(ending, Ending::Done | Ending::Cut | Ending::NoClose) {
         // The rest has no reader: what waits in a write returns at once.
         connection.call_off();
     }
@@ -383,17 +387,21 @@ fn conclude(
     if let Some(SendOutcome::Broken { in_hand }) = &up {
         unsent.bytes += *in_hand as u64;
     }
-    let may_come = matches!(ending, Ending::Done | Ending::Cut)
+    let may_come = matches!(ending, Ending::Done | Ending::Cut | Ending::NoClose)
         && matches!(up, Some(SendOutcome::Ended | SendOutcome::Empty | SendOutcome::Idle));
     let is_only_sent = may_come && times.options.direction == Direction::Send && connection.has_ended();
     let missing = if may_come { connection.settle(|| times.next()) } else { connection.unacknowledged() };
     let ending = match (ending, up) {
-        (Ending::Done | Ending::Cut, Some(SendOutcome::Failed(what, error))) => Ending::Failed(what, error.into()),
-        (Ending::Done | Ending::Cut, Some(SendOutcome::InputFailed(error))) => Ending::InputFailed(error),
+        (Ending::Done | Ending::Cut | Ending::NoClose, Some(SendOutcome::Failed(what, error))) => {
+            Ending::Failed(what, error.into())
+        }
+        (Ending::Done | Ending::Cut | Ending::NoClose, Some(SendOutcome::InputFailed(error))) => {
+            Ending::InputFailed(error)
+        }
         (Ending::Done, Some(SendOutcome::Broken { .. })) => {
             Ending::Reset(connection.ask_broken().unwrap_or(Errno::CONNRESET).into())
         }
-        (Ending::Done | Ending::Cut, None) => Ending::Failed("cannot send", Errno::CANCELED.into()),
+        (Ending::Done | Ending::Cut | Ending::NoClose, None) => Ending::Failed("cannot send", Errno::CANCELED.into()),
         (Ending::Done, Some(SendOutcome::Idle)) => Ending::PeerEnded,
         (Ending::Done, Some(SendOutcome::Ended | SendOutcome::Empty)) => Ending::Done,
         (other, _) => other,
@@ -414,7 +422,7 @@ fn conclude(
             None => Ending::Done,
         },
         // Where nothing is to come, nothing is missing.
-        (Ending::Cut, Ok(0)) if is_only_sent && connection.broken().is_none() => Ending::Done,
+        (Ending::Cut | Ending::NoClose, Ok(0)) if is_only_sent && connection.broken().is_none() => Ending::Done,
         (other, _) => other,
     };
     (ending, unsent)
