@@ -381,7 +381,7 @@ echo none $code";
     for expected in ["timed 28", "unreachable 7", "broadcast 7", "played 28", "zero 28", "none 2"] {
         assert!(stdout.contains(expected), "{expected}: {stdout}{stderr}");
     }
-    assert!(!stdout.contains("scope 2"), "the interface of this namespace has its number here: {stdout}{stderr}");
+    assert!(!stdout.contains("scope 2\n"), "the interface of this namespace has its number here: {stdout}{stderr}");
     assert!(stderr.contains("broadcast address"), "{stderr}");
 }
 
