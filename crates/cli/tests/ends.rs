@@ -77,6 +77,62 @@ fn a_program_with_a_terminal_has_one() {
     assert!(text(&output.stdout).ends_with("typed\r\nover\r\n"), "{}", text(&output.stdout));
 }
 
+/// In a line the first end of what is typed only hands over the line: it takes a second one.
+#[test]
+fn the_end_of_a_line_that_has_no_newline_is_heard_at_a_terminal() {
+    for (verb, input) in
+        [("talk", "no newline"), ("talk", ""), ("talk", "one\n"), ("talk", "one\ntwo"), ("relay", "no newline")]
+    {
+        for program in ["sh+pty:stty -echo; cat; echo over", "exec+pty:sh -c 'stty -echo; wc -c; echo over'"] {
+            let arguments = if verb == "talk" { vec![verb, program] } else { vec![verb, "stdio", program] };
+            let output = run(&arguments, input.as_bytes());
+            assert_code(&output, 0);
+            assert!(text(&output.stdout).ends_with("over\r\n"), "{verb} {program} {input:?}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn a_line_that_a_terminal_would_cut_is_an_error() {
+    let line = |length: usize| [vec![b'x'; length], vec![b'\n']].concat();
+    for program in ["sh+pty:stty -echo; wc -c", "exec+pty:sh -c 'stty -echo; wc -c'"] {
+        for arguments in [&["talk", program][..], &["relay", "stdio", program]] {
+            let output = run(arguments, &line(4095));
+            assert_code(&output, 0);
+            assert!(text(&output.stdout).ends_with("4096\r\n"), "{arguments:?}: {output:?}");
+            for input in [line(4096), line(5000), [line(10), line(9000)].concat(), vec![b'x'; 70_000]] {
+                let output = run(arguments, &input);
+                let errors = text(&output.stderr);
+                assert!(errors.contains("a line is longer than 4095 bytes, and a terminal drops the rest"), "{errors}");
+                assert_code(&output, 23);
+            }
+        }
+    }
+    // One that reads bytes has no lines, also if it says so only now.
+    let output = run(&["talk", "sh+pty:stty -echo -icanon; echo ready; head -c 5000 | wc -c"], &line(4999));
+    assert_code(&output, 0);
+    assert!(text(&output.stdout).ends_with("ready\r\n5000\r\n"), "{output:?}");
+}
+
+/// Many programs close their standard streams by themselves shortly before they end.
+#[test]
+fn a_program_that_has_left_its_terminal_is_not_hung_up() {
+    for program in [
+        "sh+pty:echo over; exec <&- >&- 2>&-; sleep 0.3",
+        "exec+pty:sh -c 'echo over; exec 0<&- 1>&- 2>&-; sleep 0.3'",
+        "sh+pty:cat >/dev/null; echo over; exec <&- >&- 2>&-; sleep 0.3",
+    ] {
+        for arguments in [&["talk", program][..], &["relay", "stdio", program]] {
+            let output = run(arguments, b"");
+            assert!(text(&output.stdout).ends_with("over\r\n"), "{arguments:?}: {output:?}");
+            assert_code(&output, 0);
+        }
+    }
+    for _ in 0..20 {
+        assert_code(&run(&["talk", "exec+pty:seq 1 2000"], b""), 0);
+    }
+}
+
 #[test]
 fn what_cannot_be_an_end_is_said() {
     for (arguments, code, says) in [

@@ -555,6 +555,62 @@ fn with_pty_a_program_has_a_terminal_that_is_its_own() {
     assert!(server.log.wait_for("closed #1").ends_with("its program exited with 0"));
 }
 
+#[test]
+fn a_client_that_ends_inside_a_line_has_said_its_end_at_a_terminal() {
+    for said in [&b"x"[..], b"", b"one\n", b"one\ntwo"] {
+        let mut server = serve(&["--pty", "--once", "--shell", "stty -echo; echo ready; cat >/dev/null; echo end"]);
+        let mut client = server.connect();
+        assert_eq!(line(&mut client), "ready\r\n");
+        client.write_all(said).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(text(&to_end(&mut client)), "end\r\n", "{said:?}");
+        assert_eq!(server.wait(), 0, "{said:?}: {:#?}", server.log.all());
+    }
+}
+
+#[test]
+fn a_line_that_a_terminal_would_cut_fails_and_is_not_given() {
+    let script = "stty -echo; echo ready; wc -c";
+    for (length, code) in [(4095, 0), (4096, 1), (5000, 1), (300_000, 1)] {
+        let mut server = serve(&["--pty", "--once", "--shell", script]);
+        let mut client = server.connect();
+        assert_eq!(line(&mut client), "ready\r\n");
+        let _ = client.write_all(&vec![b'x'; length]).and_then(|()| client.write_all(b"\n"));
+        let _ = client.shutdown(Shutdown::Write);
+        if code == 0 {
+            assert_eq!(text(&to_end(&mut client)), "4096\r\n");
+        } else {
+            server.log.wait_for("a line is longer than 4095 bytes, and a terminal drops the rest");
+        }
+        assert_eq!(server.wait(), code, "{length}: {:#?}", server.log.all());
+    }
+    let mut server = serve(&["--pty", "--once", "--shell", "stty -echo -icanon; echo ready; head -c 5000 | wc -c"]);
+    let mut client = server.connect();
+    client.write_all(&[b'x'; 5000]).unwrap();
+    assert!(text(&to_end(&mut client)).ends_with("5000\r\n"));
+    assert_eq!(server.wait(), 0);
+}
+
+#[test]
+fn a_program_that_has_left_its_terminal_is_not_hung_up() {
+    for script in [
+        "echo over; exec <&- >&- 2>&-; sleep 0.3",
+        "cat >/dev/null; echo over; exec <&- >&- 2>&-; sleep 0.3",
+        "read -r a; echo over; exec <&- >&- 2>&-; sleep 0.3",
+    ] {
+        let mut server = serve(&["--pty", "--once", "--shell", script]);
+        let mut client = server.connect();
+        client.write_all(b"typed\n").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        // What was typed is shown too, before or behind it.
+        let said = text(&to_end(&mut client));
+        assert!(said.contains("over\r\n"), "{said}");
+        drop(client);
+        assert!(server.log.wait_for("closed #1").ends_with("its program exited with 0"), "{:#?}", server.log.all());
+        assert_eq!(server.wait(), 0);
+    }
+}
+
 /// The examples of docs/exec.md, as they stand there, with a free port for the one that is written.
 #[test]
 fn the_page_says_what_happens() {

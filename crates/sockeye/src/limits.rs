@@ -273,6 +273,10 @@ pub const FILES_OF_PROGRAM: usize = 4;
 pub const START_WAIT: Duration = Duration::from_secs(10);
 /// How long between two such attempts.
 pub(crate) const START_AGAIN: Duration = Duration::from_millis(250);
+/// How long a line that a program's terminal would cut waits for the program to change that: it may only have begun.
+pub(crate) const LONG_LINE_WAIT: Duration = Duration::from_secs(1);
+/// How often it is looked whether it did.
+pub(crate) const LONG_LINE_LOOK: Duration = Duration::from_millis(10);
 /// Datagrams that wait for a program of their peer.
 pub const WAITING_FOR_PROGRAM: usize = 1024;
 /// Longest line of a program's standard error, in bytes; a longer one is told in pieces.

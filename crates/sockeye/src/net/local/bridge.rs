@@ -7,8 +7,8 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, fcntl_getfl};
@@ -19,13 +19,12 @@ use rustix::termios::isatty;
 use super::super::timespec;
 use crate::limits;
 use crate::sink;
+use crate::sys::terminal::{TypedLine, line_too_long};
 
 /// Bytes moved at once.
 const PIECE: usize = 64 * 1024;
 /// How often it is looked whether all was written, once the end came.
 const LOOK: Duration = Duration::from_millis(100);
-/// What a terminal takes for the end of what is typed (termios(3), VEOF).
-const END_OF_TRANSMISSION: u8 = 4;
 
 /// Why not everything passed.
 #[derive(Debug)]
@@ -59,6 +58,9 @@ struct State {
     broken: Mutex<Option<Broken>>,
     /// What is written to is a terminal that a program has.
     is_master: bool,
+    /// That terminal, once the program has left it. Many close it shortly before they end, and would be hung up (tty(4)) if it were
+    /// closed here too.
+    left: OnceLock<OwnedFd>,
 }
 
 impl Bridge {
@@ -97,11 +99,12 @@ pub(super) fn over(fd: OwnedFd) -> io::Result<(OwnedFd, Bridge)> {
 fn build(input: Option<OwnedFd>, output: Option<OwnedFd>, is_master: bool) -> io::Result<(OwnedFd, Bridge)> {
     let (ours, theirs) = super::pair()?;
     let is_written = AtomicBool::new(false);
-    let state = Arc::new(State { socket: UnixStream::from(theirs), is_written, broken: Mutex::new(None), is_master });
+    let socket = UnixStream::from(theirs);
+    let state = Arc::new(State { socket, is_written, broken: Mutex::new(None), is_master, left: OnceLock::new() });
     let bridge = Bridge { state: Arc::clone(&state) };
     let up = Arc::clone(&state);
     let thread = || std::thread::Builder::new().name("bridge".to_owned());
-    thread().spawn(move || up.bring(input.as_ref()))?;
+    thread().spawn(move || up.bring(input))?;
     if let Err(error) = thread().spawn(move || state.take(output)) {
         let _ = bridge.leave();
         return Err(error);
@@ -116,15 +119,18 @@ impl State {
     }
 
     /// What the input has is the conversation's, and so is its end.
-    fn bring(&self, input: Option<&OwnedFd>) {
-        if let Some(input) = input
-            && let Err(error) = self.copy(input)
-        {
-            return self.fail(Broken::Input(error.into()));
+    fn bring(&self, input: Option<OwnedFd>) {
+        match input.map(|input| (self.copy(&input), input)) {
+            Some((Err(Errno::IO), input)) if self.is_master => {
+                let _ = self.left.set(input);
+            }
+            Some((Err(error), _)) => return self.fail(Broken::Input(error.into())),
+            Some((Ok(()), _)) | None => {}
         }
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
+    /// Until its end, or until nobody wants to hear it. A terminal that no program has open any more is an error, EIO.
     fn copy(&self, input: &OwnedFd) -> Result<(), Errno> {
         let mut piece = vec![0; PIECE];
         loop {
@@ -135,8 +141,6 @@ impl State {
                 Ok(0) => return Ok(()),
                 Ok(length) => length,
                 Err(Errno::INTR | Errno::AGAIN) => continue,
-                // A terminal that no program has open any more says so.
-                Err(Errno::IO) if self.is_master => return Ok(()),
                 Err(error) => return Err(error),
             };
             let mut bytes = &piece[..length];
@@ -180,6 +184,7 @@ impl State {
     /// What is said goes to the output, and so does its end.
     fn take(&self, output: Option<OwnedFd>) {
         let mut piece = vec![0; PIECE];
+        let (mut line, mut has_failed) = (TypedLine::default(), false);
         let (mut writer, output) =
             match output.map(|output| if self.is_master { Err(output) } else { sink::harmless(output) }) {
                 Some(Ok(writer)) => (Some(writer), None),
@@ -195,6 +200,7 @@ impl State {
             };
             let written = match (&mut writer, &output) {
                 (Some(writer), _) => writer.write_all(&piece[..length]).and_then(|()| writer.flush()),
+                (_, Some(terminal)) if self.is_master => self.type_at(terminal, &mut line, &piece[..length]),
                 (_, Some(output)) => sink::write_all(output.as_fd(), &piece[..length]),
                 (None, None) => Err(io::Error::other("it is only read")),
             };
@@ -204,14 +210,34 @@ impl State {
                 Err(error) if self.is_master && Errno::from_io_error(&error) == Some(Errno::IO) => break,
                 Err(error) => {
                     self.fail(Broken::Output(error));
+                    has_failed = true;
                     break;
                 }
             }
         }
-        if let (Some(output), true) = (&output, self.is_master) {
-            let _ = sink::write_all(output.as_fd(), &[END_OF_TRANSMISSION]);
+        if let (Some(output), true, false) = (&output, self.is_master, has_failed) {
+            let _ = sink::write_all(output.as_fd(), line.end(&[]));
         }
         drop((writer, output));
         self.is_written.store(true, Ordering::Release);
+    }
+
+    /// Types at the terminal of a program. A line that it would cut waits a while for the program to read bytes instead of lines.
+    fn type_at(&self, terminal: &OwnedFd, line: &mut TypedLine, mut bytes: &[u8]) -> io::Result<()> {
+        let mut until = None;
+        while !bytes.is_empty() {
+            let room = line.room(terminal, bytes);
+            sink::write_all(terminal.as_fd(), &bytes[..room])?;
+            line.add(&bytes[..room]);
+            bytes = &bytes[room..];
+            if room > 0 {
+                until = None;
+            } else if Instant::now() >= *until.get_or_insert_with(|| Instant::now() + limits::LONG_LINE_WAIT) {
+                return Err(line_too_long());
+            } else {
+                std::thread::sleep(limits::LONG_LINE_LOOK);
+            }
+        }
+        Ok(())
     }
 }

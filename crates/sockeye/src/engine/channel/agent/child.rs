@@ -29,11 +29,8 @@ use crate::failure::Kind;
 use crate::limits;
 use crate::net::words;
 use crate::sys::tcp_info::{passed, passed_at_end};
-use crate::sys::terminal;
+use crate::sys::terminal::{self, TypedLine};
 use pipes::{End, has_ended, pair, pipe};
-
-/// What a terminal takes for the end of what is typed (termios(3), VEOF).
-const END_OF_TRANSMISSION: u8 = 4;
 
 /// How a program has its standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +57,15 @@ pub(in crate::engine) struct Served {
     input: Option<OwnedFd>,
     out: Option<OwnedFd>,
     errors: Option<OwnedFd>,
+    /// Its terminal, once it has left that. Many close it shortly before they end, and would be hung up (tty(4)) if it were closed
+    /// here too.
+    left: Option<OwnedFd>,
+    /// What is typed at its terminal.
+    typed: TypedLine,
+    /// Until when a line waits that its terminal would cut.
+    too_long: Option<Moment>,
+    /// Its terminal was told, or is to be told, that nothing more is typed.
+    is_told_end: bool,
     /// Datagrams that it has not taken.
     pub(super) stdin: StdinQueue,
     /// Why it could not be given what came, other than that it does not want to hear.
@@ -87,6 +93,10 @@ impl Served {
             input: None,
             out: None,
             errors: None,
+            left: None,
+            typed: TypedLine::default(),
+            too_long: None,
+            is_told_end: false,
             stdin: StdinQueue::default(),
             unwritten: None,
             line: Vec::new(),
@@ -208,12 +218,24 @@ impl Served {
     }
 
     /// Gives it the front of these bytes; how many it took. One that does not want to hear is told nothing more.
-    fn hear(&mut self, bytes: &[u8]) -> usize {
+    fn hear(&mut self, bytes: &[u8], now: Moment) -> usize {
         let mut at = 0;
         while at < bytes.len() {
             let Some(input) = &self.input else { return bytes.len() };
-            match rustix::io::write(input, &bytes[at..]) {
-                Ok(length) => at += length,
+            let is_typed = self.how == Input::Terminal;
+            let room = if is_typed { self.typed.room(input, &bytes[at..]) } else { bytes.len() - at };
+            if room == 0 {
+                self.too_long.get_or_insert(now.after(limits::LONG_LINE_WAIT));
+                return at;
+            }
+            self.too_long = None;
+            match rustix::io::write(input, &bytes[at..at + room]) {
+                Ok(length) => {
+                    if is_typed {
+                        self.typed.add(&bytes[at..at + length]);
+                    }
+                    at += length;
+                }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return at,
                 Err(error) => self.hear_nothing(error),
@@ -222,13 +244,10 @@ impl Served {
         at
     }
 
-    /// Nothing more comes.
+    /// Nothing more comes, and all that came is heard. A terminal was told so by what was typed.
     fn hear_end(&mut self) {
-        match (&self.input, self.how) {
-            (Some(terminal), Input::Terminal) => {
-                let _ = rustix::io::write(terminal, &[END_OF_TRANSMISSION]);
-            }
-            _ => self.input = None,
+        if self.how != Input::Terminal {
+            self.input = None;
         }
     }
 
@@ -237,7 +256,11 @@ impl Served {
         let reads = |is_so: bool| if is_so { Interest::Read } else { Interest::Nothing };
         let waits = if has_to_hear { Interest::Write } else { Interest::Nothing };
         let parts = [
-            (ChildDescriptor::Out, self.out.as_ref().map(AsFd::as_fd), reads(may_say)),
+            (
+                ChildDescriptor::Out,
+                self.out.as_ref().or(self.left.as_ref()).map(AsFd::as_fd),
+                reads(may_say && self.out.is_some()),
+            ),
             (ChildDescriptor::Errors, self.errors.as_ref().map(AsFd::as_fd), Interest::Read),
             (ChildDescriptor::Exit, self.child.as_ref().map(AsFd::as_fd), reads(self.ended.is_none())),
             (ChildDescriptor::In, self.input.as_ref().map(AsFd::as_fd), waits),
@@ -278,8 +301,15 @@ impl Channel {
             served.active = context.now;
         }
         served.hear_messages(context.now);
-        let taken = served.hear(&self.inbox);
+        if self.ended && served.how == Input::Terminal && !std::mem::replace(&mut served.is_told_end, true) {
+            let end = served.typed.end(&self.inbox);
+            self.inbox.extend_from_slice(end);
+        }
+        let taken = served.hear(&self.inbox, context.now);
         self.inbox.drain(..taken);
+        if served.too_long.is_some_and(|until| context.now >= until) {
+            return self.break_line(context);
+        }
         // A peer of packets waits until its program has read them.
         let waits = !self.inbox.is_empty() || self.line.has_datagrams() && !served.stdin.is_empty();
         self.paused = waits || served.how == Input::Socket;
@@ -432,7 +462,8 @@ impl Channel {
         });
         let signal = served.signal.map(Signal::at);
         let retry = served.retry.map(|(at, _)| at);
-        self.deadline = [quiet, signal, retry, served.stdin.again()].into_iter().flatten().min();
+        let line = served.too_long.map(|_| context.now.after(limits::LONG_LINE_LOOK));
+        self.deadline = [quiet, signal, retry, served.stdin.again(), line].into_iter().flatten().min();
     }
 
     /// Bytes from the peer and to it, as the kernel counted them, where they did not pass us.
@@ -451,7 +482,7 @@ impl Channel {
         let has_bytes = !self.inbox.is_empty();
         match &mut self.agent {
             Agent::Child(served) => {
-                let has_to_hear = has_bytes || served.stdin.waits_for_room();
+                let has_to_hear = has_bytes && served.too_long.is_none() || served.stdin.waits_for_room();
                 served.watch(poller, key, may_say, has_to_hear)
             }
             _ => Ok(()),

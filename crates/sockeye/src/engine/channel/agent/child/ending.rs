@@ -9,17 +9,20 @@ use super::super::super::super::exec::{Leftover, Signal};
 use super::super::super::super::origin::Closer;
 use super::super::super::{Channel, ChannelStatus, Line, Phase};
 use super::super::Agent;
+use super::Input;
 use super::pipes::has_ended;
 use crate::child::Ended;
 use crate::failure::Kind;
 use crate::sys::tcp_info::passed;
+use crate::sys::terminal::line_too_long;
 use crate::words::words;
 
 impl Channel {
     /// It says nothing more, which is not the end of what it hears.
     pub(super) fn child_said_all(&mut self, context: &mut Context<'_>) -> ChannelStatus {
         if let Some(served) = self.served() {
-            served.out = None;
+            let out = served.out.take();
+            served.left = out.filter(|_| served.how == Input::Terminal);
         }
         self.see_who_ended();
         if self.served().is_some_and(|served| served.ended.is_some()) {
@@ -34,6 +37,17 @@ impl Channel {
         }
         self.half_close = true;
         ChannelStatus::Open
+    }
+
+    /// Its terminal would cut a line that came: nothing of that is given to it, and the conversation is over.
+    pub(super) fn break_line(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        let Some(served) = self.served() else { return ChannelStatus::Open };
+        served.too_long = None;
+        let reason = format!("{} could not be given all that came: {}", served.exec.program.name(), line_too_long());
+        self.fail(Kind::Program, &reason, context);
+        self.reason = Some(reason.into());
+        self.by = Closer::Us;
+        self.gone(context)
     }
 
     /// Whether our end was shut before, which is then noted: of a connection that is over in both directions it would fail.
@@ -156,7 +170,7 @@ impl Channel {
         if served.retry.is_some_and(|(at, _)| now >= at) {
             return self.start_child(context);
         }
-        if served.stdin.again().is_some_and(|at| now >= at) {
+        if served.stdin.again().is_some_and(|at| now >= at) || served.too_long.is_some() {
             return self.tell_child(&[], context);
         }
         if let (Some(child), Some(signal)) = (&served.child, served.signal) {
