@@ -319,13 +319,19 @@ fn whoever_is_gone_behind_its_end_is_a_reset_for_a_peer_that_says_nothing() {
     }
 }
 
-/// A client with room for little, behind its own end.
-fn ended_with_little_room(relay: &Server) -> TcpStream {
+/// A client with room for little.
+fn connected_with_little_room(relay: &Server) -> TcpStream {
     let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
     sockopt::set_socket_recv_buffer_size(&socket, 4096).unwrap();
     rustix::net::connect(&socket, &std::net::SocketAddr::from(([127, 0, 0, 1], relay.port()))).unwrap();
     let client = TcpStream::from(socket);
     client.set_read_timeout(Some(LONG)).unwrap();
+    client
+}
+
+/// The same behind its own end.
+fn ended_with_little_room(relay: &Server) -> TcpStream {
+    let client = connected_with_little_room(relay);
     client.shutdown(Shutdown::Write).unwrap();
     client
 }
@@ -364,6 +370,60 @@ fn a_connection_is_over_once_the_last_that_was_said_is_taken() {
             assert!(closed.contains(": the client reset the connection; "), "{closed}");
             assert!(closed.ends_with(" bytes did not arrive"), "{closed}");
         }
+    }
+}
+
+/// How many bytes a line about an end says of something.
+fn told(line: &str, what: &str) -> usize {
+    let (before, _) = line.split_once(what).unwrap_or_else(|| panic!("{what}: {line}"));
+    before.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+/// What was passed on to a side stands in the system for long, and is lost with it if that side resets.
+#[test]
+fn what_the_system_of_a_peer_that_resets_had_not_taken_did_not_arrive() {
+    let said = bytes(5, 3_000_000);
+    // What a peer with little room takes unread.
+    let most = 200_000;
+    for (who, reads, more) in [
+        ("client", 0, &[][..]),
+        ("client", 64_000, &[]),
+        ("server", 0, &[]),
+        ("server", 64_000, &[]),
+        ("client", 64_000, &["--record"]),
+        ("server", 0, &["--record"]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let record = folder.path().join("%n.talk").display().to_string();
+        let arguments = more.iter().flat_map(|flag| [*flag, record.as_str()]);
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        sockopt::set_socket_recv_buffer_size(&server, 4096).unwrap();
+        let arguments: Vec<&str> = arguments.chain(["--once"]).collect();
+        let mut relay = Server::relay(&[ANY, &server.local_addr().unwrap().to_string()], &arguments);
+        let client = connected_with_little_room(&relay);
+        let served = accept(&server);
+        let (sayer, mut gone) = if who == "client" { (served, client) } else { (client, served) };
+        let mut speaker = sayer.try_clone().unwrap();
+        let (begun, words) = (std::sync::mpsc::channel(), said.clone());
+        let speaking = std::thread::spawn(move || {
+            let _ = begun.0.send(());
+            let _ = speaker.write_all(&words);
+        });
+        begun.1.recv().unwrap();
+        gone.read_exact(&mut vec![0; reads.max(1)]).unwrap();
+        wait_until_idle(relay.child.id());
+        sockopt::set_socket_linger(&gone, Some(Duration::ZERO)).unwrap();
+        drop(gone);
+        let closed = relay.log.wait_for("closed #1");
+        assert!(closed.contains(&format!(": the {who} reset the connection; ")), "{closed}");
+        let came = told(&closed, if who == "client" { " from the server, " } else { " bytes from the client, " });
+        let lost = told(&closed, " bytes did not arrive");
+        assert!(lost <= came - reads.max(1) && came <= lost + reads + most, "{who} {reads} {more:?}: {closed}");
+        assert_eq!(relay.wait(), 56);
+        let summary = relay.log.all().pop().unwrap();
+        assert_eq!(told(&summary, " bytes did not arrive"), lost, "{summary}");
+        drop(sayer);
+        speaking.join().unwrap();
     }
 }
 

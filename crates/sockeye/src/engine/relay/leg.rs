@@ -156,6 +156,8 @@ pub(super) struct Leg {
     /// We said our end; the socket's is shut once all before it was taken.
     pub(super) said_end: bool,
     pub(super) is_shut: bool,
+    /// The system took our end, which counts as a byte until the peer's system has taken it.
+    has_end_queued: bool,
     /// Our end is said by closing.
     ends_by_closing: bool,
     /// The error that broke it.
@@ -187,6 +189,7 @@ impl Leg {
             received: 0,
             said_end: false,
             is_shut: false,
+            has_end_queued: false,
             ends_by_closing: false,
             broken: None,
             wire_tap: None,
@@ -492,8 +495,12 @@ impl Leg {
                     return Ok(());
                 }
                 return match shutdown(&self.fd, Shutdown::Write) {
+                    Ok(()) => {
+                        self.has_end_queued = self.protocol == Protocol::Tcp;
+                        Ok(())
+                    }
                     // It is broken, and reading tells how.
-                    Ok(()) | Err(Errno::NOTCONN) => Ok(()),
+                    Err(Errno::NOTCONN) => Ok(()),
                     Err(error) => Err(error),
                 };
             }
@@ -533,7 +540,7 @@ impl Leg {
     pub(super) fn say_due_end(&mut self) {
         if std::mem::take(&mut self.ends_by_closing) {
             // If it is broken, reading or asking tells how.
-            let _ = shutdown(&self.fd, Shutdown::Write);
+            self.has_end_queued = shutdown(&self.fd, Shutdown::Write).is_ok() && self.protocol == Protocol::Tcp;
         }
     }
 
@@ -554,6 +561,12 @@ impl Leg {
             PeerKind::Program => 0,
             PeerKind::Peer | PeerKind::Bridge => queue::unsent(&self.fd).unwrap_or(0),
         }
+    }
+
+    /// Bytes that were said to its peer and do not arrive if it is gone now: those that wait here, and those that its system has not
+    /// taken. What it took and nobody read cannot be known.
+    pub(super) fn undelivered(&self) -> u64 {
+        self.waiting() as u64 + self.untaken().saturating_sub(u64::from(self.has_end_queued))
     }
 
     /// Bytes that stand in the socket to be read.

@@ -101,6 +101,8 @@ pub(super) struct Pair {
     by: Option<ClosedBy>,
     reason: Option<String>,
     failure: Option<PairFailure>,
+    /// Bytes that were passed on to a side that was gone before its system had taken them.
+    undelivered: u64,
     pub(super) taps: Option<Box<Taps>>,
     /// Its right to be inside, given back with it.
     pub(super) pass: Option<Box<Pass>>,
@@ -156,6 +158,7 @@ impl Pair {
             by: None,
             reason: None,
             failure: None,
+            undelivered: 0,
             taps: None,
             pass: None,
             guests: Vec::new(),

@@ -59,10 +59,12 @@ impl Pair {
         let is_gone =
             |leg: &Leg, untaken: u64| leg.broken.is_some() || leg.hung && untaken > 0 && leg.take_error().is_some();
         if is_gone(&self.near, near_untaken) {
-            return self.is_gone(End::Near, near_untaken);
+            let lost = self.near.undelivered();
+            return self.is_gone(End::Near, lost);
         }
         if is_gone(far, far_untaken) {
-            return self.is_gone(End::Far, far_untaken);
+            let lost = far.undelivered();
+            return self.is_gone(End::Far, lost);
         }
         let untaken = near_untaken + far_untaken;
         if untaken == 0 {
@@ -146,7 +148,9 @@ impl Pair {
         let (left, lost) = (direction.waiting(), back.waiting());
         let is_done = is_lost || is_read && is_passed && sink.untaken() == 0;
         if is_done || tools.now >= until {
-            let lost = lost + if is_done && !is_lost { 0 } else { left.max(sink.untaken()) };
+            // What was passed on to the side that is gone, and what it said and the other side did not take.
+            self.undelivered = source.undelivered() + if is_done && !is_lost { 0 } else { sink.undelivered() };
+            let lost = lost + self.undelivered + if is_done && !is_lost { 0 } else { left };
             sink.reset();
             if lost > 0
                 && let Some(reason) = &mut self.reason
@@ -161,11 +165,15 @@ impl Pair {
     }
 
     /// A peer is gone before its system had taken everything.
-    pub(super) fn is_gone(&mut self, end: End, untaken: u64) -> PairStatus {
+    pub(super) fn is_gone(&mut self, end: End, lost: u64) -> PairStatus {
         let who = if end == End::Near { "the client" } else { "the server" };
         self.by = Some(ClosedBy::Reset);
         self.failure.get_or_insert(PairFailure::Reset);
-        self.reason = Some(format!("{who} reset the connection; {untaken} bytes did not arrive"));
+        self.undelivered = lost;
+        self.reason = Some(match lost {
+            0 => format!("{who} reset the connection"),
+            lost => format!("{who} reset the connection; {lost} bytes did not arrive"),
+        });
         PairStatus::Closed
     }
 
@@ -324,7 +332,7 @@ impl Pair {
                 format!("the program had ended before it read all: {unread} bytes did not arrive")
             });
         }
-        let lost = lost + unread;
+        let lost = lost + unread + self.undelivered;
         let event = Event::Closed {
             conversation: self.conversation.clone(),
             by,
