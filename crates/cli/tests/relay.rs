@@ -1088,3 +1088,45 @@ fn redis_is_asked_through_tls() {
         .unwrap();
     assert_eq!(output.stdout.len(), 100_001, "{}", text(&output.stderr));
 }
+
+/// The relay goes on, and where one exit code is about all connections it says so.
+#[test]
+fn a_record_or_a_capture_that_is_not_whole_is_no_success() {
+    let small = tempfile::tempdir().unwrap();
+    let path = |name: &str| small.path().join(name).display().to_string();
+    let full = |name: &str| {
+        std::os::unix::fs::symlink("/dev/full", small.path().join(name)).unwrap();
+        path(name)
+    };
+    let (record, second, udp) = (full("record.talk"), full("two-2.talk"), full("udp.talk"));
+    drop(second);
+    for (flags, connections, code, says) in [
+        (vec!["--record", &record, "--once"], 1, 23, "the record of #1 is not whole"),
+        (vec!["--record", &path("two.talk"), "--times", "2"], 2, 23, "the record of #2 is not whole"),
+        (vec!["--record", &path("fine.talk"), "--times", "2"], 2, 0, ""),
+    ] {
+        let mut relay = Server::relay(&[ANY, "exec:cat"], &flags);
+        for _ in 0..connections {
+            let mut client = relay.connect();
+            client.write_all(b"said").unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(to_end(&mut client), b"said");
+        }
+        assert_eq!(relay.wait(), code, "{flags:?}: {:#?}", relay.log.all());
+        let lines = relay.log.all();
+        assert!(lines.iter().any(|line| line.contains(says)), "{lines:#?}");
+        let is_told = lines.last().unwrap().contains("what was to be recorded is not whole");
+        assert_eq!(is_told, code != 0, "{lines:#?}");
+    }
+    // Peers of datagrams have records as well. What else went wrong comes first.
+    let echo = Server::start_at(&["udp://127.0.0.1:0"], &["--echo"]);
+    let to = format!("udp://{}", echo.address());
+    let mut relay =
+        Server::relay(&["udp://127.0.0.1:0", &to], &["--record", &udp, "--once", "--idle-timeout", "200ms"]);
+    let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.send_to(b"said", ("127.0.0.1", relay.port())).unwrap();
+    assert_eq!(relay.wait(), 23, "{:#?}", relay.log.all());
+    let mut relay = Server::relay(&[ANY, "sh:exit 3"], &["--record", &record, "--once"]);
+    drop(relay.connect());
+    assert_eq!(relay.wait(), 1, "{:#?}", relay.log.all());
+}

@@ -195,12 +195,17 @@ fn a_full_disk_ends_records_and_captures_and_not_the_relay() {
         for round in 1 2 3; do "$1" talk --retry 10s 127.0.0.1:7002 </tmp/in-$$ | cmp - /tmp/in-$$ && echo whole; done
         kill -TERM $two; wait $two && echo ended
         cat /tmp/log-$$
+        rm -f /mnt/* /tmp/port-$$
+        "$1" relay 127.0.0.1:7003 127.0.0.1:7001 --pcap /mnt/once.pcapng --once --port-file /tmp/port-$$ 2>/dev/null & three=$!
+        until [ -e /tmp/port-$$ ]; do sleep 0.05; done
+        "$1" talk --retry 10s 127.0.0.1:7003 </tmp/in-$$ | cmp - /tmp/in-$$ && echo whole
+        wait $three || echo "the capture: $?"
         kill -9 $one; rm -f /tmp/port-$$ /tmp/in-$$ /tmp/log-$$
     "#;
     let output = in_namespace(script);
     let said = text(&output.stdout);
-    assert_eq!(said.matches("whole\n").count(), 3, "{said}{}", text(&output.stderr));
-    assert!(said.contains("ended"), "{said}");
+    assert_eq!(said.lines().filter(|line| *line == "whole").count(), 4, "{said}{}", text(&output.stderr));
+    assert!(said.contains("ended") && said.contains("the capture: 23\n"), "{said}");
     for what in ["the record of #", "the capture is not whole"] {
         assert!(said.contains(what) && said.contains("the relay goes on"), "{said}");
     }

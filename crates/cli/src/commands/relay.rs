@@ -240,7 +240,9 @@ fn wanted(flags: &Relay) -> Option<u64> {
 
 /// Says at the end what came of it.
 fn conclude(summary: &Summary, wanted: Option<u64>, flags: &Relay, console: &Console) -> Exit {
-    let &Summary { opened, closed, failed, cut, from_clients, from_servers, lost, failure, at_once, .. } = summary;
+    let &Summary {
+        opened, closed, failed, cut, from_clients, from_servers, lost, failure, at_once, is_unwritten, ..
+    } = summary;
     let came = if opened == 1 { "1 connection".to_owned() } else { format!("{opened} connections") };
     let mut words =
         format!("{came}, {closed} ended by themselves, {from_clients} bytes from clients, {from_servers} from servers");
@@ -249,6 +251,9 @@ fn conclude(summary: &Summary, wanted: Option<u64>, flags: &Relay, console: &Con
     }
     if lost > 0 {
         words.push_str(&format!(", {lost} bytes did not arrive"));
+    }
+    if is_unwritten {
+        words.push_str(", what was to be recorded is not whole");
     }
     let missing = wanted.map_or(0, |wanted| wanted.saturating_sub(opened));
     Unfinished { cut, at_once, grace: flags.grace, missing }.tell(&mut words);
@@ -260,6 +265,7 @@ fn conclude(summary: &Summary, wanted: Option<u64>, flags: &Relay, console: &Con
         Some(failure) => Exit::from(failure),
         None if cut > 0 || lost > 0 => Exit::CutShort,
         None if missing > 0 => Exit::Differs,
+        None if is_unwritten => Exit::CannotWrite,
         None => Exit::Done,
     };
     if exit != Exit::Done && console.quiet {

@@ -212,8 +212,7 @@ impl RelayLoop {
     pub(super) fn tell_capture(&self) {
         let failure = self.shared.options.capture.as_ref().and_then(|capture| capture.take_failure());
         if let Some(error) = failure {
-            let why = format!("the capture is not whole: {}; the relay goes on", words(&error));
-            self.shared.observe(Event::Notice(why));
+            self.shared.tell_unwritten("the capture", &words(&error));
         }
     }
 

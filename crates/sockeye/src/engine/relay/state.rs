@@ -46,6 +46,8 @@ pub(super) struct RelayState {
     from_servers: AtomicU64,
     lost: AtomicU64,
     failure: Mutex<Option<PairFailure>>,
+    /// A record or a capture is not whole.
+    is_unwritten: AtomicBool,
 }
 
 impl RelayState {
@@ -66,11 +68,18 @@ impl RelayState {
             from_servers: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             failure: Mutex::default(),
+            is_unwritten: AtomicBool::new(false),
         })
     }
 
     pub(super) fn observe(&self, event: Event) {
         self.observer.lock().unwrap_or_else(PoisonError::into_inner).observe(event);
+    }
+
+    /// Says why a record or a capture is not whole, which the relay outlives.
+    pub(super) fn tell_unwritten(&self, what: &str, why: &str) {
+        self.is_unwritten.store(true, Ordering::SeqCst);
+        self.observe(Event::Notice(format!("{what} is not whole: {why}; the relay goes on")));
     }
 
     /// The number of the next connection.
@@ -140,6 +149,7 @@ impl RelayState {
             lost: get(&self.lost),
             failure: *self.failure.lock().unwrap_or_else(PoisonError::into_inner),
             at_once,
+            is_unwritten: self.is_unwritten.load(Ordering::SeqCst),
         }
     }
 

@@ -45,12 +45,15 @@ pub struct Summary {
     pub failure: Option<PairFailure>,
     /// Whether it was asked twice to end.
     pub at_once: bool,
+    /// Whether a record or a capture is not whole: its file could not be written.
+    pub is_unwritten: bool,
 }
 
 impl Summary {
     /// Adds what came of another relay.
     pub(crate) fn add(&mut self, other: Self) {
-        let Self { opened, closed, failed, cut, from_clients, from_servers, lost, failure, at_once } = other;
+        let Self { opened, closed, failed, cut, from_clients, from_servers, lost, failure, at_once, is_unwritten } =
+            other;
         self.opened += opened;
         self.closed += closed;
         self.failed += failed;
@@ -60,5 +63,6 @@ impl Summary {
         self.lost += lost;
         self.failure = self.failure.or(failure);
         self.at_once |= at_once;
+        self.is_unwritten |= is_unwritten;
     }
 }

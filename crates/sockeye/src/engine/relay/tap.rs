@@ -8,7 +8,7 @@ use transcript::Side;
 use transcript::record::{Recording, Secret};
 
 use super::RelayLoop;
-use crate::event::{Conversation, Event};
+use crate::event::Conversation;
 use crate::net::words;
 use crate::record::{Record, Tap};
 
@@ -91,8 +91,7 @@ impl RelayLoop {
     /// The conversation goes on; what there is of its record is whole statements.
     fn tell_record(&self, conversation: &Conversation, path: &str, error: &std::io::Error) {
         let number = conversation.number;
-        let why = format!("the record of #{number} is not whole: {path}: {}; the relay goes on", words(error));
-        self.shared.observe(Event::Notice(why));
+        self.shared.tell_unwritten(&format!("the record of #{number}"), &format!("{path}: {}", words(error)));
     }
 }
 
