@@ -46,12 +46,44 @@ fn our_own_address_and_port_are_as_asked_for() {
 fn a_source_that_is_not_ours_is_told_and_one_that_is_none_is_wrong_usage() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let output = run(&["talk", &address, "--source", "192.0.2.77"], b"");
+    let udp = format!("udp://{address}");
+    let v6 = "[::1]:9";
+    let busy = address.clone();
+    let sources = |host: &str, option: &str| format!("{host}?{option}");
+    let (bind, interface) = (sources(&address, "bind=192.0.2.77"), sources(&udp, "interface=no-such"));
+    let not_ours = " from 192.0.2.77: no interface of this machine has that address";
+    let none = " from the interface no-such: no interface of this machine has that name";
+    // What cannot become otherwise is not tried again.
+    for retry in [&[][..], &["--retry", "600s"]] {
+        for (arguments, says) in [
+            (&[&address, "--source", "192.0.2.77"][..], not_ours),
+            (&[&address, "--source", "192.0.2.77:1234"], " from 192.0.2.77:1234: no interface of this machine has"),
+            (&[&udp, "--source", "192.0.2.77"], not_ours),
+            (&[&bind], not_ours),
+            (&["localhost:9", "--source", "192.0.2.77"], not_ours),
+            (
+                &[&address, "--source", "::1"],
+                " from ::1: one of the two addresses is of IPv4, and the other one of IPv6",
+            ),
+            (&[v6, "--source", "127.0.0.1"], " from 127.0.0.1: one of the two addresses"),
+            (&[&udp, "--source", "[::1]:7"], " from [::1]:7: one of the two addresses"),
+            (&[&address, "--interface", "no-such"], none),
+            (&[&udp, "--interface", "no-such"], none),
+            (&[&interface], none),
+        ] {
+            let output = run(&[&["talk"], arguments, retry].concat(), b"");
+            assert_code(&output, 2);
+            let errors = text(&output.stderr);
+            assert!(errors.contains(says) && !errors.contains("(--retry)"), "{arguments:?}: {errors}");
+        }
+    }
+    let output = run(&["talk", "127.0.0.1:9", "--source", &busy], b"");
     assert_code(&output, 7);
-    assert!(text(&output.stderr).contains("Cannot assign requested address"), "{}", text(&output.stderr));
-    let output = run(&["talk", &address, "--interface", "no-such"], b"");
+    assert!(text(&output.stderr).contains(": another socket of this machine has that port"), "{output:?}");
+    // A server that refuses is to blame itself.
+    let output = run(&["talk", "127.0.0.1:9", "--source", "127.0.0.1"], b"");
     assert_code(&output, 7);
-    assert!(text(&output.stderr).contains("No such device"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("127.0.0.1:9: Connection refused"), "{output:?}");
     for (more, says) in [
         (&["--source", "nonsense"][..], "write an address or a port of this machine"),
         (&["--source", ":70000"], "write an address or a port of this machine"),

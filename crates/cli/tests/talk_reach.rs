@@ -572,3 +572,27 @@ fn over_udp_a_play_whose_last_words_meet_a_closed_port_has_failed() {
     let echo = Server::start_at(&["udp://127.0.0.1:0"], &["--discard"]);
     assert_code(&run(&["talk", &format!("udp://127.0.0.1:{}", echo.ports[0]), "--play", &only], b""), 0);
 }
+
+/// To connect there is refused by the system, whatever it is.
+#[test]
+fn a_path_that_is_no_socket_is_told_as_what_it_is_and_not_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("file"), "x").unwrap();
+    drop(std::os::unix::net::UnixListener::bind(path("dead")).unwrap());
+    for scheme in ["unix", "unix-dgram", "unix-seqpacket"] {
+        for (name, says) in [
+            (path("file"), "it is a file, and no socket"),
+            (path("."), "it is a folder, and no socket"),
+            ("/dev/null".to_owned(), "it is no socket"),
+        ] {
+            let output = run(&["talk", &format!("{scheme}:{name}"), "--retry", "600s"], b"");
+            assert_code(&output, 7);
+            assert!(text(&output.stderr).contains(says), "{scheme} {name}: {}", text(&output.stderr));
+        }
+    }
+    let output = run(&["talk", &format!("unix:{}", path("dead")), "--retry", "50ms"], b"");
+    assert_code(&output, 7);
+    let errors = text(&output.stderr);
+    assert!(errors.contains("Connection refused: nothing listens at that socket (any more); tried for"), "{errors}");
+}

@@ -14,7 +14,7 @@ use std::io;
 use transcript::{FaultKind, Verdict};
 
 use crate::endpoint::Conversation;
-use crate::net::connect::{ConnectError, LocalEndReport, ProxyFailure};
+use crate::net::connect::{ConnectError, LocalEndReport, ProxyFailure, SourceError};
 use crate::net::local::Wrong;
 use crate::net::proxy::ProxyError;
 
@@ -125,7 +125,8 @@ impl From<&ConnectError> for Kind {
                 _ => Self::Refused,
             },
             ConnectError::Program { .. } => Self::Program,
-            ConnectError::Unusable { .. } => Self::Unusable,
+            ConnectError::Source { error: SourceError::InUse, .. } => Self::Refused,
+            ConnectError::Unusable { .. } | ConnectError::Source { .. } => Self::Unusable,
             ConnectError::Local { error, .. } if crate::net::is_exhausted(error) => Self::NoResources,
             ConnectError::Local { .. } => Self::Refused,
         }

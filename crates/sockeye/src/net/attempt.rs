@@ -12,9 +12,11 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, soc
 use super::datagrams::{self, Datagrams};
 use super::proxy::{Proxy, ProxyError};
 use super::{Family, words};
+use crate::address::{Address, AddressOptions};
 use crate::child::ProgramError;
+use crate::endpoint::Protocol;
 use crate::limits;
-use crate::sys::option;
+use crate::sys::{interface, option};
 
 /// How to connect.
 #[derive(Debug, Clone)]
@@ -70,7 +72,67 @@ impl Source {
     }
 }
 
+/// Why nothing can come from the own end that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// No interface of this machine has the address.
+    NotLocal,
+    /// It is an address of the other family.
+    OtherFamily,
+    /// No interface of this machine has the name.
+    NoInterface,
+    /// Another socket has the port.
+    InUse,
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotLocal => "no interface of this machine has that address (sockeye addrs shows those there are)",
+            Self::OtherFamily => "one of the two addresses is of IPv4, and the other one of IPv6",
+            Self::NoInterface => "no interface of this machine has that name (sockeye addrs shows those there are)",
+            Self::InUse => "another socket of this machine has that port",
+        })
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(ip) => ip.fmt(f),
+            Self::Port(Some(ip), port) => SocketAddr::new(*ip, *port).fmt(f),
+            Self::Port(None, port) => write!(f, "port {port}"),
+            Self::Interface(name) => write!(f, "the interface {name}"),
+        }
+    }
+}
+
 impl Source {
+    /// What the options of an address name as our own end.
+    fn of_address(options: &AddressOptions) -> impl Iterator<Item = Self> {
+        let bind = options.bind.map(|from| match from.port() {
+            0 => Self::Address(from.ip()),
+            port => Self::Port(Some(from.ip()), port),
+        });
+        bind.into_iter().chain(options.interface.clone().map(Self::Interface))
+    }
+
+    /// Why nothing can come from here to an address, if that is so.
+    fn error(&self, to: &SocketAddr, protocol: Protocol) -> Option<SourceError> {
+        if let Self::Interface(name) = self {
+            return interface::number(name).is_none().then_some(SourceError::NoInterface);
+        }
+        let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let kind = if protocol == Protocol::Udp { SocketType::DGRAM } else { SocketType::STREAM };
+        match self.take(&socket_with(family, kind, SocketFlags::CLOEXEC, None).ok()?, to) {
+            Err(Errno::ADDRNOTAVAIL) => Some(SourceError::NotLocal),
+            Err(Errno::AFNOSUPPORT) => Some(SourceError::OtherFamily),
+            Err(Errno::ADDRINUSE) => Some(SourceError::InUse),
+            _ => None,
+        }
+    }
+
     /// Whether anything could come from here to an address.
     ///
     /// # Errors
@@ -180,6 +242,15 @@ pub enum ConnectError {
         /// Why.
         why: &'static str,
     },
+    /// Nothing can come from the own end that was asked for, to any address that was tried.
+    Source {
+        /// What was asked for.
+        address: String,
+        /// The own end.
+        source: Source,
+        /// Why.
+        error: SourceError,
+    },
     /// The connection failed inside this machine: nothing at the path of a Unix socket, no descriptor free.
     Local {
         /// What was asked for.
@@ -241,6 +312,7 @@ impl fmt::Display for ConnectError {
             }
             Self::Program { address, error } => write!(f, "{address}: {error}"),
             Self::Unusable { address, why } => write!(f, "cannot connect to {address}: {why}"),
+            Self::Source { address, source, error } => write!(f, "cannot connect to {address} from {source}: {error}"),
             Self::Local { address, error } if address.starts_with("fd:") || address == "stdio" => {
                 write!(f, "cannot use {address}: {}", words(error))
             }
@@ -256,12 +328,32 @@ impl std::error::Error for ConnectError {
             Self::Program { error, .. } => Some(error),
             Self::Proxy { why: ProxyFailure::NoProxy(error), .. } => Some(error),
             Self::Proxy { why: ProxyFailure::Asked(error), .. } => Some(error),
-            Self::NotFound { .. } | Self::Refused { .. } | Self::TimedOut { .. } | Self::Unusable { .. } => None,
+            Self::NotFound { .. }
+            | Self::Refused { .. }
+            | Self::TimedOut { .. }
+            | Self::Unusable { .. }
+            | Self::Source { .. } => None,
         }
     }
 }
 
 impl ConnectError {
+    /// The same, with our own end to blame where nothing could come from there to any address that was tried.
+    pub(super) fn or_of_source(self, address: &Address, protocol: Protocol, source: Option<&Source>) -> Self {
+        let Self::Refused { attempts, .. } = &self else { return self };
+        let sources: Vec<Source> = source.cloned().into_iter().chain(Source::of_address(&address.options)).collect();
+        let wrong = |to: &SocketAddr| {
+            sources.iter().find_map(|source| source.error(to, protocol).map(|error| (source.clone(), error)))
+        };
+        let all: Option<Vec<_>> = attempts.iter().map(|attempt| wrong(&attempt.address)).collect();
+        // That a name has addresses of the other family too says the least.
+        let told = all.and_then(|all| all.into_iter().min_by_key(|(_, error)| *error == SourceError::OtherFamily));
+        match told {
+            Some((source, error)) => Self::Source { address: address.to_string(), source, error },
+            None => self,
+        }
+    }
+
     /// Whether no attempt left this machine, for it has no port to come from.
     pub(crate) fn is_without_port(&self) -> bool {
         match self {
@@ -280,6 +372,7 @@ impl ConnectError {
             Self::Proxy { why: ProxyFailure::NoProxy(error), .. } => error.may_pass(),
             Self::Proxy { why: ProxyFailure::Asked(error), .. } => error.may_pass(),
             Self::Program { .. } | Self::Unusable { .. } => false,
+            Self::Source { error, .. } => *error == SourceError::InUse,
             Self::Local { address, .. } if address.starts_with("fd:") => false,
             // The path of a Unix socket that is not there yet, or from before.
             Self::Local { error, .. } => {

@@ -15,6 +15,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,15 +24,15 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, connect as connect_to, sockopt};
 
 use super::Family;
-pub use super::attempt::{Attempt, ConnectError, ConnectOptions, Outcome, ProxyFailure, Source};
+pub use super::attempt::{Attempt, ConnectError, ConnectOptions, Outcome, ProxyFailure, Source, SourceError};
 pub use super::connected::Connected;
 use super::connected::connect_datagrams;
 pub use super::local::LocalEndReport;
 use super::local::{LocalEnd, LocalError};
-use super::message;
 use super::proxy::{self, Destination, Proxy, ProxyError};
 use super::race::{interleave, race};
 use super::resolve::{self, ResolveError};
+use super::{message, path};
 use crate::address::{Address, Host, Target};
 use crate::endpoint::{Name, Protocol};
 
@@ -143,6 +144,7 @@ fn connect_straight(
             race(address, &addresses, began, options)
         }
     };
+    let connected = connected.map_err(|error| error.or_of_source(address, protocol, options.source.as_ref()));
     let connected = connected.map(|connected| Connected { lookup, ..connected })?;
     match rustix::io::ioctl_fionbio(&connected.fd, false) {
         Ok(()) => Ok(connected),
@@ -297,7 +299,7 @@ fn connect_path(
     let connected = (|| {
         let fd = message::client(protocol, SocketFlags::CLOEXEC)?;
         super::options::apply(&fd, &address.options, protocol, true)?;
-        let path = super::path::address(path)?;
+        let path = path::address(path)?;
         // While the backlog is full, connect(2) waits as long as send(2) may; poll(2) would not tell of room in it.
         loop {
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_micros(1));
@@ -332,6 +334,20 @@ pub(super) fn path_failed(address: &Address, path: &Path, error: Errno, timeout:
                 unix-seqpacket:{path} for packets"
             );
             ConnectError::Local { address, error: io::Error::other(error) }
+        }
+        Errno::CONNREFUSED if path::abstract_name(path).is_none() => {
+            // So says connect(2) of a file of any kind.
+            let error = match std::fs::metadata(path).map(|found| found.file_type()) {
+                Ok(kind) if kind.is_socket() => {
+                    let why = "Connection refused: nothing listens at that socket (any more)";
+                    io::Error::new(io::ErrorKind::ConnectionRefused, why)
+                }
+                Ok(kind) if kind.is_dir() => io::Error::other("it is a folder, and no socket"),
+                Ok(kind) if kind.is_file() => io::Error::other("it is a file, and no socket"),
+                Ok(_) => io::Error::other("it is no socket"),
+                Err(_) => error.into(),
+            };
+            ConnectError::Local { address, error }
         }
         error => ConnectError::Local { address, error: error.into() },
     }
@@ -396,7 +412,7 @@ mod tests {
         });
         drop(listener);
         let error = connect(&address, Protocol::Unix, &options()).unwrap_err().to_string();
-        assert!(error.ends_with("s: Connection refused"), "{error}");
+        assert!(error.ends_with("s: Connection refused: nothing listens at that socket (any more)"), "{error}");
     }
 
     #[test]

@@ -210,12 +210,15 @@ impl Connecting {
                 });
                 match advanced {
                     None => return Ok(Progress::Waits(race.wakes().saturating_duration_since(Instant::now()))),
-                    Some(connected) => connected?,
+                    Some(connected) => {
+                        let protocol = self.target.protocol;
+                        connected.map_err(|error| error.or_of_source(address, protocol, options.source.as_ref()))?
+                    }
                 }
             }
             State::Datagrams(found) => {
-                let connected =
-                    connect_datagrams(found, &address.options, options).map_err(|error| error.at(address))?;
+                let connected = connect_datagrams(found, &address.options, options)
+                    .map_err(|error| error.at(address).or_of_source(address, Protocol::Udp, options.source.as_ref()))?;
                 rustix::io::ioctl_fionbio(&connected.fd, true).map_err(|error| local(&self.target, error.into()))?;
                 connected
             }
