@@ -201,3 +201,35 @@ fn what_is_hard_to_write_down_is_written_so_that_it_passes_over_streams_and_data
         }
     }
 }
+
+/// Every play that fails has a reason why its line stays, where that is about what is written.
+#[test]
+fn what_is_not_written_anew_has_a_reason() {
+    for (old, today, line, says) in [
+        ("S: hi\neither\n  S: a\nor\n  S: b\nend\nC: x\n", "S: hi\nS: c\nC: x\n", 3, "several lines may stand there"),
+        (
+            "repeat\n  S: item {n:int=1}\nend\nS: over\nC: x\n",
+            "S: item 1\nS: item 2\nS: none\nC: x\n",
+            0,
+            "several lines may",
+        ),
+        ("S: a\nS: b\nS closes\n", "S: a\nS closes\n", 2, "nothing came for it: it may have to be taken out"),
+        ("S: a\nS: b\nC: x\n", "S: a\nC: x\n", 2, "nothing came for it"),
+        ("S: a\nS closes\n", "S: a\nS: b\nS closes\n", 2, "more came than is written: a line is missing before it"),
+        ("eol crlf\nS: a\nC: x\n", "eol lf\nS: a\nC: x\n", 2, "its text is right and its line ending is not"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (mine, theirs) = (folder.path().join("old.talk"), folder.path().join("today.talk"));
+        std::fs::write(&mine, old).unwrap();
+        std::fs::write(&theirs, today).unwrap();
+        let server = Server::start_at(&["tcp://127.0.0.1:0"], &["--play", theirs.to_str().unwrap()]);
+        let arguments = ["talk", &server.address(), "--play", mine.to_str().unwrap(), "--update", "--timeout", "1s"];
+        let output = run(&arguments, b"");
+        let said = text(&output.stderr);
+        assert!(!output.status.success(), "{old}: {said}");
+        let place =
+            if line > 0 { format!("old.talk:{line}: not written anew: ") } else { "not written anew: ".to_owned() };
+        assert!(said.contains(&format!("{place}{says}")) || line == 0 && said.contains(says), "{old}: {said}");
+        assert_eq!(std::fs::read_to_string(&mine).unwrap(), old);
+    }
+}

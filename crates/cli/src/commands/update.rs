@@ -8,7 +8,7 @@ use sockeye::file::{AtomicFile, FileError};
 use sockeye::net::connect::connect;
 use sockeye::verb::serve::LoadedTranscript;
 use sockeye::verb::talk::{Setting, play};
-use transcript::{Transcript, Verdict};
+use transcript::{Fault, Transcript, Verdict};
 
 use super::connection;
 use super::play_once::{Target, judge, prepare, security, unconnected};
@@ -58,10 +58,13 @@ pub(super) fn run(flags: &Talk, mut target: Target, text: &str, console: &Consol
             }
             if !lost.is_empty() {
                 console.note(&format!("{place}: not written anew: {lost} is not in what came, and is used below"));
+            } else {
+                console.note(&format!(
+                    "{place}: not written anew: with what came in it the transcript could not be played"
+                ));
             }
-        }
-        if let Some(Failure::Play { verdict, .. }) = &played.failure {
-            tell_of_included(verdict, console);
+        } else if let Some(Failure::Play { verdict, .. }) = &played.failure {
+            tell_of_rest(verdict, updated.last(), console);
         }
         break match judge(played, updated.len() + 1, console) {
             Ok(()) => Exit::Done,
@@ -85,14 +88,27 @@ fn store(path: &Path, text: &str, updated: &[usize], console: &Console) -> Resul
     Ok(())
 }
 
-/// A file that is included may be one of many conversations: only who keeps it knows whether it is to change.
-fn tell_of_included(verdict: &Verdict, console: &Console) {
+/// Says why a line that the play failed at stays as it is.
+fn tell_of_rest(verdict: &Verdict, last: Option<&usize>, console: &Console) {
     let (file, line) = verdict.source.locate(verdict.place.line);
-    if file != verdict.source.name() {
-        console.note(&format!(
-            "{file}:{line}: not written anew: --update changes the file that is played, and none that it includes"
-        ));
-    }
+    let why = if file != verdict.source.name() {
+        // It may be one of many conversations: only who keeps it knows whether it is to change.
+        "--update changes the file that is played, and none that it includes"
+    } else if last == Some(&verdict.place.line) {
+        "it was written anew, and is another one each time: write a pattern in its place"
+    } else {
+        match (&verdict.fault, verdict.expected.len()) {
+            (Fault::Differs, 2..) => "several lines may stand there, and which of them it is to be cannot be known",
+            (Fault::Differs, _) => {
+                "what came has no line here whose text it could become: a line is too much or missing"
+            }
+            (Fault::NothingCame { .. } | Fault::ClosedEarly, _) => "nothing came for it: it may have to be taken out",
+            (Fault::UnexpectedData, _) => "more came than is written: a line is missing before it",
+            (Fault::WrongEnding, _) => "its text is right and its line ending is not, which `eol` says",
+            _ => return,
+        }
+    };
+    console.note(&format!("{file}:{line}: not written anew: {why}"));
 }
 
 /// The transcript with the new line, if it can be played: a name that the old line captured may be missing now.
