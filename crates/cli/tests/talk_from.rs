@@ -243,3 +243,45 @@ fn an_interface_stays_the_one_that_was_asked_for_after_the_first_answer() {
         }
     }
 }
+
+/// What has no address of the internet comes from none, and a program is not a server that may only be starting.
+#[test]
+fn flags_about_addresses_are_refused_where_there_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let play = folder.path().join("a.talk");
+    std::fs::write(&play, "C: a\nS: a\n").unwrap();
+    let play = play.display().to_string();
+    let unix = format!("unix:{}/s", folder.path().display());
+    let packets = format!("unix-seqpacket:{}/s", folder.path().display());
+    for address in ["exec:cat", "sh:cat", &unix, &packets] {
+        for flags in [&["--source", "127.0.0.1"][..], &["--interface", "lo"], &["-4"], &["-6"]] {
+            for more in [&[][..], &["--play", &play], &["--zero"]] {
+                if more == ["--zero"] && !address.starts_with("unix") {
+                    continue;
+                }
+                let output = run(&[&["talk", address], flags, more].concat(), b"");
+                assert_code(&output, 2);
+                let says = format!("{} is about addresses of the internet, and {address} has none", flags[0]);
+                assert!(text(&output.stderr).contains(&says), "{}", text(&output.stderr));
+            }
+        }
+    }
+    for address in ["exec:cat", "sh:cat", "exec+pty:cat"] {
+        for more in [&[][..], &["--play", &play]] {
+            let output = run(&[&["talk", address, "--retry", "1s"], more].concat(), b"");
+            assert_code(&output, 2);
+            let says = format!("--retry is about a server that may only be starting, and {address} is none");
+            assert!(text(&output.stderr).contains(&says), "{}", text(&output.stderr));
+        }
+    }
+    assert_code(&run(&["talk", "exec:cat", "--play", &play], b""), 0);
+    for verb in [&["talk", "exec:cat"][..], &["talk", "127.0.0.1:9"], &["serve", "127.0.0.1:0", "--echo"]] {
+        for (flag, value) in [("--seed", "1"), ("--at", "5")] {
+            let output = run(&[verb, &[flag, value]].concat(), b"");
+            assert_code(&output, 2);
+            let says =
+                format!("{flag} is about values that a transcript draws, and there is none: name it with --play");
+            assert!(text(&output.stderr).contains(&says), "{verb:?}: {}", text(&output.stderr));
+        }
+    }
+}

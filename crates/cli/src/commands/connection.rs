@@ -31,6 +31,30 @@ pub(super) fn options(flags: &Talk) -> ConnectOptions {
     }
 }
 
+/// Flags about our own end where that has no address, and about a server that may only be starting where there is none.
+///
+/// # Errors
+/// One of them means nothing to this address.
+pub(super) fn check_own_end(flags: &Talk, address: &Address) -> Result<(), String> {
+    let is_path = matches!(address.target, Target::Unix(_));
+    if !address.is_local() && !is_path {
+        return Ok(());
+    }
+    let given = [
+        ("--source", flags.source.is_some()),
+        ("--interface", flags.interface.is_some()),
+        ("-4", flags.family.v4),
+        ("-6", flags.family.v6),
+    ];
+    if let Some((flag, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
+        return Err(format!("{flag} is about addresses of the internet, and {address} has none"));
+    }
+    if flags.retry.is_some() && !is_path {
+        return Err(format!("--retry is about a server that may only be starting, and {address} is none"));
+    }
+    Ok(())
+}
+
 /// The same of connections that a play opens later.
 pub(super) fn reconnect(flags: &Talk, address: &Address) -> Reconnect {
     Reconnect { address: Some(address.clone()), options: options(flags), retry: flags.retry }

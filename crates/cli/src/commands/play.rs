@@ -148,6 +148,10 @@ fn targets(flags: &Talk, given: Option<&Address>, rows: &[Row], console: &Consol
             return Err(console.conclude(Exit::Usage, why));
         };
         console.check_stdio(std::slice::from_ref(&address))?;
+        // Connections that it opens by itself may come from there.
+        if loaded.transcript.connects().is_none() {
+            connection::check_own_end(flags, &address).map_err(|why| console.fail(Exit::Usage, &why))?;
+        }
         let protocol = protocol_of(&address).map_err(|error| console.fail(Exit::Usage, &error.to_string()))?;
         targets.push(Target { loaded, address, protocol });
     }

@@ -59,7 +59,8 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     if !flags.play.is_empty() {
         return play::run(flags, addresses.first(), console);
     }
-    flags.values.refused_without(false).map_err(|why| console.fail(Exit::Usage, &why))?;
+    let values = flags.values.refused_without(false).and_then(|()| flags.values.fresh_refused_without(false));
+    values.map_err(|why| console.fail(Exit::Usage, &why))?;
     let Some(address) = addresses.first() else {
         return Err(console.fail(Exit::Usage, "talk needs an address: HOST:PORT, HOST PORT, PORT or unix:PATH"));
     };
@@ -97,6 +98,7 @@ fn check_flags(flags: &Talk, address: &Address, protocol: Protocol) -> Result<()
         let why = "--broadcast, --join and --ttl are for datagrams: write udp://HOST:PORT";
         return Err(why.to_owned());
     }
+    connection::check_own_end(flags, address)?;
     if flags.starttls.is_some() && protocol.keeps_bounds() {
         return Err(format!("--starttls needs a stream, and {address} is none"));
     }

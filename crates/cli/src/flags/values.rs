@@ -60,6 +60,19 @@ impl Values {
         }
     }
 
+    /// The same of the seed and the time, where nothing but a transcript makes use of them.
+    pub(crate) fn fresh_refused_without(&self, has_transcript: bool) -> Result<(), String> {
+        let flag = match (self.seed, self.at) {
+            (Some(_), _) => "--seed",
+            (_, Some(_)) => "--at",
+            (None, None) => return Ok(()),
+        };
+        if has_transcript {
+            return Ok(());
+        }
+        Err(format!("{flag} is about values that a transcript draws, and there is none: name it with --play FILE"))
+    }
+
     /// The values that are not shown.
     pub(crate) fn secrets(&self) -> Vec<Secret> {
         let secret =
