@@ -114,3 +114,28 @@ fn a_name_that_is_given_two_values_is_wrong_usage() {
         assert!(code == 0 && stderr.contains("2 plays, 2 as written"), "{more:?} {code} {stderr}");
     }
 }
+
+/// As spreadsheets save it where they are not told otherwise.
+#[test]
+fn rows_that_are_not_utf_8_say_what_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("a.talk"), "C: {n}\n").unwrap();
+    let utf16 = |text: &str, swap: bool| -> Vec<u8> {
+        let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+        units.flat_map(|unit: u16| if swap { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+    };
+    for (bytes, says) in [
+        (utf16("n\na\n", false), "it is UTF-16: save it as UTF-8"),
+        (utf16("n\na\n", true), "it is UTF-16: save it as UTF-8"),
+        (b"n\nfirst\nJos\xe9\n".to_vec(), "line 3 is not UTF-8: save it as UTF-8"),
+    ] {
+        for name in ["rows.csv", "rows.jsonl"] {
+            std::fs::write(path(name), &bytes).unwrap();
+            let output = run(&["talk", "127.0.0.1:9", "--play", &path("a.talk"), "--data", &path(name)], b"");
+            assert_code(&output, 26);
+            let wanted = format!("cannot read {}: {says}", path(name));
+            assert!(text(&output.stderr).contains(&wanted), "{}", text(&output.stderr));
+        }
+    }
+}

@@ -151,3 +151,20 @@ fn a_signal_reaches_a_server_whatever_kind_its_pipe_is_taken_for() {
         }
     }
 }
+
+/// That is this machine's fault, and not that of an address.
+#[test]
+fn too_few_descriptors_to_begin_are_told_as_that_by_every_verb() {
+    for (verb, descriptors) in [
+        ("serve 127.0.0.1:0 --echo --no-sandbox", 4),
+        ("serve 127.0.0.1:0 --echo --no-sandbox", 6),
+        ("relay 127.0.0.1:0 127.0.0.1:9 --no-sandbox", 4),
+        ("relay 127.0.0.1:0 127.0.0.1:9 --no-sandbox", 6),
+        ("talk --listen 127.0.0.1:0 --no-sandbox", 5),
+    ] {
+        let script = format!("ulimit -n {descriptors}; exec timeout 60 \"$0\" {verb}");
+        let output = run_command(std::process::Command::new("sh").args(["-c", &script, BINARY]), b"");
+        assert_code(&output, 27);
+        assert!(text(&output.stderr).contains("Too many open files"), "{verb}: {}", text(&output.stderr));
+    }
+}

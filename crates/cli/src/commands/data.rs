@@ -49,7 +49,8 @@ fn read(path: &Path) -> Result<Vec<Row>, DataError> {
     if found.len() > limits::ROWS {
         return Err(unreadable(format!("it has more than {}", limits::bytes(limits::ROWS))));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(sockeye::net::words(&error)))?;
+    let bytes = std::fs::read(path).map_err(|error| unreadable(sockeye::net::words(&error)))?;
+    let text = String::from_utf8(bytes).map_err(|error| unreadable(not_utf8(error.as_bytes())))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
     let rows = match ending.as_str() {
@@ -60,6 +61,19 @@ fn read(path: &Path) -> Result<Vec<Row>, DataError> {
     rows.map_err(|(line, why)| {
         DataError::Wrong(if line > 0 { format!("{name}:{line}: {why}") } else { format!("{name} {why}") })
     })
+}
+
+/// What is wrong with a file that is not UTF-8, as spreadsheets write it where they are not told to.
+fn not_utf8(bytes: &[u8]) -> String {
+    let it_is = match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16".to_owned(),
+        bytes => {
+            let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+            let line = bytes[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+            format!("line {line} is not UTF-8")
+        }
+    };
+    format!("{it_is}: save it as UTF-8")
 }
 
 /// What to say of a value that is set and never used, because each row has its own. What only some rows have, the others take

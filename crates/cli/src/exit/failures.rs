@@ -69,6 +69,7 @@ impl From<&ListenError> for Exit {
             ListenError::Option(_) => Self::Usage,
             ListenError::Program { error, .. } => Self::from(error),
             ListenError::NoAddress { .. } => Self::NameNotFound,
+            ListenError::Other { error, .. } => Self::of(error, Self::CannotListen),
             _ => Self::CannotListen,
         }
     }
@@ -137,6 +138,7 @@ impl From<&ServeError> for Exit {
             ServeError::Tls(error) => Self::from(error),
             ServeError::Listen(error) => Self::from(error),
             ServeError::Folder { .. } => Self::CannotRead,
+            ServeError::Io(error) => Self::of(error, Self::CannotListen),
             _ => Self::CannotListen,
         }
     }
@@ -151,6 +153,7 @@ impl From<&RelayError> for Exit {
             RelayError::Connect(error) => Self::from(error),
             RelayError::Tls(error) => Self::from(error),
             RelayError::Capture { .. } => Self::CannotWrite,
+            RelayError::Io(error) => Self::of(error, Self::CannotListen),
             _ => Self::CannotListen,
         }
     }
