@@ -201,3 +201,336 @@ fn a_line_that_a_not_forbids_as_a_whole_is_told_with_what_to_leave_out() {
         assert_eq!(Transcript::parse("x", text.as_bytes(), &[]).unwrap().warnings(), [], "{text}");
     }
 }
+
+/// Each text has one warning, which names `meant` first; with that in place of `written` nothing is told any more.
+fn each_is_mended(slips: &[(String, &str, &str)]) {
+    for (text, written, meant) in slips {
+        let transcript = Transcript::parse("x", text.as_bytes(), &[]).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(transcript.warnings().len(), 1, "{text}: {:?}", transcript.warnings());
+        let (message, fixed) = fix(text);
+        assert_eq!(fixed, *meant, "{text}: {message}");
+        let text = text.replacen(written, &fixed, 1);
+        let transcript = Transcript::parse("x", text.as_bytes(), &[]).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(transcript.warnings(), [], "{text}");
+    }
+}
+
+/// Nothing is told of any of these texts.
+fn none_is_told(texts: &[&str]) {
+    for text in texts {
+        let transcript = Transcript::parse("x", text.as_bytes(), &[]).unwrap_or_else(|why| panic!("{why}\n{text}"));
+        assert_eq!(transcript.warnings(), [], "{text}");
+    }
+}
+
+#[test]
+fn a_pattern_where_a_default_or_a_name_stands_is_told_with_the_hole_that_was_meant() {
+    let answered = |hole: &str| format!("C: hi\nS: {hole}\n");
+    let holes = [
+        ("{n=/[0-9]+/}", "{n:/[0-9]+/=25}"),
+        ("{n=/[a|b]/}", "{n:/[a|b]/=a}"),
+        ("{n=/^(yes|no)$/}", "{n:/^(yes|no)$/}"),
+        ("{n=int}", "{n:int=25}"),
+        ("{code=u16}", "{code:u16=25}"),
+        ("{n=hex}", "{n:hex=25}"),
+        ("{n=4 hex}", "{n:4 hex=25}"),
+        ("{n=int:5}", "{n:int=5}"),
+        ("{n=u16:5}", "{n:u16=5}"),
+        ("{x=\\d+}", "{x:/\\d+/=25}"),
+        ("{x=.*}", "{x:/.*/=25}"),
+        ("{x=[a-z]+}", "{x:/[a-z]+/=abc}"),
+        ("{int=5}", "{_:int=5}"),
+        ("{int=5|7}", "{_:int=5|7}"),
+        ("{u16=5}", "{_:u16=5}"),
+        ("{varint}", "{_:varint}"),
+        ("{/[0-9]+/=25}", "{_:/[0-9]+/=25}"),
+        ("{/[0-9]+/=abc}", "{_:/[0-9]+/}"),
+        ("{:int=5}", "{_:int=5}"),
+        ("{:int=x}", "{_:int}"),
+        ("{:/[a-z=]+/=x}", "{_:/[a-z=]+/=x}"),
+        ("{:u16}", "{_:u16}"),
+        ("{4 bytes=abcd}", "{_:4 bytes=abcd}"),
+        ("{.*=x}", "{_=x}"),
+        ("{5:int}", "{_:int=5}"),
+        ("{U+00e9}", "{0xc3a9}"),
+        ("{U+1F600}", "{0xf09f9880}"),
+    ];
+    let slips: Vec<_> = holes.into_iter().map(|(written, meant)| (answered(written), written, meant)).collect();
+    each_is_mended(&slips);
+    for text in [
+        "{path=/a/b}",
+        "{path=/a/}",
+        "{path=/c++/}",
+        "{path=/a*/}",
+        "{p=*}",
+        "{p=[ab]*}",
+        "{type=int}",
+        "{column_type=int}",
+        "{format=hex}",
+        "{n=integer}",
+        "{n=int|5}",
+        "{n=word:}",
+        "{id=hex:ff}",
+        "{word=fish}",
+        "{hex=ff}",
+        "{int=five}",
+        "{=}",
+        "{/a=b}",
+        "{a/=b}",
+        "{5:frob}",
+        "{x:int}",
+        "{U+110000}",
+    ] {
+        none_is_told(&[&answered(text)]);
+    }
+    none_is_told(&["C: {u16=5}\nS: {u16}\n", "C: {int=5}\nS: {int}\n"]);
+}
+
+#[test]
+fn what_is_nearly_a_hole_is_told_with_the_hole() {
+    let known = |text: &str| format!("set n = 5\nset m = 6\nset body = x\nC: {{n}} {{m}} {{body}}\nS: {text}\n");
+    let holes = [
+        ("{k int=5}", "{k:int=5}"),
+        ("{int k=5}", "{k:int=5}"),
+        ("{k u16 = 5}", "{k:u16=5}"),
+        ("{k;int}", "{k:int}"),
+        ("{k;int=5}", "{k:int=5}"),
+        ("{name?=x}", "{name=x}"),
+        ("{\"name\"=x}", "{name=x}"),
+        ("{'name'=\"Ann\"}", "{name=Ann}"),
+        ("{n, m}", "{n}, {m}"),
+        ("{n,m}", "{n}, {m}"),
+        ("{n*}", "{n}"),
+        ("@n@", "{n}"),
+        ("{name=(Ann|Bob)}", "{name=Ann|Bob}"),
+        ("{name=[Ann|Bob]}", "{name=Ann|Bob}"),
+    ];
+    let slips: Vec<_> = holes.into_iter().map(|(written, meant)| (known(written), written, meant)).collect();
+    // Outside a loop several defaults are a warning of their own only where they are said.
+    each_is_mended(&slips);
+    for (written, line) in [
+        ("{n+1}", "let made = sum {n} 1"),
+        ("{n + m}", "let made = sum {n} {m}"),
+        ("{length body}", "let made = length {body}"),
+    ] {
+        let (message, meant) = fix(&known(written));
+        assert_eq!(meant, line, "{message}");
+        let text = known(written).replacen(written, "{made}", 1).replacen("S: ", &format!("{line}\nS: "), 1);
+        none_is_told(&[&text]);
+    }
+    for text in [
+        "{k int}",
+        "{int k}",
+        "{k frob=5}",
+        "{k int=x}",
+        "{k;frob}",
+        "{a, b}",
+        "{a*}",
+        "{a+1}",
+        "{n+}",
+        "{length a}",
+        "{\"a\":1}",
+        "{\"a\"=>1}",
+        "@a@",
+        "a@n",
+        "{k->5}",
+        "{na me}",
+        "{...} x",
+        "{name=(a)|(b)}",
+        "{name=[a]|[b]}",
+        "{name=(a|b}",
+    ] {
+        none_is_told(&[&known(text)]);
+    }
+}
+
+#[test]
+fn a_set_that_computes_nothing_is_told_with_the_let() {
+    let given = |line: &str| format!("set n = 1\nset body = x\n{line}\nC: {{r}} {{n}} {{body}}\nS: ok\n");
+    let lines = [
+        ("set r = {n} + 1", "let r = sum {n} 1"),
+        ("set r = n + 1", "let r = sum {n} 1"),
+        ("set r = {n} - 1", "let r = difference {n} 1"),
+        ("set r = 10 - {n}", "let r = difference 10 {n}"),
+        ("set r = length body", "let r = length {body}"),
+        ("set r = hex body", "let r = hex {body}"),
+        ("set r = base64 hello", "let r = base64 hello"),
+        ("set r = sum 1 2", "let r = sum 1 2"),
+        ("set r = sum n 2", "let r = sum {n} 2"),
+        ("set r = len(body)", "let r = length {body}"),
+        ("set r = md5({body})", "let r = md5 {body}"),
+        ("set r = sha256(\"hello\")", "let r = sha256 hello"),
+        ("set r = $(date)", "let r = time RFC3339"),
+        ("set r = $(date +%s)", "let r = time unix"),
+        ("set r = `uuidgen`", "let r = random uuid"),
+        ("set r = random()", "let r = random 16 hex"),
+        ("set r = $RANDOM", "let r = random 5 digits"),
+        ("set r = \"a b\"", "set r = a b"),
+        ("set r = 'abc'", "set r = abc"),
+        ("set r = \"\"", "set r ="),
+        ("set r = \" \"", "set r = {0x20}"),
+    ];
+    let slips: Vec<_> = lines.into_iter().map(|(written, meant)| (given(written), written, meant)).collect();
+    each_is_mended(&slips);
+    each_is_mended(&[(
+        "set n = 1\nrepeat 2\n  C: {n}\n  S: ok\n  set n = {n} + 1\nend\n".to_owned(),
+        "set n = {n} + 1",
+        "let n = sum {n} 1",
+    )]);
+    for line in [
+        "set r = {n} + {body}",
+        "set r = {n} and 1",
+        "set r = 5 * 2",
+        "set r = 2 + 2",
+        "set r = a + 1",
+        "set r = +1",
+        "set r = n-1",
+        "set r = {n}+1",
+        "set r = random",
+        "set r = length",
+        "set r = length of it",
+        "set r = hex editor",
+        "set r = sum total",
+        "set r = unhex zz",
+        "set r = base64 is used",
+        "set r = len(x)",
+        "set r = f(body)",
+        "set r = $(ls)",
+        "set r = \"a\" \"b\"",
+        "set r = it's",
+        "set r = \"",
+    ] {
+        none_is_told(&[&given(line)]);
+    }
+    // In a field, beside quotes and in a body they are a protocol's.
+    none_is_told(&[
+        "set tag = \"a1\"\nC: GET\nS: ETag: {tag}\n",
+        "set user = \"ann\"\nC: LOGIN {user} \"secret\"\n",
+        "set text = \"x\"\nC: {\"a\": {text}}\n",
+        "set text = \"x\"\nset all = [{text}]\nC: {all}\n",
+        "set text = \"x\"\nC: a\nS raw: {text}\n",
+    ]);
+}
+
+#[test]
+fn a_stage_direction_a_key_and_a_class_in_text_are_told_with_what_says_them() {
+    let said = |line: &str| format!("C: a\n{line}\n");
+    let lines = [
+        ("S: (closes)", "S closes"),
+        ("S: <close>", "S closes"),
+        ("S: closes connection.", "S closes"),
+        ("S: [connection closed]", "S closes"),
+        ("S: (resets)", "S resets"),
+        ("C: ^C", "C raw: {0x03}"),
+        ("C: ^D", "C raw: {0x04}"),
+        ("S: 250 (\\d+) ok", "S: 250 {_:int} ok"),
+        ("S: 250 \\d+", "S: 250 {_:int}"),
+        ("S: hello (\\w+) there", "S: hello {_:/\\w+/} there"),
+        ("S: id ([0-9]+)", "S: id {_:int}"),
+        ("S: {file body.txt}", "S file: body.txt"),
+    ];
+    let slips: Vec<_> = lines.into_iter().map(|(written, meant)| (said(written), written, meant)).collect();
+    each_is_mended(&slips);
+    none_is_told(&[
+        "C: \\d+ users\nS: ok\n",
+        "C: grep '\\d+' x\nS: ok\n",
+        "C: s/ (\\d+) /x/\nS: ok\n",
+        "C: a (.*) b\nS: ok\n",
+        "C: a\nS: ^C\n",
+        "C: a^C\nS: ^D\n",
+        "C: a\nS: (closing)\n",
+        "C: a\nS: <closed/>\n",
+        "C: a\nS: close\n",
+        "C: a\nS: closed\n",
+        "C: a\nS: {file it}\n",
+    ]);
+    let text = "C: a\nS: world^M^J\n";
+    let transcript = Transcript::parse("x", text.as_bytes(), &[]).unwrap();
+    assert_eq!(transcript.warnings().len(), 1);
+    assert_eq!((transcript.warnings()[0].column, transcript.warnings()[0].width), (9, 4));
+}
+
+#[test]
+fn a_mark_of_direction_is_told_but_for_text_from_right_to_left() {
+    for mark in ["\u{200e}", "\u{202a}", "\u{202e}", "\u{2066}", "\u{2069}", "\u{2062}"] {
+        let told = Transcript::parse("x", format!("C: a\nS: b{mark}c\n").as_bytes(), &[]).unwrap();
+        assert_eq!(told.warnings().len(), 1, "{mark:?}");
+        let fixed = fix(&format!("C: a\nS: b{mark}c\n")).1;
+        none_is_told(&[&format!("C: a\nS: b{fixed}c\n")]);
+    }
+    none_is_told(&["C: a\nS: \u{200f}\u{5e9}\u{5dc}\u{202c}\n", "C: a\nS: \u{645}\u{200c}\u{200e}x\n"]);
+}
+
+#[test]
+fn what_is_never_heard_or_never_ends_is_told_where_it_stands() {
+    let warned = |text: &str| {
+        let transcript = Transcript::parse("x", text.as_bytes(), &[]).unwrap_or_else(|why| panic!("{why}"));
+        let told: Vec<String> = transcript
+            .warnings()
+            .iter()
+            .map(|one| format!("{} {}; {}", one.line, one.message, one.help.clone().unwrap_or_default()))
+            .collect();
+        told
+    };
+    let ping = "at any time\n  S: PING\nend\n";
+    let pong = "at any time\n  C: PING\n  S: PONG\nend\n";
+    for (text, line, words) in [
+        (format!("C: a\nS: b\n{ping}"), 3, "nothing of the server is awaited below it"),
+        (format!("C: a\nS: b\n{ping}C: q\nset x = 1\n"), 3, "move it above the lines during which it may come"),
+        (format!("C: a\nS: b\n{pong}S: c\n"), 3, "nothing of the client is awaited below it"),
+        (format!("{ping}{ping}C: a\nS: b\n"), 5, "line 2 takes it first; both take the same"),
+        (format!("{pong}{pong}C: a\nS: b\n"), 6, "line 2 takes it first; both take the same"),
+        (
+            format!("at any time\n  S: {{_}}\nend\n{ping}C: a\nS: b\n"),
+            5,
+            "line 2 takes it first; put the narrower line above the wider one",
+        ),
+        (
+            "either\n  C: a\n  S: x\nor\n  C: a\n  S: y\nend\n".to_owned(),
+            5,
+            "both take the same: leave one of them out",
+        ),
+        ("C: a\nmaybe\n  S: w\nend\nS: w\n".to_owned(), 5, "line 3 takes it first"),
+        ("C: a\nmaybe\n  S: w\nend\nC: b\nmaybe\n  S: w\n  S: v\nend\nS: ok\n".to_owned(), 7, "line 3 takes it first"),
+        ("C: a\nmaybe\n  S: {_}\nend\nC: b\nmaybe\n  S: w\nend\nS: ok\n".to_owned(), 7, "line 3 takes it first"),
+        (
+            "eol crlf\nC: GET / HTTP/1.1\nC: Host: x\n\nS: HTTP/1.1 200 OK\n".to_owned(),
+            3,
+            "this head has no end; write `C:` in place of the empty line",
+        ),
+        (
+            "C: a\nS: HTTP/1.0 200 OK\nS: Content-Length: 0\n\n# more\nC: b\n".to_owned(),
+            3,
+            "write `S:` in place of the empty line",
+        ),
+        ("gap 3s\ntimeout 1s\nC: a\nS: b\n".to_owned(), 1, "write `gap 100ms`, or a longer `timeout`"),
+        ("timeout 1s\ngap 1s\nC: a\nS: b\n".to_owned(), 2, "`timeout` is over before this"),
+        ("timeout 5ms\n  gap 8ms\nC: a\nS: b\n".to_owned(), 2, "write a longer `timeout`"),
+    ] {
+        let told = warned(&text);
+        assert!(
+            told.iter().any(|told| told.starts_with(&format!("{line} ")) && told.contains(words)),
+            "{text}: {told:?}"
+        );
+    }
+    let silent = [
+        ping.to_owned(),
+        format!("{ping}{pong}"),
+        format!("{ping}C: a\nS: b\n"),
+        format!("C: a\n{ping}S closes\n"),
+        format!("C: a\nS: b\n{ping}repeat 2\n  C: c\n  S: d\nend\n"),
+        format!("{ping}{pong}C: a\nS: b\n"),
+        format!("{ping}at any time\n  S: {{_}}\nend\nC: a\nS: b\n"),
+        "C: a\nmaybe\n  S: w\nend\nC: b\nmaybe\n  S: w\nend\nS: ok\n".to_owned(),
+        "C: a\nmaybe\n  S: w {_=1}\nend\nC: b\nmaybe\n  S: w {_=2}\nend\nS: ok\n".to_owned(),
+        "C: a\nmaybe\n  S: w\nend\nmaybe\n  S: w\nend\nS: ok\n".to_owned(),
+        "eol crlf\nC: GET / HTTP/1.1\nC: Host: x\nC:\n\nS: HTTP/1.1 200 OK\nS: A: b\nS:\n".to_owned(),
+        "C: GET / HTTP/1.1\n\nS: HTTP/1.1 200 OK\n".to_owned(),
+        "C: GET / HTTP/1.1\nC: Host: x\nS: HTTP/1.1 200 OK\n".to_owned(),
+        "C: hello\nC: Host: x\n\nS: ok\n".to_owned(),
+        "gap 100ms\ntimeout 1s\nC: a\nS: b\n".to_owned(),
+    ];
+    for text in silent {
+        assert_eq!(warned(&text), Vec::<String>::new(), "{text}");
+    }
+}

@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use super::patterns;
 use super::payload::Payload;
 use crate::diagnostic::{Diagnostic, Source};
+use crate::function::Function;
 use crate::pattern::Pattern;
 use crate::syntax::Hole;
 
@@ -60,8 +62,10 @@ pub(super) fn holes(payload: &Payload<'_>, lonely: &BTreeSet<&str>, findings: &m
         if is_bare && let Some((bytes, what)) = named_bytes(name) {
             warn(from, format!("this is a hole with the name {name}"), format!("write `{{0x{bytes}}}` for {what}"));
         }
-        if is_bare && matches!(name.as_str(), "int" | "word") {
-            let help = format!("write `{{_:{name}}}`, or with a name that is used again `{{x:{name}}}`");
+        if hole.pattern == Pattern::Any && lonely.contains(name.as_str()) && patterns::as_name(hole) {
+            let default = payload.slice(from + 1 + name.len(), to - 1);
+            let help =
+                format!("write `{{_:{name}{default}}}`, or with a name that is used again `{{x:{name}{default}}}`");
             warn(from, format!("this hole has the name {name} and takes anything"), help);
         }
         early_end(payload, hole, from, to, findings);
@@ -141,6 +145,11 @@ fn early_end(payload: &Payload<'_>, hole: &Hole, from: usize, to: usize, finding
         return warn(first, format!("the pattern stands before the default: this one is `{text}`"), help);
     }
     let parts: Vec<&str> = all.split('|').collect();
+    if let Some(list) = list_in_brackets(&all) {
+        let first_sign = all.as_bytes()[0];
+        let help = format!("write `{{{name}={list}}}`; for text that is meant `{{0x{first_sign:02x}}}`");
+        return warn(first, "the brackets belong to the defaults".to_owned(), help);
+    }
     if parts.windows(2).all(|pair| pair[0].ends_with(' ') && pair[1].starts_with(' ')) && parts.len() > 1 {
         let tidy = parts.iter().map(|part| part.trim()).collect::<Vec<_>>().join("|");
         let help = format!("write `{tidy}`, or `{{0x20}}` for a space that is meant");
@@ -154,6 +163,14 @@ fn early_end(payload: &Payload<'_>, hole: &Hole, from: usize, to: usize, finding
     {
         warn(first, "the quotes belong to the default".to_owned(), help);
     }
+}
+
+/// `{name=(Ann|Bob)}`, `{name=[Ann|Bob]}`: what stands inside.
+fn list_in_brackets(all: &str) -> Option<&str> {
+    let inside =
+        [('(', ')'), ('[', ']')].iter().find_map(|(open, close)| all.strip_prefix(*open)?.strip_suffix(*close))?;
+    let is_list = inside.contains('|') && !inside.starts_with('|') && !inside.ends_with('|');
+    (is_list && !inside.contains(['(', ')', '[', ']'])).then_some(inside)
 }
 
 /// `{name="Ann"}`, `{name='Ann'|'Bob'}`: what to write without the quotes.
@@ -175,6 +192,9 @@ fn in_quotes(part: &str) -> Option<(char, &str)> {
 /// `{name=~/re/}`, `{name==Ann}`: a default that begins with the rest of an operator.
 fn from_elsewhere(hole: &Hole, all: &str) -> Option<(String, String)> {
     let name = &hole.name;
+    if let Some(advice) = patterns::as_default(hole, all) {
+        return Some(advice);
+    }
     if hole.pattern == Pattern::Any
         && all.starts_with('~')
         && let Some(regex) = regex_without_colon(all)
@@ -191,7 +211,7 @@ fn is_pattern(text: &str) -> bool {
     let is_count = text
         .strip_suffix(" bytes")
         .is_some_and(|count| !count.is_empty() && count.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
-    matches!(text, "int" | "word") || is_count || text.len() > 2 && text.starts_with('/') && text.ends_with('/')
+    patterns::word(text).is_some() || is_count || text.len() > 2 && text.starts_with('/') && text.ends_with('/')
 }
 
 /// Text that looks like a hole, or like the holes of other languages.
@@ -207,7 +227,7 @@ pub(super) fn text(payload: &Payload<'_>, known: &Known<'_>, findings: &mut Vec<
             '{' => brace(payload, at, known),
             '｛' => wide_braces(payload, at),
             '[' => in_square_brackets(payload, at, known),
-            '$' | '<' | '%' => other_language(payload, at, known),
+            '$' | '<' | '%' | '@' => other_language(payload, at, known),
             _ => None,
         };
         if let Some((to, message, help)) = found {
@@ -229,6 +249,7 @@ fn brace(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found {
     let inside = payload.slice(at + 1, close);
     let (message, instead) = without_name(&inside)
         .or_else(|| with_sign_before(&inside, known))
+        .or_else(|| nearly_a_hole(&inside, known))
         .or_else(|| with_name(&inside, known, doubled(payload, at, close)))?;
     let escaped = format!("{{0x7b}}{inside}}}");
     Some((close + 1, message, format!("write `{instead}`; for text that is meant `{escaped}`")))
@@ -241,35 +262,138 @@ fn is_text(inside: &str, why: &str) -> String {
     format!("`{{{inside}}}` is text and no hole: {why}")
 }
 
-/// `{/[0-9]+/}`, `{*}`, `{:int}`, `{4 bytes}`, `{\x0d}`, `{random 16 hex}`: a hole's pattern or value, and no name.
+/// `{/[0-9]+/}`, `{*}`, `{:int=5}`, `{4 bytes=abcd}`, `{\x0d}`, `{random 16 hex}`: a hole's pattern or value, and no name.
 fn without_name(inside: &str) -> Advice {
-    let bare = inside.trim();
+    let (bare, default) = cut_default(inside.trim());
+    // A default that the pattern does not take would be refused.
+    let fitting = |written: &str| match patterns::pattern(written) {
+        Some(pattern) if !default.is_empty() && !patterns::takes(&pattern, &default[1..]) => "",
+        _ => default,
+    };
     let nameless =
         |instead: String| Some((is_text(inside, "a hole has a name, and _ is one that is not kept"), instead));
     if bare.len() > 2 && bare.starts_with('/') && bare.ends_with('/') {
-        return Some((is_text(inside, "a regex stands behind a name"), format!("{{_:{bare}}}")));
+        let instead = format!("{{_:{bare}{}}}", fitting(bare));
+        return Some((is_text(inside, "a regex stands behind a name"), instead));
     }
     if matches!(bare, "*" | ".*" | ".+" | "?" | "\\d+" | "\\w+" | "\\d*" | "\\w*" | "[0-9]+" | "%s" | "%d") {
-        let pattern = if bare.contains(['d', '9']) { "{_:int}" } else { "{_}" };
-        return nameless(pattern.to_owned());
+        let pattern = if bare.contains(['d', '9']) { "int" } else { "" };
+        let colon = if pattern.is_empty() { "" } else { ":" };
+        return nameless(format!("{{_{colon}{pattern}{}}}", fitting(pattern)));
     }
     if let Some(behind) = bare.strip_prefix(':').or_else(|| bare.strip_prefix('='))
         && (bare.starts_with(':') && is_pattern(behind) || bare.starts_with('=') && !behind.is_empty())
     {
-        return nameless(format!("{{_{bare}}}"));
+        return nameless(format!("{{_{bare}{}}}", fitting(behind)));
     }
     if is_pattern(bare) && bare.ends_with(" bytes") {
-        return nameless(format!("{{_:{bare}}}"));
+        return nameless(format!("{{_:{bare}{}}}", fitting(bare)));
     }
+    // `{5:int}`.
+    if let Some((value, written)) = bare.split_once(':')
+        && default.is_empty()
+        && value.starts_with(|c: char| c.is_ascii_digit())
+        && patterns::word(written).is_some_and(|pattern| patterns::takes(&pattern, value))
+    {
+        return nameless(format!("{{_:{written}={value}}}"));
+    }
+    let bare = inside.trim();
     if let Some(hex) = hex_of(bare) {
         return Some((is_text(inside, "bytes are written with 0x"), format!("{{0x{}}}", hex.to_ascii_lowercase())));
     }
     Some((is_text(inside, "a value that is made has a name"), made_anew(bare)?))
 }
 
-/// `{0X0d}`, `{\x0d}`, `{0d 0a}`, `{0d}`: bytes, in another way than ours. A number alone is a literal of IMAP.
+/// What stands before a default, and the default with its sign; it is empty if there is none.
+fn cut_default(bare: &str) -> (&str, &str) {
+    let colon = usize::from(bare.starts_with(':'));
+    let end = match bare[colon..].strip_prefix('/').map(|regex| regex.find('/')) {
+        // Behind a regex, whatever stands in it.
+        Some(Some(slash)) => Some(colon + slash + 2).filter(|end| bare[*end..].starts_with('=')),
+        Some(None) => None,
+        None => bare.find('=').filter(|end| *end > 0),
+    };
+    match end.filter(|end| end + 1 < bare.len()) {
+        Some(end) => bare.split_at(end),
+        None => (bare, ""),
+    }
+}
+
+/// `{n int=5}`, `{int n=5}`, `{n;int}`, `{name?=x}`, `{"name"=x}`; of names that there are `{n, m}`, `{n+1}`,
+/// `{length body}`.
+fn nearly_a_hole(inside: &str, known: &Known<'_>) -> Advice {
+    let (head, default) = match inside.split_once('=') {
+        Some((head, default)) => (head.trim(), default.trim()),
+        None => (inside.trim(), ""),
+    };
+    if !default.is_empty() && !default.starts_with(['=', '>']) && !default.contains([',', ';']) {
+        if let Some((name, pattern)) = name_and_pattern(head, &[' ', ';'])
+            && patterns::takes(&patterns::word(pattern)?, default)
+        {
+            let why = "a pattern stands behind a name and a colon";
+            return Some((is_text(inside, why), format!("{{{name}:{pattern}={default}}}")));
+        }
+        let quoted = ['"', '\''].iter().find_map(|quote| head.strip_prefix(*quote)?.strip_suffix(*quote));
+        let bare = quoted.or_else(|| head.strip_suffix('?')).filter(|name| is_name(name))?;
+        let value = unquoted(default).unwrap_or(default);
+        let why = "nothing but a name stands before its default";
+        return (!value.contains(['"', '\''])).then(|| (is_text(inside, why), format!("{{{bare}={value}}}")));
+    }
+    if inside.contains('=') {
+        return None;
+    }
+    if let Some((name, pattern)) = name_and_pattern(head, &[';']) {
+        return Some((is_text(inside, "a pattern stands behind a colon"), format!("{{{name}:{pattern}}}")));
+    }
+    let is_known = |name: &str| known.names.contains(name);
+    let names: Vec<&str> = head.split(',').map(str::trim).collect();
+    if names.len() > 1 && names.iter().all(|name| is_known(name)) {
+        let each: Vec<String> = names.iter().map(|name| format!("{{{name}}}")).collect();
+        return Some((is_text(inside, "a hole has one name"), each.join(", ")));
+    }
+    let (line, made) = computed(head, known)?;
+    let why = "what is computed has a name of its own";
+    Some((is_text(inside, why), format!("let {made} = {line}` above, and `{{{made}}}")))
+}
+
+/// A name and the word of a pattern, with one of these signs between them; with a space in either order.
+fn name_and_pattern<'a>(head: &'a str, signs: &[char]) -> Option<(&'a str, &'a str)> {
+    let (first, second) = head.split_once(signs).map(|(first, second)| (first.trim(), second.trim()))?;
+    match (is_name(first), patterns::word(second)) {
+        (true, Some(_)) => Some((first, second)),
+        _ if is_name(second) && patterns::word(first).is_some() && !head.contains(';') => Some((second, first)),
+        _ => None,
+    }
+}
+
+/// `n+1` and `length body`, of names that there are: what stands behind `let`, and a name that is free.
+fn computed(head: &str, known: &Known<'_>) -> Option<(String, &'static str)> {
+    let free = ["made", "made_here", "made_of_it"].into_iter().find(|name| !known.names.contains(name))?;
+    let is_known = |name: &str| known.names.contains(name);
+    if let Some((function, name)) = head.split_once(' ')
+        && Function::named(function).is_some_and(|function| !function.takes_key())
+        && is_known(name)
+    {
+        return Some((format!("{function} {{{name}}}"), free));
+    }
+    let (first, second) = head.split_once('+').map(|(first, second)| (first.trim(), second.trim()))?;
+    let is_number = !second.is_empty() && second.bytes().all(|byte| byte.is_ascii_digit());
+    let second = if is_known(second) { format!("{{{second}}}") } else { second.to_owned() };
+    (is_known(first) && (is_number || second.starts_with('{'))).then(|| (format!("sum {{{first}}} {second}"), free))
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// `{0X0d}`, `{\x0d}`, `{0d 0a}`, `{0d}`, and `{U+00e9}` in UTF-8: bytes, in another way than ours. A number alone is a literal of IMAP.
 fn hex_of(bare: &str) -> Option<String> {
-    let marked = ["0X", "\\x", "U+"].iter().find_map(|mark| bare.strip_prefix(mark));
+    if let Some(number) = bare.strip_prefix("U+") {
+        let character = char::from_u32(u32::from_str_radix(number, 16).ok()?)?;
+        return Some(character.to_string().bytes().map(|byte| format!("{byte:02x}")).collect());
+    }
+    let marked = ["0X", "\\x"].iter().find_map(|mark| bare.strip_prefix(mark));
     let hex: String = marked.unwrap_or(bare).chars().filter(|c| *c != ' ').collect();
     let is_hex = !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_bare = matches!(hex.len(), 2 | 4 | 6 | 8)
@@ -318,14 +442,15 @@ fn with_name(inside: &str, known: &Known<'_>, is_doubled: bool) -> Advice {
     Some((message.unwrap_or_else(|| is_text(inside, why)), instead))
 }
 
-/// `{name[0]}`, `{name.first}`, `{name!r}`, `{name|upper}`, `{name()}`, of a name that there is: that name.
+/// `{name[0]}`, `{name.first}`, `{name!r}`, `{name|upper}`, `{name()}`, `{name*}`, of a name that there is: that name.
 fn member_of_known(bare: &str, name: &str, known: &Known<'_>) -> Option<String> {
     let begin: String = bare.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
     let after = &bare[begin.len()..];
     let is_member = known.names.contains(begin.as_str())
         && !known.names.contains(name)
             | (after.starts_with(['[', '!', '|', '?', '(']) && !after.contains([';', '"', '\'', ' ']))
-        && after.starts_with(['[', '.', '!', '|', '?', '(']);
+        && after.starts_with(['[', '.', '!', '|', '?', '('])
+        || known.names.contains(begin.as_str()) && after == "*";
     is_member.then_some(begin)
 }
 
@@ -474,7 +599,7 @@ fn unclosed(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found {
     })
 }
 
-/// `$name`, `%name%`, `$(name)`, `%(name)s`, `<name>` with a name of this file; `%s`.
+/// `$name`, `%name%`, `@name@`, `$(name)`, `%(name)s`, `<name>` with a name of this file; `%s`.
 fn other_language(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found {
     // No more of the line is looked at than a name may need.
     const LONGEST: usize = 1024;
@@ -490,6 +615,7 @@ fn other_language(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found 
         '$' if is_known && in_brackets && after.starts_with(')') => name.len() + 3,
         '$' if is_known && !in_brackets => name.len() + 1,
         '%' if is_known && after.starts_with('%') => name.len() + 2,
+        '@' if is_known && after.starts_with('@') && !in_brackets => name.len() + 2,
         '%' if is_known && in_brackets && after.starts_with(")s") => name.len() + 4,
         // A tag of XML has its end somewhere.
         '<' if is_known && after.starts_with('>') && !known.closed.contains(name.as_str()) => name.len() + 2,

@@ -160,6 +160,7 @@ fn spelled_ending(payload: &Payload<'_>, is_bytes: bool) -> Option<Diagnostic> {
             "<cr><lf>",
             "[CRLF]",
             "<LF>",
+            "^M^J",
             "^M",
             "␍␊",
             "␤",
@@ -241,7 +242,12 @@ pub(super) fn unseen(payload: &Payload<'_>, findings: &mut Vec<Diagnostic>) {
             .replace("that them", "that they");
         findings.push(payload.warning(from, end, what, help));
     }
-    let odd = |at: &usize| payload.text_at(*at).and_then(unseen_name).map(|name| (*at, name));
+    // Where a language is written from right to left, its marks are meant.
+    let from_the_right = payload.characters.iter().any(|c| {
+        matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}' | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
+    });
+    let is_meant = |c: char| from_the_right && is_mark_of_direction(c);
+    let odd = |at: &usize| payload.text_at(*at).filter(|c| !is_meant(*c)).and_then(unseen_name).map(|name| (*at, name));
     if let Some((at, name)) = (0..end).find_map(|at| odd(&at)) {
         let character = payload.characters[at];
         let hex: String = character.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
@@ -252,11 +258,18 @@ pub(super) fn unseen(payload: &Payload<'_>, findings: &mut Vec<Diagnostic>) {
     }
 }
 
+/// Characters that let text run from the right or from the left.
+fn is_mark_of_direction(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// What a character is called that cannot be told from a space or from nothing.
 fn unseen_name(c: char) -> Option<&'static str> {
     match c {
         '\u{a0}' | '\u{202f}' => Some("a no-break space"),
-        '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}' => Some("a character that cannot be seen"),
+        c if is_mark_of_direction(c) => Some("a mark of direction that cannot be seen"),
+        // U+200C and U+200D join letters and signs of which some languages and pictures are made.
+        '\u{ad}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}' => Some("a character that cannot be seen"),
         '\r' => Some("a carriage return"),
         '\u{0}'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
             Some("a control character")

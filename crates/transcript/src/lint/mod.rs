@@ -4,7 +4,9 @@
 mod braces;
 mod cases;
 mod escapes;
+mod layout;
 mod names;
+mod patterns;
 mod payload;
 mod words;
 
@@ -31,12 +33,15 @@ pub(crate) fn warnings(
         source,
         known: braces::Known::new(census.known(), source),
         lonely: census.lonely(),
+        in_fields: census.in_fields(),
         findings: census.findings(source),
         blocks: false,
         bare: settings.eol == Eol::None && !is_udp,
         bare_datagrams: is_udp && matches!(settings.eol, Eol::Any | Eol::None),
     };
     linter.block(body);
+    layout::never_heard(body, &mut linter.findings);
+    layout::gap_behind_timeout(settings, source, &mut linter.findings);
     linter.findings
 }
 
@@ -45,6 +50,8 @@ struct Linter<'a> {
     known: braces::Known<'a>,
     /// Those that stand in one place only.
     lonely: BTreeSet<&'a str>,
+    /// Those whose values stand in fields, beside quotes and in bodies, where quotes are a protocol's.
+    in_fields: BTreeSet<&'a str>,
     findings: Vec<Diagnostic>,
     /// A line that says `repeat` or the like was met.
     blocks: bool,
@@ -56,6 +63,7 @@ struct Linter<'a> {
 
 impl Linter<'_> {
     fn block(&mut self, body: &[Statement]) {
+        layout::head_without_end(body, self.source, &mut self.findings);
         for statement in body {
             match &statement.kind {
                 StatementKind::Message { side, form: Form::Text, template }
@@ -78,7 +86,12 @@ impl Linter<'_> {
                         StatementKind::Let { function, .. } => {
                             words::name_for_its_value(&payload, name, *function, &self.known.names, &mut self.findings);
                         }
-                        _ => words::function_in_a_set(&payload, name, &mut self.findings),
+                        _ => {
+                            words::function_in_a_set(&payload, name, &self.known.names, &mut self.findings);
+                            if !self.in_fields.contains(name.as_str()) {
+                                words::quotes_around(&payload, name, &mut self.findings);
+                            }
+                        }
                     }
                     escapes::escapes(&payload, true, &mut self.findings);
                     self.text(&payload);

@@ -19,6 +19,8 @@ pub(super) struct Census<'a> {
     /// Names that get their values from outside.
     outside: BTreeSet<&'a str>,
     used: BTreeSet<&'a str>,
+    /// Names whose values stand in fields, beside quotes and in bodies.
+    in_fields: BTreeSet<&'a str>,
     /// Names that count bytes, each with the hole whose bytes they count.
     counts: Vec<(&'a str, &'a Hole, Span)>,
     /// Names whose value a function makes that makes no number.
@@ -40,6 +42,7 @@ impl<'a> Census<'a> {
             given: BTreeMap::new(),
             outside: outside.iter().copied().collect(),
             used: BTreeSet::new(),
+            in_fields: BTreeSet::new(),
             counts: vec![],
             digests: BTreeMap::new(),
         };
@@ -51,6 +54,7 @@ impl<'a> Census<'a> {
         for statement in body {
             match &statement.kind {
                 StatementKind::Message { side, form, template } | StatementKind::Not { side, form, template } => {
+                    self.fields(template, *form);
                     for part in &template.parts {
                         let TemplatePartKind::Hole(hole) = &part.kind else { continue };
                         if let Pattern::BytesOf(count) = &hole.pattern {
@@ -74,6 +78,7 @@ impl<'a> Census<'a> {
                 }
                 StatementKind::Set { name, template } => {
                     self.given.entry(name).or_insert(statement.place.line);
+                    self.fields(template, Form::Text);
                     self.uses(template);
                 }
                 StatementKind::Let { name, function, key, template } => {
@@ -106,6 +111,22 @@ impl<'a> Census<'a> {
         }
     }
 
+    /// Notes the names in a message with signs that protocols put around quoted text.
+    fn fields(&mut self, template: &'a Template, form: Form) {
+        let has_signs = template.parts.iter().any(|part| match &part.kind {
+            TemplatePartKind::Literal(bytes) => bytes.iter().any(|byte| b":=\"'<>[]{}(),".contains(byte)),
+            TemplatePartKind::Hole(_) => false,
+        });
+        if form == Form::Text && !has_signs {
+            return;
+        }
+        for part in &template.parts {
+            if let TemplatePartKind::Hole(hole) = &part.kind {
+                self.in_fields.insert(&hole.name);
+            }
+        }
+    }
+
     fn uses(&mut self, template: &'a Template) {
         for part in &template.parts {
             if let TemplatePartKind::Hole(hole) = &part.kind {
@@ -133,6 +154,11 @@ impl<'a> Census<'a> {
             }
         }
         lonely
+    }
+
+    /// Names whose values stand in fields, beside quotes and in bodies.
+    pub(super) fn in_fields(&self) -> BTreeSet<&'a str> {
+        self.in_fields.clone()
     }
 
     pub(super) fn findings(&self, source: &Source) -> Vec<Diagnostic> {

@@ -8,11 +8,15 @@ use crate::diagnostic::Diagnostic;
 use crate::function::Function;
 use crate::syntax::{bare_bytes, is_duration};
 
-/// `set id = random 16 hex`: `set` takes the words as they are.
-pub(super) fn function_in_a_set(payload: &Payload<'_>, name: &str, findings: &mut Vec<Diagnostic>) {
+/// `set id = random 16 hex`, `set n = {n} + 1`: `set` takes the words as they are.
+pub(super) fn function_in_a_set(
+    payload: &Payload<'_>,
+    name: &str,
+    known: &BTreeSet<&str>,
+    findings: &mut Vec<Diagnostic>,
+) {
     let end = payload.characters.len();
     let text = payload.slice(0, end);
-    let words: Vec<&str> = text.split_ascii_whitespace().collect();
     if let Some(value) = text.strip_prefix("= ").filter(|value| !value.trim().is_empty()) {
         let message = format!("one `=` stands behind a name: the value is `{text}`");
         let help =
@@ -20,6 +24,7 @@ pub(super) fn function_in_a_set(payload: &Payload<'_>, name: &str, findings: &mu
         findings.push(payload.warning(0, end, message, help));
         return;
     }
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
     let is_one = match words[..] {
         ["random", "uuid"] | ["time", "HTTP" | "RFC3339" | "unix"] => true,
         ["random", count, "hex" | "digits" | "letters" | "bytes"] => count.bytes().all(|byte| byte.is_ascii_digit()),
@@ -30,12 +35,117 @@ pub(super) fn function_in_a_set(payload: &Payload<'_>, name: &str, findings: &mu
         }
         _ => false,
     };
-    if is_one {
+    // What is computed, and the sign of the text that shows that it is none.
+    let computed = if is_one { Some((text.clone(), 0)) } else { computed(name, &text, known) };
+    if let Some((line, sign)) = computed {
         let message = format!("`set` gives {name} these words, and computes nothing");
-        let escaped = format!("{{0x{:02x}}}{}", text.as_bytes()[0], &text[1..]);
-        let help = format!("write `let {name} = {text}`; for text that is meant `set {name} = {escaped}`");
+        let escaped = format!("{}{{0x{:02x}}}{}", &text[..sign], text.as_bytes()[sign], &text[sign + 1..]);
+        let help = format!("write `let {name} = {line}`; for text that is meant `set {name} = {escaped}`");
         findings.push(payload.warning(0, end, message, help));
     }
+}
+
+/// What stands behind `let` where a `set` has arithmetic or a function in the way of another language: `{n} + 1`, `length body`,
+/// `len(body)`, `$(date)`. With it comes where the text has a sign that can be written as a byte.
+fn computed(name: &str, text: &str, known: &BTreeSet<&str>) -> Option<(String, usize)> {
+    arithmetic(name, text, known)
+        .or_else(|| Some((applied(text, known)?, 0)))
+        .or_else(|| Some((called(text, known)?, 0)))
+}
+
+/// `{n}` for a name that has a value, however it is written.
+fn value_of(word: &str, known: &BTreeSet<&str>) -> Option<String> {
+    let bare = word.strip_prefix('{').and_then(|word| word.strip_suffix('}')).unwrap_or(word);
+    known.contains(bare).then(|| format!("{{{bare}}}"))
+}
+
+/// `{n} + 1`, `n - 1`: a name and a number. Two names with a sign between them may be a question to a calculator.
+fn arithmetic(name: &str, text: &str, known: &BTreeSet<&str>) -> Option<(String, usize)> {
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let (sign, function) = match (text.find('+'), text.find(" - ")) {
+        (Some(sign), _) => (sign, "sum"),
+        (None, Some(space)) => (space + 1, "difference"),
+        (None, None) => return None,
+    };
+    let (first, second) = (text[..sign].trim(), text[sign + 1..].trim());
+    let operand = |word: &str| value_of(word, known).or_else(|| is_number(word).then(|| word.to_owned()));
+    let (one, other) = (operand(first)?, operand(second)?);
+    let is_spaced = text[..sign].ends_with(' ') && text[sign + 1..].starts_with(' ');
+    let is_itself = one == format!("{{{name}}}");
+    let is_mixed = is_number(first) != is_number(second);
+    (is_itself || is_spaced && is_mixed).then(|| (format!("{function} {one} {other}"), sign))
+}
+
+/// `length body`, of a name; `base64 hello`, `sum 1 2`.
+fn applied(text: &str, known: &BTreeSet<&str>) -> Option<String> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let (word, rest) = words.split_first()?;
+    let function = Function::named(word).filter(|function| !function.takes_key() && !rest.is_empty())?;
+    if let [operand] = rest {
+        if let Some(value) = value_of(operand, known) {
+            return Some(format!("{word} {value}"));
+        }
+        // `length`, `hex` and `sum` are words of a language.
+        let is_coined = word.contains(|c: char| c.is_ascii_digit()) || *word == "unhex";
+        let is_made = function.apply(b"", operand.as_bytes()).is_ok();
+        return (is_coined && is_made && !operand.is_empty() && operand.is_ascii()).then(|| text.to_owned());
+    }
+    let number = |word: &&str| value_of(word, known).or_else(|| word.parse::<u32>().ok().map(|_| (*word).to_owned()));
+    let numbers: Vec<String> = rest.iter().map(number).collect::<Option<_>>()?;
+    matches!(function, Function::Sum | Function::Difference).then(|| format!("{word} {}", numbers.join(" ")))
+}
+
+/// `len(body)`, `base64(hello)`, `random()`, `$(date)`.
+fn called(text: &str, known: &BTreeSet<&str>) -> Option<String> {
+    let shell = text.strip_prefix("$(").and_then(|text| text.strip_suffix(')'));
+    let shell = shell.or_else(|| text.strip_prefix('`')?.strip_suffix('`'));
+    let fresh = match shell.unwrap_or(text) {
+        "date +%s" if shell.is_some() => Some("time unix"),
+        "date" | "date -u" if shell.is_some() => Some("time RFC3339"),
+        "uuidgen" if shell.is_some() => Some("random uuid"),
+        "uuid()" | "uuid4()" | "uuid.uuid4()" => Some("random uuid"),
+        "random()" | "rand()" => Some("random 16 hex"),
+        "now()" | "time()" => Some("time RFC3339"),
+        "$RANDOM" => Some("random 5 digits"),
+        _ => None,
+    };
+    if let Some(fresh) = fresh {
+        return Some(fresh.to_owned());
+    }
+    let (word, operand) = text.strip_suffix(')')?.split_once('(')?;
+    let word = match word {
+        "len" | "strlen" | "size" | "count" => "length",
+        "b64encode" | "base64encode" | "base64_encode" | "btoa" => "base64",
+        "b64decode" | "base64decode" | "base64_decode" | "atob" => "unbase64",
+        word => word,
+    };
+    let function = Function::named(word).filter(|function| !function.takes_key())?;
+    if let Some(value) = value_of(operand, known) {
+        return Some(format!("{word} {value}"));
+    }
+    let bare = operand.trim_matches(['"', '\'']);
+    let is_coined = word.contains(|c: char| c.is_ascii_digit()) || word == "unhex";
+    let is_plain = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" +/=".contains(&byte));
+    (is_coined && is_plain && function.apply(b"", bare.as_bytes()).is_ok()).then(|| format!("{word} {bare}"))
+}
+
+/// `set x = "a b"`: the quotes belong to the value. Where it is said in a field or beside quotes, they are a protocol's.
+pub(super) fn quotes_around(payload: &Payload<'_>, name: &str, findings: &mut Vec<Diagnostic>) {
+    let end = payload.characters.len();
+    let text = payload.slice(0, end);
+    let Some(quote) = text.chars().next().filter(|quote| matches!(quote, '"' | '\'')) else { return };
+    let Some(bare) = text[1..].strip_suffix(quote).filter(|bare| !bare.contains(quote)) else { return };
+    // Quotes may be there for the spaces inside.
+    let inside = bare.trim_matches(' ');
+    let begin = if bare.starts_with(' ') { "{0x20}" } else { "" };
+    let end_of_it = if bare.len() > 1 && bare.ends_with(' ') { "{0x20}" } else { "" };
+    let help = format!(
+        "write `{}`; quotes that are meant are `set {name} = {{0x{:02x}}}{}`",
+        format!("set {name} = {begin}{inside}{end_of_it}").trim_end(),
+        u32::from(quote),
+        &text[1..]
+    );
+    findings.push(payload.warning(0, end, "the quotes belong to the value".to_owned(), help));
 }
 
 /// `let n = length body`, where `body` has a value.
@@ -83,19 +193,33 @@ pub(super) fn statement(payload: &Payload<'_>, side: Side, blocks: &mut bool, fi
     }
     // `closes.`, `Closes`, `STOPS SENDING`.
     let tidy = text.trim().trim_end_matches(['.', '!', ';']).to_ascii_lowercase();
-    let tidy: Vec<&str> = tidy.split_ascii_whitespace().collect();
+    // `(closes)`, `<closes>`: a stage direction.
+    let around = [('(', ')'), ('<', '>'), ('[', ']'), ('*', '*')];
+    let direction = around.iter().find_map(|(open, close)| tidy.strip_prefix(*open)?.strip_suffix(*close));
+    let tidy: Vec<&str> = direction.unwrap_or(&tidy).split_ascii_whitespace().collect();
     let help = match words[..] {
         _ if matches!(tidy[..], ["closes"] | ["resets"] | ["stops", "sending"]) => act(&tidy.join(" ")),
+        _ if matches!(tidy[..], ["closes", "connection"] | ["closes", "the", "connection"] | ["disconnects"]) => {
+            act("closes")
+        }
+        _ if matches!(tidy[..], ["resets", "connection"] | ["resets", "the", "connection"]) => act("resets"),
+        _ if direction.is_some() && matches!(tidy[..], ["close"] | ["connection", "closed"] | ["closed"]) => {
+            act("closes")
+        }
+        [key]
+            if side == Side::Client
+                && let Some(byte) = control_key(key) =>
+        {
+            Some(format!("write `C raw: {{0x{byte:02x}}}`, if that key is meant"))
+        }
         ["include", path] if path.ends_with(".talk") => block(text.trim()),
         ["not", "C:" | "S:", _, ..] => block(text.trim()),
         ["let", _, "=", "random" | "time", ..] => block(text.trim()),
         ["let", _, "=", function, ..] if Function::named(function).is_some() => block(text.trim()),
-        ["closes"] | ["resets"] | ["stops", "sending"] => act(&words.join(" ")),
         ["waits" | "wait" | "sleeps" | "sleep" | "delay" | "pause" | "pauses", time] if is_duration(time) => {
             act(&format!("waits {time}"))
         }
-        ["closes", "connection"] | ["closes", "the", "connection"] | ["disconnects"] | ["hangs", "up"] => act("closes"),
-        ["resets", "connection"] | ["resets", "the", "connection"] => act("resets"),
+        ["hangs", "up"] => act("closes"),
         ["raw:", ..] | ["hex:", _, ..] | ["file:", _] => {
             Some(format!("write `{letter} {text}`, with one colon, if those bytes are meant"))
         }
@@ -118,6 +242,14 @@ pub(super) fn statement(payload: &Payload<'_>, side: Side, blocks: &mut bool, fi
     findings.push(payload.warning(0, end, message, format!("{help}; text that is meant is `{letter}: {escaped}`")));
 }
 
+/// `^C`, as terminals show a key.
+fn control_key(text: &str) -> Option<u8> {
+    match text.as_bytes() {
+        [b'^', key @ (b'C' | b'D' | b'Z' | b'G' | b'[' | b']')] => Some(key & 0x1f),
+        _ => None,
+    }
+}
+
 /// What other languages and pages mean by a whole message: an empty line, anything, bytes.
 fn elsewhere(text: &str, letter: char) -> Option<(String, String)> {
     let escaped = || format!("{{0x{:02x}}}{}", text.as_bytes()[0], &text[1..]);
@@ -138,7 +270,7 @@ fn elsewhere(text: &str, letter: char) -> Option<(String, String)> {
         );
         return Some((format!("`{text}` is text: it takes nothing else"), help));
     }
-    if matches!(bare.trim(), "..." | "…" | "[...]" | "[…]" | "....") {
+    if matches!(bare.trim(), "..." | "…" | "[...]" | "[…]" | "...." | "{...}" | "{…}") {
         let first = text.chars().next().unwrap_or_default();
         let bytes: String = first.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
         let help = format!(
@@ -146,6 +278,26 @@ fn elsewhere(text: &str, letter: char) -> Option<(String, String)> {
             &text[first.len_utf8()..]
         );
         return Some((format!("`{text}` is text: it stands for nothing that was left out"), help));
+    }
+    if let Some(path) = text.strip_prefix("{file ").and_then(|path| path.strip_suffix('}'))
+        && path.contains('.')
+        && !path.contains([' ', '"', '\'', ':', ';', '{'])
+        && !path.starts_with(['/', '.', '~'])
+    {
+        let help = format!("write `{letter} file: {path}`; text that is meant is `{{0x7b}}{}`", &text[1..]);
+        return Some((format!("`{text}` is text: it stands for no file"), help));
+    }
+    if let Some((at, class)) = class_in_text(text) {
+        let pattern = if class.contains(['d', '9']) { "int".to_owned() } else { format!("/{class}/") };
+        let help = format!(
+            "write `{letter}: {}{{_:{pattern}}}{}`; text that is meant is `{letter}: {}{{0x{:02x}}}{}`",
+            &text[..at.start],
+            &text[at.end..],
+            &text[..at.start],
+            text.as_bytes()[at.start],
+            &text[at.start + 1..]
+        );
+        return Some((format!("`{}` is text: it takes nothing else", &text[at]), help));
     }
     let is_anchored = text.len() > 2 && text.starts_with('^') && text.ends_with('$') && !text.ends_with("\\$");
     if is_anchored {
@@ -162,6 +314,26 @@ fn elsewhere(text: &str, letter: char) -> Option<(String, String)> {
     {
         let help = format!("write `{letter} hex: {hex}`; text that is meant is `{}`", escaped());
         return Some((format!("`{text}` is said as it stands, letter by letter"), help));
+    }
+    None
+}
+
+/// `250 (\d+) ok`: a class of a regex that is a word of plain text, and not the first one, as commands are; where it stands, and
+/// the class.
+fn class_in_text(text: &str) -> Option<(std::ops::Range<usize>, &str)> {
+    if text.matches('\\').count() > 1 || text.contains(['/', '"', '\'', '|', '^', '$', '{']) {
+        return None;
+    }
+    let mut from = text.find(' ')?;
+    while let Some(at) = text[from..].find(|c: char| c != ' ') {
+        let begin = from + at;
+        let end = text[begin..].find(' ').map_or(text.len(), |length| begin + length);
+        let word = &text[begin..end];
+        let class = word.strip_prefix('(').and_then(|word| word.strip_suffix(')')).unwrap_or(word);
+        if matches!(class, "\\d+" | "\\d*" | "\\w+" | "\\S+") || class == "[0-9]+" && class != word {
+            return Some((begin..end, class));
+        }
+        from = end;
     }
     None
 }

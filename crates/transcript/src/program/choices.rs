@@ -63,6 +63,7 @@ pub(super) fn resolve(program: &mut Program, source: &Source) -> Vec<Diagnostic>
     for order in &program.orders {
         wide_above_narrow(program, source, &order.messages, &mut findings);
     }
+    hidden_asides(program, source, &mut findings);
     set_rivals(program);
     findings
 }
@@ -355,20 +356,75 @@ fn hidden_lines(program: &Program, source: &Source, arms: &[Arm], findings: &mut
         // Ways that need another round, or none, exclude each other.
         let guarded = arm.path.iter().any(|step| matches!(step, Step::Again { .. }));
         // Of lines in any order each is taken once, so that none hides another for good.
-        let hider = seen.iter().find(|&&(earlier, pc)| pc != arm.pc && hides(program, earlier, message));
+        let hider = seen.iter().find(|&&(earlier, pc)| {
+            pc != arm.pc
+                && hides(program, earlier, message)
+                && !one_or_the_other(program, (earlier, pc), (message, arm.pc))
+        });
         if let Some(&(hider, pc)) = hider {
+            let is_same = hides(program, message, hider);
             let hidden = program.messages[message].place;
             let hider = source.mention(program.messages[hider].place.line);
             if program.is_forbidden(pc) {
                 findings.push(never_allowed(hidden, program.messages[message].side, &hider));
                 continue;
             }
-            let text = format!("this line is never reached: {hider} takes it first");
-            findings.push(Diagnostic::warning(hidden, text).help("put the narrower line above the wider one"));
+            findings.push(never_reached(hidden, &hider, is_same));
         }
         if !guarded {
             seen.push((message, arm.pc));
         }
+    }
+}
+
+/// A line that one above it takes; `is_same` if it would take that one as well.
+fn never_reached(line: Span, hider: &str, is_same: bool) -> Diagnostic {
+    let help = match is_same {
+        true => format!("both take the same: leave one of them out, or let it differ from {hider}"),
+        false => "put the narrower line above the wider one".to_owned(),
+    };
+    Diagnostic::warning(line, format!("this line is never reached: {hider} takes it first")).help(help)
+}
+
+/// Two lines that take the same, each of which may be left out and is all that is left out: behind the first the second is
+/// still awaited, and it does not matter which of them was meant.
+fn one_or_the_other(program: &Program, first: (usize, Pc), second: (usize, Pc)) -> bool {
+    // Behind such a line stand the jumps of the two ways, to behind both.
+    let is_left_out_alone = |pc: Pc| {
+        let is_jump = |op: Option<&Op>| matches!(op, Some(Op::Jump(to)) if *to == pc + 3);
+        is_jump(program.ops.get(pc + 1)) && is_jump(program.ops.get(pc + 2))
+    };
+    is_left_out_alone(first.1) && is_left_out_alone(second.1) && hides(program, second.0, first.0)
+}
+
+/// Of what may come at any time the first that fits is taken: a wide line hides those below it.
+fn hidden_asides(program: &Program, source: &Source, findings: &mut Vec<Diagnostic>) {
+    // Those of either side: they are skipped where they stand, and end with a return.
+    let begun = program.ops.iter().enumerate().filter_map(|(pc, op)| match op {
+        Op::Jump(after) if matches!(program.ops.get(after.checked_sub(1)?), Some(Op::Return)) => Some(pc + 1),
+        _ => None,
+    });
+    let mut seen: Vec<(usize, bool)> = Vec::new();
+    for begin in begun.take(MOST_IN_ANY_ORDER) {
+        let together = matches!(program.ops.get(begin), Some(Op::Together));
+        let Some(Op::Say(message) | Op::Hear(message)) = program.ops.get(begin + usize::from(together)) else {
+            continue;
+        };
+        let line = &program.messages[*message];
+        // Bytes that are no lines are compared where a play is prepared.
+        if line.form != Form::Text {
+            continue;
+        }
+        // A datagram of several lines is another one than that of a single line.
+        let takes = |&&(earlier, block): &&(usize, bool)| {
+            block == together && program.messages[earlier].side == line.side && hides(program, earlier, *message)
+        };
+        if let Some(&(hider, _)) = seen.iter().find(takes) {
+            let is_same = hides(program, *message, hider);
+            let hider = source.mention(program.messages[hider].place.line);
+            findings.push(never_reached(line.place, &hider, is_same));
+        }
+        seen.push((*message, together));
     }
 }
 
