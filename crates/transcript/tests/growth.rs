@@ -249,6 +249,9 @@ fn a_file_twice_as_long_costs_twice_as_much() {
             let asides = each(n, |i| format!("at any time\n  S raw: ping {i};\n  C: pong {i}\nend\n"));
             asides + &each(n, |i| format!("C: a{i}\nS raw: b{i};\n"))
         }),
+        ("patterns where defaults stand", 500, |n| {
+            each(n, |i| format!("C: {{n{i}=/a{i}[0-9]+/}}\nS: {{/b{i}+/=b{i}}}\n"))
+        }),
         ("wrong lines", 1000, |n| each(n, |i| format!("X {i}\n"))),
         ("blocks in each other", 5000, |n| "repeat 2\n".repeat(n) + "C: a\nS: b\n" + &"end\n".repeat(n)),
         ("blocks that are never closed", 5000, |n| "either\n".repeat(n) + "C: a\n"),

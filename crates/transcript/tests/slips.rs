@@ -440,6 +440,7 @@ fn a_stage_direction_a_key_and_a_class_in_text_are_told_with_what_says_them() {
         "C: a^C\nS: ^D\n",
         "C: a\nS: (closing)\n",
         "C: a\nS: <closed/>\n",
+        "C: a\nS: <close>\nS: </close>\n",
         "C: a\nS: close\n",
         "C: a\nS: closed\n",
         "C: a\nS: {file it}\n",

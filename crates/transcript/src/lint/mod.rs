@@ -6,6 +6,7 @@ mod cases;
 mod escapes;
 mod layout;
 mod names;
+mod near_holes;
 mod patterns;
 mod payload;
 mod words;
@@ -76,7 +77,7 @@ impl Linter<'_> {
                     if *form == Form::Hex {
                         continue;
                     }
-                    words::statement(&payload, *side, &mut self.blocks, &mut self.findings);
+                    words::statement(&payload, *side, &self.known, &mut self.blocks, &mut self.findings);
                     escapes::escapes(&payload, *form == Form::Raw, &mut self.findings);
                     self.text(&payload);
                 }
@@ -87,10 +88,7 @@ impl Linter<'_> {
                             words::name_for_its_value(&payload, name, *function, &self.known.names, &mut self.findings);
                         }
                         _ => {
-                            words::function_in_a_set(&payload, name, &self.known.names, &mut self.findings);
-                            if !self.in_fields.contains(name.as_str()) {
-                                words::quotes_around(&payload, name, &mut self.findings);
-                            }
+                            words::value(&payload, name, &self.known.names, &self.in_fields, &mut self.findings);
                         }
                     }
                     escapes::escapes(&payload, true, &mut self.findings);
@@ -143,7 +141,7 @@ impl Linter<'_> {
     fn text(&mut self, payload: &Payload<'_>) {
         escapes::unseen(payload, &mut self.findings);
         escapes::comment(payload, &mut self.findings);
-        braces::holes(payload, &self.lonely, &mut self.findings);
+        braces::holes(payload, &self.known, &self.lonely, &mut self.findings);
         braces::text(payload, &self.known, &mut self.findings);
     }
 }

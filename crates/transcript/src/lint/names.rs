@@ -66,12 +66,11 @@ impl<'a> Census<'a> {
                             Role::Capture => {
                                 self.captures.push(Capture { hole, place: part.place, side: *side, form: *form });
                             }
-                            role @ (Role::Value | Role::Same) => {
+                            // Within one message both are looked at.
+                            Role::Same if hole.defaults.is_empty() => drop(self.used.insert(&hole.name)),
+                            Role::Value | Role::Same => {
                                 self.used.insert(&hole.name);
-                                // Within one message both are looked at.
-                                if role == Role::Value || !hole.defaults.is_empty() {
-                                    self.values.push((hole, part.place));
-                                }
+                                self.values.push((hole, part.place));
                             }
                         }
                     }

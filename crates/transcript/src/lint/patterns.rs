@@ -1,19 +1,70 @@
 //! Patterns that stand where a default or a name does: `{n=/[0-9]+/}`, `{code=int}`, `{n=u16:5}`, `{u16=5}`.
 
+use std::cell::Cell;
+
 use crate::number::Number;
 use crate::pattern::{Pattern, Regex};
 use crate::syntax::Hole;
 
-/// The pattern that some text is: `int`, `word`, a number, `8 bytes` or `/regex/`.
-pub(super) fn pattern(text: &str) -> Option<Pattern<()>> {
-    if let Some(word) = word(text) {
-        return Some(word);
+/// Most expressions that are compiled for warnings alone; of a file with more slips than that, those further down are not
+/// looked at.
+const MOST_COMPILED: usize = 200;
+
+/// Reads patterns where none is allowed.
+pub(super) struct Patterns {
+    /// How many expressions may still be compiled.
+    left: Cell<usize>,
+}
+
+impl Patterns {
+    pub(super) fn new() -> Self {
+        Self { left: Cell::new(MOST_COMPILED) }
     }
-    if let Some(count) = text.strip_suffix(" bytes") {
-        return count.parse().ok().map(Pattern::Bytes);
+
+    fn regex(&self, regex: &str) -> Option<Pattern<()>> {
+        self.left.set(self.left.get().checked_sub(1)?);
+        Regex::new(regex).ok().map(|regex| Pattern::Regex(regex.into()))
     }
-    let regex = text.strip_prefix('/')?.strip_suffix('/').filter(|regex| !regex.is_empty() && !regex.contains('/'))?;
-    Regex::new(regex).ok().map(|regex| Pattern::Regex(regex.into()))
+
+    /// The pattern that some text is: `int`, `word`, a number, `8 bytes` or `/regex/`.
+    pub(super) fn read(&self, text: &str) -> Option<Pattern<()>> {
+        if let Some(word) = word(text) {
+            return Some(word);
+        }
+        if let Some(count) = text.strip_suffix(" bytes") {
+            return count.parse().ok().map(Pattern::Bytes);
+        }
+        let regex = text.strip_prefix('/')?.strip_suffix('/')?;
+        self.regex(regex).filter(|_| !regex.is_empty() && !regex.contains('/'))
+    }
+
+    /// A default that is a pattern: what is told, and what to write. `all` is what stands behind the `=`.
+    pub(super) fn as_default(&self, hole: &Hole, all: &str) -> Option<(String, String)> {
+        let name = &hole.name;
+        if hole.pattern != Pattern::Any {
+            return None;
+        }
+        let (written, default) = match (word(all), all.split_once(':')) {
+            // `{type=int}` of a language, `{format=hex}`.
+            (Some(pattern), _) if !names_a_kind(name) => (all.to_owned(), example(&pattern)),
+            (_, Some((written, default)))
+                if word(written).is_some_and(|pattern| is_clear(&pattern) && takes(&pattern, default)) =>
+            {
+                (written.to_owned(), format!("={default}"))
+            }
+            _ => {
+                let regex = regex_as_default(all)?;
+                let pattern = self.regex(regex)?;
+                (format!("/{regex}/"), example(&pattern))
+            }
+        };
+        let first = all.bytes().next()?;
+        let help = format!(
+            "write `{{{name}:{written}{default}}}`; for text that is meant `{{{name}={{0x{first:02x}}}{}}}`",
+            &all[1..]
+        );
+        Some((format!("a pattern stands behind a colon: this is the default `{all}`"), help))
+    }
 }
 
 /// A pattern that is a word.
@@ -39,34 +90,6 @@ fn example(pattern: &Pattern<()>) -> String {
     let further = ["a", "A", "ABC", "Ann", "a1", "1.0", "12:30", "2026-11-30", "ann@a.example", "hello world"];
     let found = words.into_iter().chain(further).find(|text| takes(pattern, text));
     found.map(|text| format!("={text}")).unwrap_or_default()
-}
-
-/// A default that is a pattern: what is told, and what to write. `all` is what stands behind the `=`.
-pub(super) fn as_default(hole: &Hole, all: &str) -> Option<(String, String)> {
-    let name = &hole.name;
-    if hole.pattern != Pattern::Any {
-        return None;
-    }
-    let (written, default) = match (word(all), all.split_once(':')) {
-        // `{type=int}` of a language, `{format=hex}`.
-        (Some(pattern), _) if !names_a_kind(name) => (all.to_owned(), example(&pattern)),
-        (_, Some((written, default)))
-            if word(written).is_some_and(|pattern| is_clear(&pattern) && takes(&pattern, default)) =>
-        {
-            (written.to_owned(), format!("={default}"))
-        }
-        _ => {
-            let regex = regex_as_default(all)?;
-            let pattern = Pattern::Regex(Regex::new(regex).ok()?.into());
-            (format!("/{regex}/"), example(&pattern))
-        }
-    };
-    let first = all.bytes().next()?;
-    let help = format!(
-        "write `{{{name}:{written}{default}}}`; for text that is meant `{{{name}={{0x{first:02x}}}{}}}`",
-        &all[1..]
-    );
-    Some((format!("a pattern stands behind a colon: this is the default `{all}`"), help))
 }
 
 /// Whether a word is no more than the name of a pattern, and no word of a language.

@@ -2,19 +2,29 @@
 
 use std::collections::BTreeSet;
 
+use super::braces::Known;
 use super::payload::Payload;
 use crate::Side;
 use crate::diagnostic::Diagnostic;
 use crate::function::Function;
 use crate::syntax::{bare_bytes, is_duration};
 
-/// `set id = random 16 hex`, `set n = {n} + 1`: `set` takes the words as they are.
-pub(super) fn function_in_a_set(
+/// What a `set` gives; `in_fields` are names whose values stand where quotes are a protocol's.
+pub(super) fn value(
     payload: &Payload<'_>,
     name: &str,
     known: &BTreeSet<&str>,
+    in_fields: &BTreeSet<&str>,
     findings: &mut Vec<Diagnostic>,
 ) {
+    function_in_a_set(payload, name, known, findings);
+    if !in_fields.contains(name) {
+        quotes_around(payload, name, findings);
+    }
+}
+
+/// `set id = random 16 hex`, `set n = {n} + 1`: `set` takes the words as they are.
+fn function_in_a_set(payload: &Payload<'_>, name: &str, known: &BTreeSet<&str>, findings: &mut Vec<Diagnostic>) {
     let end = payload.characters.len();
     let text = payload.slice(0, end);
     if let Some(value) = text.strip_prefix("= ").filter(|value| !value.trim().is_empty()) {
@@ -129,8 +139,8 @@ fn called(text: &str, known: &BTreeSet<&str>) -> Option<String> {
     (is_coined && is_plain && function.apply(b"", bare.as_bytes()).is_ok()).then(|| format!("{word} {bare}"))
 }
 
-/// `set x = "a b"`: the quotes belong to the value. Where it is said in a field or beside quotes, they are a protocol's.
-pub(super) fn quotes_around(payload: &Payload<'_>, name: &str, findings: &mut Vec<Diagnostic>) {
+/// `set x = "a b"`: the quotes belong to the value.
+fn quotes_around(payload: &Payload<'_>, name: &str, findings: &mut Vec<Diagnostic>) {
     let end = payload.characters.len();
     let text = payload.slice(0, end);
     let Some(quote) = text.chars().next().filter(|quote| matches!(quote, '"' | '\'')) else { return };
@@ -175,7 +185,13 @@ pub(super) fn name_for_its_value(
 }
 
 /// A statement that is written as something said; `blocks` remembers that one of them began a block.
-pub(super) fn statement(payload: &Payload<'_>, side: Side, blocks: &mut bool, findings: &mut Vec<Diagnostic>) {
+pub(super) fn statement(
+    payload: &Payload<'_>,
+    side: Side,
+    known: &Known<'_>,
+    blocks: &mut bool,
+    findings: &mut Vec<Diagnostic>,
+) {
     let end = payload.characters.len();
     if !payload.holes.is_empty() || end > 40 {
         return;
@@ -191,21 +207,8 @@ pub(super) fn statement(payload: &Payload<'_>, side: Side, blocks: &mut bool, fi
         findings.push(payload.warning(0, end, message, help));
         return;
     }
-    // `closes.`, `Closes`, `STOPS SENDING`.
-    let tidy = text.trim().trim_end_matches(['.', '!', ';']).to_ascii_lowercase();
-    // `(closes)`, `<closes>`: a stage direction.
-    let around = [('(', ')'), ('<', '>'), ('[', ']'), ('*', '*')];
-    let direction = around.iter().find_map(|(open, close)| tidy.strip_prefix(*open)?.strip_suffix(*close));
-    let tidy: Vec<&str> = direction.unwrap_or(&tidy).split_ascii_whitespace().collect();
     let help = match words[..] {
-        _ if matches!(tidy[..], ["closes"] | ["resets"] | ["stops", "sending"]) => act(&tidy.join(" ")),
-        _ if matches!(tidy[..], ["closes", "connection"] | ["closes", "the", "connection"] | ["disconnects"]) => {
-            act("closes")
-        }
-        _ if matches!(tidy[..], ["resets", "connection"] | ["resets", "the", "connection"]) => act("resets"),
-        _ if direction.is_some() && matches!(tidy[..], ["close"] | ["connection", "closed"] | ["closed"]) => {
-            act("closes")
-        }
+        _ if let Some(written) = act_meant(&text, known) => act(&written),
         [key]
             if side == Side::Client
                 && let Some(byte) = control_key(key) =>
@@ -219,7 +222,6 @@ pub(super) fn statement(payload: &Payload<'_>, side: Side, blocks: &mut bool, fi
         ["waits" | "wait" | "sleeps" | "sleep" | "delay" | "pause" | "pauses", time] if is_duration(time) => {
             act(&format!("waits {time}"))
         }
-        ["hangs", "up"] => act("closes"),
         ["raw:", ..] | ["hex:", _, ..] | ["file:", _] => {
             Some(format!("write `{letter} {text}`, with one colon, if those bytes are meant"))
         }
@@ -240,6 +242,23 @@ pub(super) fn statement(payload: &Payload<'_>, side: Side, blocks: &mut bool, fi
     let hex = format!("{{0x{:02x}}}", first.bytes().next().unwrap_or_default());
     let escaped = format!("{hex}{}", text.trim_start().get(1..).unwrap_or_default());
     findings.push(payload.warning(0, end, message, format!("{help}; text that is meant is `{letter}: {escaped}`")));
+}
+
+/// `closes.`, `STOPS SENDING`, `closes the connection`, and stage directions such as `(closes)`: the act.
+fn act_meant(text: &str, known: &Known<'_>) -> Option<String> {
+    let tidy = text.trim().trim_end_matches(['.', '!', ';']).to_ascii_lowercase();
+    let around = [('(', ')'), ('<', '>'), ('[', ']'), ('*', '*')];
+    let direction = around.iter().find_map(|(open, close)| tidy.strip_prefix(*open)?.strip_suffix(*close));
+    let words: Vec<&str> = direction.unwrap_or(&tidy).split_ascii_whitespace().collect();
+    match words[..] {
+        ["closes"] | ["resets"] | ["stops", "sending"] => Some(words.join(" ")),
+        ["closes" | "resets", "connection"] | ["closes" | "resets", "the", "connection"] => Some(words[0].to_owned()),
+        ["disconnects"] | ["hangs", "up"] => Some("closes".to_owned()),
+        ["close"] | ["closed"] | ["connection", "closed"] if direction.is_some_and(|word| !known.closes_tag(word)) => {
+            Some("closes".to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// `^C`, as terminals show a key.
@@ -279,6 +298,30 @@ fn elsewhere(text: &str, letter: char) -> Option<(String, String)> {
         );
         return Some((format!("`{text}` is text: it stands for nothing that was left out"), help));
     }
+    let is_anchored = text.len() > 2 && text.starts_with('^') && text.ends_with('$') && !text.ends_with("\\$");
+    if is_anchored {
+        let help = format!(
+            "a regex stands in a hole: `{{_:/{}/}}`; text that is meant is `{}`",
+            &text[1..text.len() - 1].replace('/', "\\x2f"),
+            escaped()
+        );
+        return Some((format!("`{text}` is text: it takes nothing else"), help));
+    }
+    if let Some(advice) = file_or_class(text, letter) {
+        return Some(advice);
+    }
+    if text.starts_with("0x")
+        && text.len() > 4
+        && let Some(hex) = bare_bytes(text)
+    {
+        let help = format!("write `{letter} hex: {hex}`; text that is meant is `{}`", escaped());
+        return Some((format!("`{text}` is said as it stands, letter by letter"), help));
+    }
+    None
+}
+
+/// `{file body.txt}`, and a class of a regex in plain text.
+fn file_or_class(text: &str, letter: char) -> Option<(String, String)> {
     if let Some(path) = text.strip_prefix("{file ").and_then(|path| path.strip_suffix('}'))
         && path.contains('.')
         && !path.contains([' ', '"', '\'', ':', ';', '{'])
@@ -298,22 +341,6 @@ fn elsewhere(text: &str, letter: char) -> Option<(String, String)> {
             &text[at.start + 1..]
         );
         return Some((format!("`{}` is text: it takes nothing else", &text[at]), help));
-    }
-    let is_anchored = text.len() > 2 && text.starts_with('^') && text.ends_with('$') && !text.ends_with("\\$");
-    if is_anchored {
-        let help = format!(
-            "a regex stands in a hole: `{{_:/{}/}}`; text that is meant is `{}`",
-            &text[1..text.len() - 1].replace('/', "\\x2f"),
-            escaped()
-        );
-        return Some((format!("`{text}` is text: it takes nothing else"), help));
-    }
-    if text.starts_with("0x")
-        && text.len() > 4
-        && let Some(hex) = bare_bytes(text)
-    {
-        let help = format!("write `{letter} hex: {hex}`; text that is meant is `{}`", escaped());
-        return Some((format!("`{text}` is said as it stands, letter by letter"), help));
     }
     None
 }
