@@ -121,3 +121,14 @@ fn each_of_many_ways_that_exclude_each_other_is_gone_as_if_it_were_the_only_one(
         plays(text);
     }
 }
+
+#[test]
+fn of_two_equal_lines_that_may_be_left_out_each_is_played() {
+    for text in [
+        "C: a\nmaybe\n  S: wait\nend\nC: b\nmaybe\n  S: wait\nend\nS: ok\n",
+        "C: a\nmaybe\n  S: wait {_=1}\nend\nC: b\nmaybe\n  S: wait {_=2}\nend\nS: ok\n",
+        "set n = 1\nC: a\nmaybe\n  S: wait {n}\nend\nC: b\nmaybe\n  S: wait {n}\nend\nS: ok\n",
+    ] {
+        assert_eq!(plays(text).1, Vec::<usize>::new(), "{text}");
+    }
+}

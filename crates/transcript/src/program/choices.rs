@@ -19,6 +19,7 @@ const MOST_PAIRS: usize = 4 * MOST_ARMS * MOST_ARMS;
 /// Fills in the arms of every choice and checks them.
 pub(super) fn resolve(program: &mut Program, source: &Source) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
+    let spoken = Spoken::of(program);
     let mut pairs = 0;
     for pc in 0..program.ops.len() {
         let Op::Choice(index) = program.ops[pc] else { continue };
@@ -39,7 +40,7 @@ pub(super) fn resolve(program: &mut Program, source: &Source) -> Vec<Diagnostic>
                 continue;
             }
         } else {
-            check(program, source, index, &arms, &mut findings);
+            check(program, source, &spoken, index, &arms, &mut findings);
         }
         let extra_wait = arms.iter().map(|arm| extra_wait(program, arm)).max().unwrap_or_default();
         let forms = arms.iter().filter_map(|arm| match arm.first {
@@ -240,7 +241,14 @@ impl<'a> Search<'a> {
     }
 }
 
-fn check(program: &Program, source: &Source, choice: usize, arms: &[Arm], findings: &mut Vec<Diagnostic>) {
+fn check(
+    program: &Program,
+    source: &Source,
+    spoken: &Spoken,
+    choice: usize,
+    arms: &[Arm],
+    findings: &mut Vec<Diagnostic>,
+) {
     if arms.iter().any(|arm| arm.first == First::Wrong) {
         return;
     }
@@ -252,7 +260,7 @@ fn check(program: &Program, source: &Source, choice: usize, arms: &[Arm], findin
     let place = program.choices[choice].place;
     match lines_differ(program, source, place, arms) {
         Some(finding) => findings.push(finding),
-        None => hidden_lines(program, source, arms, findings),
+        None => hidden_lines(program, source, spoken, arms, findings),
     }
 }
 
@@ -349,7 +357,7 @@ fn lines_differ(program: &Program, source: &Source, place: Span, arms: &[Arm]) -
 }
 
 /// Lines that one above them takes first.
-fn hidden_lines(program: &Program, source: &Source, arms: &[Arm], findings: &mut Vec<Diagnostic>) {
+fn hidden_lines(program: &Program, source: &Source, spoken: &Spoken, arms: &[Arm], findings: &mut Vec<Diagnostic>) {
     let mut seen: Vec<(usize, Pc)> = Vec::new();
     for arm in arms {
         let First::Line(message) = arm.first else { continue };
@@ -359,7 +367,7 @@ fn hidden_lines(program: &Program, source: &Source, arms: &[Arm], findings: &mut
         let hider = seen.iter().find(|&&(earlier, pc)| {
             pc != arm.pc
                 && hides(program, earlier, message)
-                && !one_or_the_other(program, (earlier, pc), (message, arm.pc))
+                && !one_or_the_other(program, spoken, (earlier, pc), (message, arm.pc))
         });
         if let Some(&(hider, pc)) = hider {
             let is_same = hides(program, message, hider);
@@ -386,15 +394,39 @@ fn never_reached(line: Span, hider: &str, is_same: bool) -> Diagnostic {
     Diagnostic::warning(line, format!("this line is never reached: {hider} takes it first")).help(help)
 }
 
-/// Two lines that take the same, each of which may be left out and is all that is left out: behind the first the second is
-/// still awaited, and it does not matter which of them was meant.
-fn one_or_the_other(program: &Program, first: (usize, Pc), second: (usize, Pc)) -> bool {
+/// The lines of the text at which each side says something, in their order.
+struct Spoken([Vec<usize>; 2]);
+
+impl Spoken {
+    fn of(program: &Program) -> Self {
+        let mut lines = [vec![], vec![]];
+        for message in &program.messages {
+            lines[message.side as usize].push(message.place.line);
+        }
+        lines.iter_mut().for_each(|lines| lines.sort_unstable());
+        Self(lines)
+    }
+
+    /// Whether the other side says something between two lines of one.
+    fn parts(&self, side: Side, above: usize, below: usize) -> bool {
+        let lines = &self.0[side.other() as usize];
+        lines.get(lines.partition_point(|line| *line <= above)).is_some_and(|line| *line < below)
+    }
+}
+
+/// Two lines that take the same, each of which may be left out and is all that is left out, and between them a line of the
+/// other side: the first may come that late. Behind it the second is still awaited, and it does not matter which was meant.
+fn one_or_the_other(program: &Program, spoken: &Spoken, first: (usize, Pc), second: (usize, Pc)) -> bool {
     // Behind such a line stand the jumps of the two ways, to behind both.
     let is_left_out_alone = |pc: Pc| {
         let is_jump = |op: Option<&Op>| matches!(op, Some(Op::Jump(to)) if *to == pc + 3);
         is_jump(program.ops.get(pc + 1)) && is_jump(program.ops.get(pc + 2))
     };
-    is_left_out_alone(first.1) && is_left_out_alone(second.1) && hides(program, second.0, first.0)
+    let (above, below) = (&program.messages[first.0], &program.messages[second.0]);
+    is_left_out_alone(first.1)
+        && is_left_out_alone(second.1)
+        && spoken.parts(below.side, above.place.line, below.place.line)
+        && hides(program, second.0, first.0)
 }
 
 /// Of what may come at any time the first that fits is taken: a wide line hides those below it.
