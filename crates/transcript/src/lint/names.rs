@@ -7,7 +7,7 @@ use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::function::Function;
 use crate::names::{Role, Roles};
 use crate::pattern::{Pattern, count_in};
-use crate::syntax::{Form, Hole, Statement, StatementKind, Template, TemplatePartKind};
+use crate::syntax::{Form, Hole, Statement, StatementKind, Template, TemplatePartKind, setting_meant};
 
 /// Everything that the file does with names, in its order.
 pub(super) struct Census<'a> {
@@ -25,6 +25,8 @@ pub(super) struct Census<'a> {
     counts: Vec<(&'a str, &'a Hole, Span)>,
     /// Names whose value a function makes that makes no number.
     digests: BTreeMap<&'a str, Function>,
+    /// Names that are the word of a setting, each with its value and the place of its `set`.
+    settings: Vec<(&'a str, &'a Template, Span)>,
 }
 
 struct Capture<'a> {
@@ -45,6 +47,7 @@ impl<'a> Census<'a> {
             in_fields: BTreeSet::new(),
             counts: vec![],
             digests: BTreeMap::new(),
+            settings: vec![],
         };
         census.block(body, roles);
         census
@@ -79,6 +82,9 @@ impl<'a> Census<'a> {
                     self.given.entry(name).or_insert(statement.place.line);
                     self.fields(template, Form::Text);
                     self.uses(template);
+                    if setting_meant(name, ":").is_some() && self.settings.len() < 100 {
+                        self.settings.push((name, template, statement.place));
+                    }
                 }
                 StatementKind::Let { name, function, key, template } => {
                     self.given.entry(name).or_insert(statement.place.line);
@@ -164,6 +170,7 @@ impl<'a> Census<'a> {
         let mut findings = Vec::new();
         self.mistyped(&mut findings);
         self.unused(&mut findings);
+        self.no_settings(&mut findings);
         self.ignored_parts(source, &mut findings);
         self.no_numbers(&mut findings);
         findings
@@ -203,6 +210,25 @@ impl<'a> Census<'a> {
             let text = format!("{{{}}} is a new name: nothing uses the value of {name}", capture.hole.name);
             let help = format!("did you mean {{{name}}}?");
             findings.push(Diagnostic::warning(capture.place, text).help(help));
+        }
+    }
+
+    /// `set timeout = 20`: a setting that is written as the value of a name, which nothing uses.
+    fn no_settings(&self, findings: &mut Vec<Diagnostic>) {
+        for &(name, template, place) in &self.settings {
+            if self.used.contains(name) || self.outside.contains(name) {
+                continue;
+            }
+            let mut value = Vec::new();
+            for part in &template.parts {
+                if let TemplatePartKind::Literal(bytes) = &part.kind {
+                    value.extend_from_slice(bytes);
+                }
+            }
+            let Some(setting) = setting_meant(name, &String::from_utf8_lossy(&value)) else { continue };
+            let text = format!("this gives the name {name} a value that nothing uses, and sets nothing");
+            let help = format!("write `{setting}`, above the first line that is said");
+            findings.push(Diagnostic::warning(place, text).help(help));
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::foreign::is_for_all_others;
-use super::meant::clip;
+use super::foreign::{is_for_all_others, value_of_way};
+use super::line::Line;
+use super::meant::{clip, is_message};
 use super::open::{Block, Open};
-use super::parse::{Line, Parser};
+use super::parse::Parser;
 use super::repeat_count::count_meant;
 use super::template::{self, At};
 use super::{Branch, Case, FIRST, Pattern, Statement, StatementKind, Template, TemplatePart, TemplatePartKind};
@@ -61,10 +62,72 @@ impl Parser<'_> {
                 let help = format!("write `choose {{{meant}}}`, with a name that has a value by then");
                 self.error(place, message, help);
             }
+            // Alone it may be no head at all.
+            if rest.is_empty() && !line.has_block(self.open.len()) {
+                return;
+            }
             // Its cases are read for their mistakes.
             return self.begin(line.place, Block::Choose { name: Template::default(), done: vec![] });
         }
         self.begin(line.place, Block::Choose { name, done: vec![] });
+    }
+
+    /// `if {x} == a`, `switch {x}`: a choice by the value of a name, in the words of other languages.
+    pub(super) fn choose_in_other_words(&mut self, line: Line<'_>, word: &str, name: &str, value: Option<&str>) {
+        let way = match value {
+            Some(value) => format!("and below it `is {}`", clip(value)),
+            None => "and below it each way as `is` and its value".to_owned(),
+        };
+        let help = format!("write `choose {{{name}}}`, {way}");
+        self.error(line.place, format!("`{word}` begins no statement"), help);
+        if line.has_block(self.open.len()) {
+            self.begin(line.place, Block::Choose { name: Template::default(), done: vec![] });
+            if value.is_some() {
+                self.case(line.place, Some(value_of_its_own(line)));
+            }
+        }
+    }
+
+    /// Whether an `is` or `else` belongs to a `choose` around the innermost block, or to none.
+    pub(super) fn is_way_outside(&self, word: &str) -> bool {
+        let is_around = self.open.iter().any(|open| matches!(open.kind, Block::Choose { .. }));
+        match self.open.last().map(|open| &open.kind) {
+            Some(Block::Either { .. }) => word == "is",
+            Some(Block::Broken) => word == "is",
+            _ => word == "is" || is_around,
+        }
+    }
+
+    /// `is a` that stands in no `choose`.
+    pub(super) fn way_outside(&mut self, line: Line<'_>, word: &str) {
+        let is_around = self.open.iter().any(|open| matches!(open.kind, Block::Choose { .. }));
+        match self.open.last() {
+            // Its head was told.
+            Some(Open { kind: Block::Broken, .. }) => {}
+            _ if is_around => {
+                let help = "write `end` above it: a block inside the `choose` is still open";
+                self.error(line.place, format!("`{word}` stands outside its `choose`"), help);
+            }
+            _ => {
+                let help = "begin the choice with `choose {key}`, with a name that has a value by then";
+                self.error(line.place, format!("`{word}` stands outside a `choose`"), help);
+            }
+        }
+    }
+
+    /// `else S: d`, `else if b`.
+    pub(super) fn else_with_more(&mut self, line: Line<'_>, rest: &str) {
+        if is_message(rest) {
+            let help = format!("put `{}` on a line below `else`", clip(rest));
+            self.error(line.place_of(rest), "nothing follows `else` on its line", help);
+            return self.case(line.place, None);
+        }
+        let help = match value_of_way(rest) {
+            "" => "write `else`: it is the way for all other values".to_owned(),
+            value => format!("write `is {}`; `else` alone is the way for all other values", clip(value)),
+        };
+        self.error(line.place, "nothing follows `else` on its line", help);
+        self.case(line.place, Some(value_of_its_own(line)));
     }
 
     /// Whether the innermost block is a `choose`.
@@ -87,6 +150,19 @@ impl Parser<'_> {
                 }
             }
         }
+        // `is a S: b`: the value may well be so, and then it is said to be.
+        let line_in =
+            written.match_indices([' ', '\t']).map(|(at, _)| &written[at + 1..]).find(|rest| is_message(rest));
+        if let Some(said) = line_in.filter(|_| template.holes().next().is_none()) {
+            let before = written[..written.len() - said.len()].trim_end().trim_end_matches(':');
+            let before = before.strip_suffix(" then").unwrap_or(before);
+            let help = format!(
+                "put `{}` on a line below `is {before}`; or write `{{0x20}}` for a space of the value",
+                clip(said)
+            );
+            let message = format!("this value is all of `{}`", clip(written));
+            self.findings.push(Diagnostic::warning(line.place_of(written), message).help(help));
+        }
         self.case(line.place, Some(value));
     }
 
@@ -102,9 +178,7 @@ impl Parser<'_> {
 
     /// `case a`, `otherwise`: a way of a `choose` in the words of other languages.
     pub(super) fn case_in_other_words(&mut self, line: Line<'_>, word: &str, rest: &str) {
-        let value = rest.trim_end_matches(':').trim();
-        let value =
-            ['"', '\''].iter().find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value);
+        let value = value_of_way(rest);
         let (help, case) = match is_for_all_others(word) {
             true => ("write `else`: it is the way for all other values".to_owned(), None),
             false => (format!("write `is {}`", clip(value)), Some(value_of_its_own(line))),
@@ -119,6 +193,7 @@ impl Parser<'_> {
         let help = match (bare, rest) {
             ("is", "") => "write `is` and the value behind it".to_owned(),
             ("is", _) => format!("write `is {}`", clip(rest)),
+            (_, rest) if is_message(rest) => format!("write `else`, and `{}` on a line below it", clip(rest)),
             _ => format!("write `{bare}`"),
         };
         self.error(line.place, format!("no `:` stands behind `{bare}`"), help);
@@ -129,7 +204,9 @@ impl Parser<'_> {
     pub(super) fn case(&mut self, place: Span, value: Option<Vec<u8>>) {
         self.size.statement();
         let body = std::mem::take(&mut self.body);
-        let Some(Open { kind: Block::Choose { done, .. }, .. }) = self.open.last_mut() else { return };
+        let Some(Open { kind: Block::Choose { name, done }, .. }) = self.open.last_mut() else { return };
+        // Of one whose head was told no way is asked for.
+        let is_known = !name.parts.is_empty();
         let stray = match done.last_mut() {
             Some(before) => {
                 before.body = body;
@@ -139,7 +216,7 @@ impl Parser<'_> {
         };
         let is_behind_else = done.last().is_some_and(|before| before.value.is_none());
         done.push(Case { place, value, body: vec![] });
-        if let Some(stray) = stray {
+        if let Some(stray) = stray.filter(|_| is_known) {
             self.error(stray, "this stands above the first `is`", "write above it for which value it is: `is a`");
         }
         if is_behind_else {
@@ -197,7 +274,7 @@ impl Parser<'_> {
         }
         let body = std::mem::replace(&mut self.body, outside);
         let Some(kind) = self.closed(began, kind, body) else { return self.push(began, StatementKind::Wrong) };
-        let empty = match &kind {
+        let is_empty = match &kind {
             StatementKind::Repeat { body, .. }
             | StatementKind::Together { body }
             | StatementKind::Maybe { body }
@@ -206,8 +283,9 @@ impl Parser<'_> {
             StatementKind::Either { branches } => branches.iter().all(|branch| branch.body.is_empty()),
             _ => false,
         };
-        if empty {
+        if is_empty {
             self.error(began, "the block is empty", "put a line between it and its `end`");
+            return self.push(began, StatementKind::Wrong);
         }
         let connection = kind.bodies().find_map(first_said).unwrap_or(FIRST);
         self.push_on(began, connection, kind);
@@ -386,6 +464,8 @@ fn not_one_side(body: &[Statement]) -> Option<Span> {
         StatementKind::Message { side, .. } => Some((side, statement.connection)),
         _ => None,
     };
-    let first = body.first().and_then(side_of);
-    body.iter().find(|statement| side_of(statement).is_none() || side_of(statement) != first).map(|odd| odd.place)
+    // What is wrong in itself was told.
+    let mut body = body.iter().filter(|statement| !matches!(statement.kind, StatementKind::Wrong)).peekable();
+    let first = body.peek().and_then(|first| side_of(first));
+    body.find(|statement| side_of(statement).is_none() || side_of(statement) != first).map(|odd| odd.place)
 }

@@ -1,7 +1,7 @@
 //! Words of other languages and tools that begin a line, and what to write instead.
 
 use super::duration::nearest_duration;
-use super::meant::Instead::{self, Block, End, Nothing, Or};
+use super::meant::Instead::{self, BlockIfClosed, End, Nothing, Or};
 
 /// Words of other languages and tools.
 pub(super) fn foreign(word: &str, rest: &str) -> Option<(String, Instead)> {
@@ -12,9 +12,55 @@ pub(super) fn foreign(word: &str, rest: &str) -> Option<(String, Instead)> {
         .or_else(|| block(word, lower, rest))
         .or_else(|| line(word, lower, rest))
         .or_else(|| connection(word, lower, rest))
-        .or_else(|| value(lower))
+        .or_else(|| value(word, lower, rest))
         .or_else(|| file_or_setting(lower))
-        .or_else(|| mark(word))
+        .or_else(|| mark(word, rest))
+}
+
+/// Whether a word of another language begins, parts or ends a block.
+pub(super) fn begins_block(word: &str, rest: &str) -> bool {
+    block(word, &word.to_ascii_lowercase(), rest).is_some()
+}
+
+/// `if {x} == a`, `switch {x}`, `Choose {x}`, `choose({x})`: the name that decides, and the value of the first way.
+pub(super) fn decides_by_name<'a>(text: &'a str, word: &str) -> Option<(&'a str, Option<&'a str>)> {
+    let head = &word[..word.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(word.len())];
+    if !["if", "switch", "match", "select", "choose", "when"].contains(&head.to_ascii_lowercase().as_str()) {
+        return None;
+    }
+    let behind = text[head.len()..].trim_start_matches([' ', '\t', '(', ':', '"']);
+    let inside = behind.strip_prefix("${").or_else(|| behind.strip_prefix(['{', '$']));
+    let inside = inside.or_else(|| head.eq_ignore_ascii_case("choose").then_some(behind))?;
+    let length = inside.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inside.len());
+    let (name, rest) = inside.split_at(length);
+    if name.is_empty() || name == "_" || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let rest = rest.trim_start_matches(['}', '"', ' ', '\t']);
+    let compared = ["===", "==", "=", "eq ", "is ", "equals "].iter().find_map(|sign| rest.strip_prefix(sign));
+    let is_bare = rest.trim_end_matches([')', ':', '{', ' ', '\t', ';']).is_empty() || rest == "of" || rest == "in";
+    match compared {
+        Some(value) => Some((name, Some(value_of_way(value)).filter(|value| !value.is_empty()))),
+        None => is_bare.then_some((name, None)),
+    }
+}
+
+/// The value in `if b`, `is b:`, `{x} == "b"`, behind the word that begins a way of a choice.
+pub(super) fn value_of_way(rest: &str) -> &str {
+    let words = ["if ", "is ", "when ", "case ", "on "];
+    let mut value = rest.trim();
+    while let Some(behind) = words.iter().find_map(|word| value.strip_prefix(word)) {
+        value = behind.trim_start();
+    }
+    if value.starts_with(['{', '$', '(', '"'])
+        && let Some((_, behind)) = value.split_once("==")
+    {
+        value = behind.trim_start_matches('=').trim_start();
+    }
+    let value = value.trim_end_matches([':', '{', ' ', '\t']);
+    let value = if value.contains('(') { value } else { value.trim_end_matches(')').trim_end() };
+    let value = value.strip_suffix(" then").unwrap_or(value);
+    ['"', '\''].iter().find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value)
 }
 
 /// Whether a line of a `choose` begins a way of it in the words of other languages.
@@ -50,20 +96,22 @@ fn pause(word: &str, lower: &str, rest: &str) -> Option<(String, Instead)> {
 /// Choices, loops, their ends, and what may or must not come.
 fn block(word: &str, lower: &str, rest: &str) -> Option<(String, Instead)> {
     match lower {
-        "if" | "switch" | "match" | "select" | "choose" | "choice" | "when" | "unless" => says(
+        "choose" => says("write `choose {key}`, with a name that has a value by then", BlockIfClosed),
+        "if" | "switch" | "match" | "select" | "choice" | "when" | "unless" | "alt" => says(
             "what the other side says decides: write the ways as `either`, `or` and `end`, each with a line of that side first",
-            Block,
+            BlockIfClosed,
         ),
         "case" if rest.to_ascii_lowercase().starts_with("insens") => says("write `ignore case`", Nothing),
         "else" | "elif" | "elsif" | "elseif" | "case" | "default" | "otherwise" | "|" | "||" => {
             says("a choice is written `either`, `or`, `end`: each way begins with a line of the same side", Or)
         }
+        "and" => says("what stands below each other needs no word between: leave `and` out", Or),
         "while" | "loop" | "for" | "foreach" | "forever" | "do" | "until" | "times" => {
             let count = rest.split_ascii_whitespace().next().and_then(|word| word.parse::<u32>().ok());
             let repeat = count.map_or("repeat".to_owned(), |count| format!("repeat {count}"));
             Some((
                 format!("a loop is written `{repeat}` and `end`; the line below `end` says when an open one ends"),
-                Block,
+                BlockIfClosed,
             ))
         }
         "endif" | "endrepeat" | "endwhile" | "endloop" | "endfor" | "end_repeat" | "end-repeat" | "endeither"
@@ -76,17 +124,28 @@ fn block(word: &str, lower: &str, rest: &str) -> Option<(String, Instead)> {
             says("a loop ends when the line below its `end` is said: write that line there", Nothing)
         }
         "any" | "unordered" if rest.is_empty() || rest.trim_end_matches(':') == "order" => {
-            says("write `in any order`", Block)
+            says("write `in any order`", BlockIfClosed)
         }
-        "in" if !word.ends_with(':') => says("write `in any order`", Block),
-        "parallel" | "concurrently" | "simultaneously" => {
-            says("what one side says in an order that is not known stands between `in any order` and `end`", Block)
+        "in" if !word.ends_with(':') => says("write `in any order`", BlockIfClosed),
+        "parallel" | "concurrently" | "simultaneously" | "par" => says(
+            "what one side says in an order that is not known stands between `in any order` and `end`",
+            BlockIfClosed,
+        ),
+        "optional" | "optionally" | "perhaps" | "possibly" | "opt" => {
+            says("what may be left out stands between `maybe` and `end`", BlockIfClosed)
         }
-        "optional" | "optionally" | "perhaps" | "possibly" => {
-            says("what may be left out stands between `maybe` and `end`", Block)
+        "anytime" | "always" | "whenever" | "async" | "background" | "on" | "upon" | "handler" | "every" => {
+            says("what may come whenever it likes stands between `at any time` and `end`", BlockIfClosed)
         }
-        "anytime" | "always" | "whenever" | "async" | "background" => {
-            says("what may come whenever it likes stands between `at any time` and `end`", Block)
+        "group" | "section" | "block" | "test" | "scenario" | "try" | "once" | "begin"
+            if !rest.eq_ignore_ascii_case("tls")
+                && !word.ends_with(':')
+                && (rest.is_empty() || !matches!(lower, "begin" | "once")) =>
+        {
+            Some((format!("lines need no block around them: leave `{lower}` and its `end` out"), BlockIfClosed))
+        }
+        "datagram" | "packet" => {
+            says("what one datagram holds stands between `together` and `end`, a line each", BlockIfClosed)
         }
         "never" | "forbid" | "reject" | "refuse" | "deny" => {
             says("a line that must not come is written `not S: text` or `not C: text`", Nothing)
@@ -147,8 +206,11 @@ fn connection(word: &str, lower: &str, rest: &str) -> Option<(String, Instead)> 
 }
 
 /// Values, and what a hole takes.
-fn value(lower: &str) -> Option<(String, Instead)> {
+fn value(word: &str, lower: &str, rest: &str) -> Option<(String, Instead)> {
     match lower {
+        // `Date: x` and `local: x` have lost their side.
+        _ if word.ends_with(':') => None,
+        "def" if rest.ends_with([':', '{']) || rest.contains('(') => file_or_setting("function"),
         "random" | "rand" | "uuid" => says("a random value is given a name by `let id = random 16 hex`", Nothing),
         "time" | "now" | "date" | "clock" => says("the time is given a name by `let now = time HTTP`", Nothing),
         "var" | "const" | "define" | "variable" | "export" | "assign" | "local" | "def" => {
@@ -185,8 +247,15 @@ fn file_or_setting(lower: &str) -> Option<(String, Instead)> {
 }
 
 /// Signs of comments, speakers and quotes.
-fn mark(word: &str) -> Option<(String, Instead)> {
+fn mark(word: &str, rest: &str) -> Option<(String, Instead)> {
+    let is_arrow = word.len() > 1
+        && word.contains(['<', '>', '→', '←'])
+        && word.trim_matches(['<', '>', '-', '=', '~', '→', '←']).is_empty();
     match word {
+        // Alone, `-->` ends a comment of other languages.
+        _ if is_arrow && !(word == "-->" && rest.is_empty()) => {
+            says("who speaks stands first: `C: text` if the client says it, `S: text` if the server does", Nothing)
+        }
         _ if ["//", "--", ";", "/*", "*/", "%", "<!--", "\"\"\"", "'''", "==", "**", "__", "rem", "!", "~~"]
             .iter()
             .any(|mark| word.to_ascii_lowercase().starts_with(mark) && (*mark != "rem" || word.len() == 3)) =>

@@ -1,7 +1,7 @@
 //! Heads of blocks, `not` and `include`, written in another way: `at anytime`, `in-any-order`, `repeat (3)`, `not: S: x`,
 //! `maybe S: x`, `include "x.talk"`.
 
-use super::meant::Instead::{Block, Inline, Nothing, Statement};
+use super::meant::Instead::{Block, BlockIfClosed, Inline, Nothing, Statement};
 use super::meant::{Instead, Meant, clip, is_message};
 use super::nearest::nearest;
 
@@ -29,7 +29,7 @@ fn not(text: &str) -> Option<Meant<'_>> {
     } else if WORDS.contains(&lower.as_str()) {
         if text.trim_end() == "not" {
             let help = "write `not S: text` or `not C: text`, on one line, for each that must not come".to_owned();
-            return says(word, "`not` stands before a line that must not come".to_owned(), help, Block);
+            return says(word, "`not` stands before a line that must not come".to_owned(), help, BlockIfClosed);
         }
         behind(&text[word.len()..])
     } else if matches!(word, "C" | "S") {
@@ -84,19 +84,27 @@ fn rounds(text: &str) -> Option<Meant<'_>> {
         let help = format!("write `repeat {count}`, and `end` where the block ends");
         return says(text, format!("`{text}` is not a statement"), help, Block);
     }
-    let rest = text.strip_prefix("repeat")?;
-    let inside = rest.trim();
-    let bare = inside.trim_matches(['(', ')', '[', ']', '<', '>', '"', '\'', '{', '}', ' ']);
-    if bare == inside || inside.ends_with('{') && !inside.starts_with('{') || bare.is_empty() {
+    let rest = text.strip_prefix("repeat")?.trim_start();
+    // The marks that other languages put around a head go first: what stands between them are the rounds.
+    let inside = rest.trim_end_matches(|c: char| ":;.,{".contains(c) || c.is_whitespace());
+    let block_end = if rest[inside.len()..].contains('{') { ", and `end` where the block ends" } else { "" };
+    let counted = inside.trim_start_matches([':', '=', ' ', '\t']);
+    let bare = counted.trim_matches(['(', ')', '[', ']', '<', '>', '"', '\'', '{', '}', '$', ' ']);
+    if bare == inside || bare.is_empty() {
         return None;
     }
-    if bare.bytes().all(|byte| byte.is_ascii_digit()) {
-        return repaired(rest.trim(), format!("`{inside}` is not a number of rounds"), format!("repeat {bare}"));
+    let is_number = bare.bytes().all(|byte| byte.is_ascii_digit());
+    // `repeat: 3`, `repeat=3`, `repeat = three`. A line behind the colon is told as one.
+    let has_sign = counted.len() < inside.len() && bare == counted && !is_message(counted);
+    if is_number || has_sign {
+        let statement = format!("repeat {bare}");
+        let help = format!("write `{}`{block_end}", clip(&statement));
+        return says(rest, format!("`{rest}` is not a number of rounds"), help, Statement(statement));
     }
     let is_name = bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let help = "write the number, `repeat 3`; or `repeat`, which goes on until the line below its `end` comes";
-    (is_name && inside.starts_with('{'))
-        .then(|| says(inside, "a loop is not counted by a value".to_owned(), help.to_owned(), Block))
+    (is_name && counted.starts_with(['{', '$']))
+        .then(|| says(counted, "a loop is not counted by a value".to_owned(), help.to_owned(), Block))
         .flatten()
 }
 
@@ -127,6 +135,7 @@ fn phrase(text: &str) -> Option<Meant<'_>> {
         | ["in", "anyorder"]
         | ["any", "order"] => "in any order",
         ["may", "be"] | ["may"] => "maybe",
+        ["at", "once"] | ["all", "at", "once"] | ["at", "the", "same", "time"] => "together",
         ["one" | "any" | "either" | "some", "of"] | ["one", "of", "these" | "them"] | ["choose", "one"] => {
             let help = "a choice is written `either`, `or` and `end`: each way begins with a line of the same side";
             return says(bare, format!("`{bare}` begins no statement"), help.to_owned(), Block);
@@ -137,7 +146,10 @@ fn phrase(text: &str) -> Option<Meant<'_>> {
         }
         // `at any tim`, `in ayn order`.
         _ if words.len() > 1 && plain.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b' ') => {
-            nearest(&plain, ["at any time", "in any order"])?
+            const AT: [&str; 4] = ["at any time", "at every time", "at any moment", "at all times"];
+            const IN: [&str; 4] = ["in any order", "in every order", "in random order", "in no order"];
+            let near = nearest(&plain, AT.into_iter().chain(IN))?;
+            if AT.contains(&near) { AT[0] } else { IN[0] }
         }
         _ => return None,
     };

@@ -6,7 +6,8 @@ use std::io;
 use std::path::Path;
 
 use super::encoding;
-use super::parse::{Line, Parser, is_elsewhere};
+use super::line::Line;
+use super::parse::{Parser, is_elsewhere};
 use crate::diagnostic::{Diagnostic, Span};
 
 /// Files inside each other, at most.

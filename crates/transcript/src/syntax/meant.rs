@@ -26,6 +26,8 @@ pub(super) enum Instead {
     Statement(String),
     /// As the head of a block whose lines are read for their mistakes and dropped.
     Block,
+    /// As such a head if it has an `end`: a word of another language may be no head at all.
+    BlockIfClosed,
     /// As a head with the block's first line behind it: whether it has an `end` is not known.
     Inline,
     /// As a line that parts or ends such a block.

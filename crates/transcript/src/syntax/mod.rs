@@ -6,11 +6,13 @@ mod encoding;
 mod foreign;
 mod heads;
 mod include;
+mod line;
 mod meant;
 mod nearest;
 mod open;
 mod parse;
 mod repeat_count;
+mod setting_meant;
 mod settings;
 mod side_mark;
 mod size;
@@ -23,6 +25,7 @@ use std::time::Duration;
 
 pub use nearest::nearest;
 pub(crate) use parse::{read, said_by};
+pub(crate) use setting_meant::setting_meant;
 pub(crate) use unknown::bare_bytes;
 
 use crate::Side;

@@ -20,8 +20,13 @@ fn letters(word: &str) -> Vec<char> {
     letters
 }
 
+/// Whether two words differ in that two letters beside each other changed places.
+pub(super) fn is_swapped(a: &str, b: &str) -> bool {
+    letters(a) == letters(b) && a.chars().zip(b.chars()).filter(|(a, b)| a != b).count() == 2
+}
+
 /// Edits between two words (Levenshtein), case and all.
-fn distance(a: &str, b: &str) -> usize {
+pub(super) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::duration::duration;
 use super::encoding;
-use super::foreign::is_case;
+use super::foreign::{decides_by_name, is_case};
+use super::line::Line;
 use super::meant::{Instead, Meant};
 use super::nearest::nearest;
 use super::open::{Block, Open};
@@ -108,41 +109,6 @@ pub(super) struct Parser<'a> {
     pub(super) body: Vec<Statement>,
 }
 
-/// One statement's text, split as most statements need it.
-#[derive(Clone, Copy)]
-pub(super) struct Line<'a> {
-    pub(super) place: Span,
-    pub(super) text: &'a str,
-}
-
-impl<'a> Line<'a> {
-    /// The place of a part of the text, which must be a slice of it.
-    pub(super) fn place_of(&self, part: &str) -> Span {
-        let offset = part.as_ptr() as usize - self.text.as_ptr() as usize;
-        let before = self.text[..offset].chars().count();
-        Span { column: self.place.column + before, width: part.chars().count(), ..self.place }
-    }
-
-    /// What follows the first word, to the end of the line.
-    fn behind(&self, word: &str) -> &'a str {
-        self.text[word.len()..].trim_start_matches([' ', '\t'])
-    }
-
-    /// What follows the first word and the one space behind it.
-    fn behind_one_space(&self, word: &str) -> &'a str {
-        let rest = &self.text[word.len()..];
-        rest.strip_prefix([' ', '\t']).unwrap_or(rest)
-    }
-
-    /// The first word and what follows it, trimmed.
-    fn word(&self) -> (&'a str, &'a str) {
-        let (word, rest) = self.text.split_once([' ', '\t']).unwrap_or((self.text, ""));
-        // An empty rest must still be a slice of the text, so that it has a place.
-        let rest = if rest.is_empty() { &self.text[self.text.len()..] } else { rest };
-        (word, rest.trim_matches([' ', '\t']))
-    }
-}
-
 impl Parser<'_> {
     pub(super) fn error(&mut self, place: Span, message: impl Into<String>, help: impl Into<String>) {
         self.findings.push(Diagnostic::error(place, message).help(help));
@@ -158,7 +124,9 @@ impl Parser<'_> {
     pub(super) fn lines(&mut self, text: &str, offset: usize) -> bool {
         for (index, line) in text.split('\n').enumerate() {
             let number = offset + index + 1;
-            self.line(number, line.strip_suffix('\r').unwrap_or(line));
+            let end = line.as_ptr() as usize - text.as_ptr() as usize + line.len();
+            let below = text.get(end + 1..).unwrap_or_default();
+            self.line(number, line.strip_suffix('\r').unwrap_or(line), below);
             if self.is_full {
                 return false;
             }
@@ -174,7 +142,7 @@ impl Parser<'_> {
         true
     }
 
-    fn line(&mut self, number: usize, whole: &str) {
+    fn line(&mut self, number: usize, whole: &str, below: &str) {
         let text = whole.trim_start_matches([' ', '\t']);
         let indent = whole.len() - text.len();
         let place = Span { line: number, column: indent + 1, width: text.trim_end().chars().count() };
@@ -186,7 +154,7 @@ impl Parser<'_> {
             }
             return;
         }
-        let line = Line { place, text };
+        let line = Line { place, text, below };
         let (findings, depth, statements) = (self.findings.len(), self.open.len(), self.body.len());
         self.statement(line);
         let nothing_came_of_it = self.open.len() == depth && self.body.len() == statements;
@@ -196,14 +164,14 @@ impl Parser<'_> {
     }
 
     fn statement(&mut self, line: Line<'_>) {
-        let Line { place, text } = line;
+        let Line { place, text, below } = line;
         let first = !self.seen.statement;
         self.seen.statement = true;
         if self.message(line) {
             return;
         }
         let verbatim = line;
-        let line = Line { place, text: text.trim_end_matches([' ', '\t']) };
+        let line = Line { place, text: text.trim_end_matches([' ', '\t']), below };
         if let Some(meant) = unknown::misprinted(line.text) {
             return self.meant(line, meant);
         }
@@ -224,9 +192,7 @@ impl Parser<'_> {
                 self.case_in_other_words(line, word, rest);
             }
             "either" | "together" | "maybe" | "end" | "or" if !rest.is_empty() => {
-                self.something_follows(line, word, rest);
-                // What the word itself does is no second mistake.
-                self.statement_word(line.place, word);
+                self.word_with_more(line, word, rest);
             }
             "either" | "together" | "maybe" | "or" | "end" => self.statement_word(place, word),
             "choose:" => {
@@ -241,12 +207,28 @@ impl Parser<'_> {
             "choose" => self.choose(line, rest),
             "is" if self.chooses() => self.is(verbatim, verbatim.behind_one_space(word)),
             "else" if self.chooses() && rest.is_empty() => self.case(place, None),
+            "else" if self.chooses() => self.else_with_more(line, rest),
+            "is" | "else" if self.is_way_outside(word) => self.way_outside(line, word),
+            _ if let Some((name, value)) = decides_by_name(line.text, word) => {
+                self.choose_in_other_words(line, word, name, value);
+            }
             "transcript" | "at" | "eol" | "gap" | "timeout" | "ignore" => self.setting(line, word, rest, first),
             _ if let Some((side, connection)) = said_by(word) => self.act(line, side, connection, rest),
             _ => {
-                let below = matches!(self.body.last(), Some(Statement { kind: StatementKind::Message { .. }, .. }));
-                self.meant(line, unknown::unknown(line.text, word, below));
+                let is_below = matches!(self.body.last(), Some(Statement { kind: StatementKind::Message { .. }, .. }));
+                self.meant(line, unknown::unknown(line.text, word, is_below));
             }
+        }
+    }
+
+    /// `either or`, `or else`: a word that stands alone, with something behind it.
+    fn word_with_more(&mut self, line: Line<'_>, word: &str, rest: &str) {
+        self.something_follows(line, word, rest);
+        let findings = self.findings.len();
+        self.statement_word(line.place, word);
+        // What the word itself does is no second mistake.
+        if word == "or" {
+            self.findings.truncate(findings);
         }
     }
 
@@ -320,7 +302,16 @@ impl Parser<'_> {
                 let place = Span { width: head.chars().count() + 1, ..line.place };
                 let said = rest.trim_start_matches(|c: char| c == ':' || c.is_whitespace());
                 let odd = rest.chars().next().and_then(|odd| Some((unknown::odd_space(odd)?, odd)));
+                // `C:raw: x`
+                let form = ["raw", "hex", "file"]
+                    .into_iter()
+                    .find(|form| head == word && rest.strip_prefix(form).is_some_and(|rest| rest.starts_with(':')));
+                let (head, said) = match form {
+                    Some(form) => (format!("{head} {form}"), said[form.len() + 1..].trim_start()),
+                    None => (head.to_owned(), said),
+                };
                 let message = match odd {
+                    _ if form.is_some() => "the side and its form stand before one colon".to_owned(),
                     Some((name, odd)) => {
                         format!("{name} (U+{:04X}) stands where a plain space should be", u32::from(odd))
                     }
@@ -386,7 +377,15 @@ impl Parser<'_> {
                 },
                 None => {
                     let acts = ["closes", "stops sending", "resets", "waits 50ms", "connects", "raw: text", "hex: 0a"];
-                    let help = match nearest(rest, acts) {
+                    let first = rest.split([' ', '\t']).next().unwrap_or_default();
+                    let near = match first {
+                        "connect" | "open" | "opens" | "opened" | "dials" | "connected" => Some("connects"),
+                        _ => nearest(rest, acts),
+                    };
+                    if near == Some("connects") {
+                        self.connects_all_the_same(line, connection);
+                    }
+                    let help = match near {
                         Some(near) => format!("did you mean `{word} {near}`?"),
                         None => format!(
                             "a line said is `{word}: text`; an act is `{word} closes`, `{word} stops \
@@ -413,14 +412,15 @@ impl Parser<'_> {
                     let help =
                         format!("write `{word} connects to {{port}}`, with the name that the other side says before");
                     self.error(line.place_of(written), format!("`{written}` is not the name of a port"), help);
-                    return;
+                    return self.connects_all_the_same(line, connection);
                 }
                 Some(template)
             }
             None if to.is_empty() => None,
             None => {
                 let help = format!("write `{word} connects`, or `{word} connects to {{port}}`");
-                return self.error(line.place_of(to), format!("`{to}` says nothing about a connection"), help);
+                self.error(line.place_of(to), format!("`{to}` says nothing about a connection"), help);
+                return self.connects_all_the_same(line, connection);
             }
         };
         if side == Side::Server && to.is_none() {
@@ -428,9 +428,18 @@ impl Parser<'_> {
                 "write `C{} connects`, or `{word} connects to {{port}}` with a port that the client says",
                 &word[1..]
             );
-            return self.error(line.place, "a server does not know where to connect to", help);
+            self.error(line.place, "a server does not know where to connect to", help);
+            return self.connects_all_the_same(line, connection);
         }
         self.push_on(line.place, connection, StatementKind::Connects { side, to });
+    }
+
+    /// A connection that was meant to be opened is open: what is said over it is no second mistake.
+    fn connects_all_the_same(&mut self, line: Line<'_>, connection: u8) {
+        // The first one is open from the start.
+        if connection != FIRST {
+            self.push_on(line.place, connection, StatementKind::Connects { side: Side::Client, to: None });
+        }
     }
 
     /// `not` without a line behind it.
@@ -446,22 +455,40 @@ impl Parser<'_> {
     /// Tells what is wrong with a line, and reads it as what was meant, so that nothing follows from it.
     fn meant(&mut self, line: Line<'_>, meant: Meant<'_>) {
         let Meant { part, message, help, instead } = meant;
+        // A block whose head was told needs no other word for its ways.
+        if matches!(instead, Instead::Or) && matches!(self.open.last(), Some(Open { kind: Block::Broken, .. })) {
+            return;
+        }
         self.error(line.place_of(part), message, help);
         match instead {
             Instead::Statement(text) if !self.is_repaired => {
                 let findings = self.findings.len();
                 self.is_repaired = true;
-                self.statement(Line { place: line.place, text: &text });
+                self.statement(Line { place: line.place, text: &text, below: line.below });
                 self.is_repaired = false;
-                self.findings.truncate(findings);
+                // What was meant is wrong in itself: only that which is right is written.
+                let word = text.split(' ').next().unwrap_or_default();
+                let is_whole = |help: &String| {
+                    help.starts_with(&format!("write `{word}")) || word == "eol" && help.starts_with("write ")
+                };
+                let deeper = self.findings.drain(findings..).filter_map(|finding| finding.help).find(is_whole);
+                if let (true, Some(deeper)) = (is_shortly_said(word), deeper) {
+                    self.findings[findings - 1].help = Some(deeper);
+                }
             }
             Instead::Block => self.begin(line.place, Block::Broken),
+            Instead::BlockIfClosed if line.has_block(self.open.len()) => self.begin(line.place, Block::Broken),
             Instead::Inline => self.inline += 1,
             Instead::Or if !self.open.is_empty() => self.or_broken(line.place),
             Instead::End if !self.open.is_empty() => self.end(line.place),
             _ => {}
         }
     }
+}
+
+/// Whether a statement is a setting, a value or a loop: its fix is the whole line.
+fn is_shortly_said(word: &str) -> bool {
+    matches!(word, "set" | "let" | "at" | "eol" | "gap" | "timeout" | "transcript" | "ignore" | "repeat")
 }
 
 /// Whether a path leads out of the folder that the transcript stands in.

@@ -1,8 +1,10 @@
 //! Statements that say nothing: what holds for the whole file, and `set` and `let`.
 
 use super::duration::{duration, nearest_duration};
+use super::line::Line;
 use super::nearest::nearest;
-use super::parse::{Line, Parser};
+use super::parse::Parser;
+use super::setting_meant::{address_meant, counted_on, ending_meant, is_name, setting_meant};
 use super::template::{self, At as Origin};
 use super::{At, Eol, StatementKind, Template};
 use crate::diagnostic::Span;
@@ -42,6 +44,9 @@ impl Parser<'_> {
                 self.error(place, format!("version `{rest}` is not known"), "write `transcript 1` or `transcript 1.1`")
             }
             "at" if rest.is_empty() => self.error(place, "`at` names an address", "write `at tcp://127.0.0.1:9999`"),
+            "at" if let Some(address) = address_meant(rest) => {
+                self.error(place, "an address is one word", format!("write `at {address}`"));
+            }
             "at" => self.settings.at = Some(At { place, address: rest.to_owned() }),
             "ignore case" if rest == "case" => self.settings.ignore_case = true,
             "ignore case" => self.error(place, format!("`{}` is not a statement", line.text), "write `ignore case`"),
@@ -84,18 +89,15 @@ impl Parser<'_> {
             "crlf" => self.settings.eol = Eol::CrLf,
             "none" => self.settings.eol = Eol::None,
             _ => {
-                let near = match rest.trim_matches([':', '=', ' ', '"', '\'']).to_ascii_lowercase().as_str() {
-                    "\\r\\n" | "crlf" | "dos" | "windows" | "cr lf" | "0d0a" | "net" => Some("crlf"),
-                    "\\n" | "lf" | "unix" | "0a" | "nl" => Some("lf"),
-                    "any" | "auto" => Some("any"),
-                    "none" | "no" | "off" => Some("none"),
-                    _ => None,
-                };
-                let help = match near {
+                let help = match ending_meant(rest) {
                     Some(near) => format!("write `eol {near}`"),
                     None => "write any, lf, crlf or none".to_owned(),
                 };
-                self.error(place, format!("`{rest}` is not a line ending"), help);
+                let message = match rest {
+                    "" => "`eol` names no line ending".to_owned(),
+                    _ => format!("`{rest}` is not a line ending"),
+                };
+                self.error(place, message, help);
             }
         }
     }
@@ -251,7 +253,12 @@ impl Parser<'_> {
     /// The name that stands before the sign, and what stands behind it.
     fn given<'a>(&mut self, line: Line<'_>, rest: &'a str, what: &str, shape: &str) -> Option<(String, &'a str)> {
         let Some((name, value)) = rest.split_once('=') else {
-            let help = match rest.trim().split_once([' ', ':', '\t']) {
+            let split = rest.trim().split_once([' ', ':', '\t']);
+            let setting = split.and_then(|(name, value)| setting_meant(name, value));
+            let help = match split {
+                Some(_) if let Some(setting) = setting => {
+                    format!("write `{setting}`: a setting has no `{}` before it", &shape[7..10])
+                }
                 Some((name, value)) if shape.contains("set") && is_name(name) => {
                     format!("write `set {name} = {}`", value.trim())
                 }
@@ -268,9 +275,28 @@ impl Parser<'_> {
             return None;
         };
         let name = name.trim_matches([' ', '\t']);
+        if name.is_empty() {
+            let help = match value.trim() {
+                "" => shape.to_owned(),
+                value => format!("write `{} name = {value}`", &shape[7..10]),
+            };
+            self.error(line.place, "no name stands before the `=`", help);
+            return None;
+        }
+        // `set x := 1`, `set n += 1`.
+        let bare = name.trim_end_matches([':', '?', '+', '-', ' ', '\t']);
+        if is_name(bare) && bare != "_" && bare != name {
+            let help = match counted_on(rest.trim()) {
+                Some((name, function, value)) => format!("write `let {name} = {function} {{{name}}} {value}`"),
+                None => format!("write `{} {bare} = {}`", &shape[7..10], value.trim()),
+            };
+            let sign = line.place_of(&name[bare.len()..]);
+            self.error(sign, "one space and a `=` stand behind the name", help);
+            return None;
+        }
         let characters: Vec<char> = name.chars().collect();
         if characters.is_empty() || template::name_length(&characters) != characters.len() || name == "_" {
-            let place = if name.is_empty() { line.place } else { line.place_of(name) };
+            let place = line.place_of(name);
             let tidy: String = name.trim_matches(['"', '\'', '$', '{', '}', ' ', ':']).replace(['-', '.', ' '], "_");
             let near = if is_name(&tidy) && tidy != "_" { format!("; write `{tidy}`") } else { String::new() };
             let help = format!("a name is letters, digits and _, and does not begin with a digit{near}");
@@ -287,11 +313,6 @@ impl Parser<'_> {
         self.size.template(&template);
         template
     }
-}
-
-fn is_name(text: &str) -> bool {
-    let characters: Vec<char> = text.chars().collect();
-    !characters.is_empty() && template::name_length(&characters) == characters.len()
 }
 
 /// What was meant by a word that is no function; `name` is to have its value, and `rest` stands behind it.

@@ -11,7 +11,7 @@ pub(super) fn side_mark(text: &str) -> Option<Meant<'_>> {
         let why = "it begins with the side that speaks";
         return marked_as_pages_do(mark.trim_end(), why, format!("{from}: {}", said.trim_start()));
     }
-    before_mark(text).or_else(|| {
+    both_sides(text).or_else(|| joined_form(text)).or_else(|| before_mark(text)).or_else(|| {
         let word = side_word(text);
         let side = side_of(word)?;
         let behind = text[word.len()..].trim_start();
@@ -27,6 +27,40 @@ fn marked_as_pages_do<'a>(mark: &'a str, why: &str, repaired: String) -> Option<
     let message = format!("`{mark}` is not how a line begins: {why}");
     let help = format!("write `{}`; `sockeye import` makes a transcript of a page with such marks", clip(&repaired));
     Some(Meant { part: mark, message, help, instead: Statement(repaired) })
+}
+
+/// `C,S: a`, `client & server: a`: a line of both.
+fn both_sides(text: &str) -> Option<Meant<'_>> {
+    let (head, said) = text.split_once(':')?;
+    let sides: Vec<char> = head
+        .replace(" and ", "&")
+        .split([',', '&', '/', '+', '|'])
+        .map(|word| side_of(word.trim()))
+        .collect::<Option<_>>()?;
+    (sides.len() == 2).then(|| {
+        let said = clip(said.trim());
+        Meant {
+            part: head,
+            message: format!("`{head}:` is not how a line begins: one side says it"),
+            help: format!("write `C: {said}` if the client says it, `S: {said}` if the server does"),
+            instead: Nothing,
+        }
+    })
+}
+
+/// `C.raw: x`, `Craw: x`, `C(hex): 0a`, `client_file: p`: a side and its form in one word.
+fn joined_form(text: &str) -> Option<Meant<'_>> {
+    let (head, said) = text.split_once(':')?;
+    let lower = head.to_ascii_lowercase();
+    let (side, form) = [("client", 'C'), ("server", 'S'), ("c", 'C'), ("s", 'S')].iter().find_map(|(word, side)| {
+        let rest = lower.strip_prefix(word)?;
+        let form = rest.trim_matches([' ', '.', '-', '_', '/', '(', ')', '[', ']', '<', '>', '+', ',']);
+        // Behind a space alone it stands well, or is told elsewhere.
+        let is_joined = !rest.starts_with(' ') || rest.trim() != form;
+        (is_joined && matches!(form, "raw" | "hex" | "file")).then_some((*side, form))
+    })?;
+    let message = format!("`{head}:` is not how a line begins: a space stands between the side and its form");
+    rewritten(head, message, format!("{side} {form}: {}", said.trim_start()))
 }
 
 /// What stands before a good mark: bullets, numbers, quotes.
@@ -102,16 +136,22 @@ fn arrow(text: &str) -> Option<(&str, char, &str)> {
     let first = text.find(|c: char| !c.is_ascii_alphabetic())?;
     let from = side_of(&text[..first])?;
     let behind = text[first..].trim_start();
-    let (arrow, left) = ["-->", "->", "=>", "→", ">>", "<--", "<-", "<=", "←", "<<"]
-        .iter()
-        .find_map(|arrow| Some((*arrow, behind.strip_prefix(arrow)?.trim_start())))?;
+    // The longest first. Mermaid has a + or - behind its arrows.
+    let arrows = [
+        "-->>", "->>", "-->", "->", "--)", "-)", "==>", "=>", "→", "⟶", "⇒", ">>", ">", "<<--", "<<-", "<--", "<-",
+        "<==", "<=", "←", "⟵", "⇐", "<<", "<",
+    ];
+    let (arrow, left) = arrows.iter().find_map(|arrow| Some((*arrow, behind.strip_prefix(arrow)?.trim_start())))?;
+    let left = left.strip_prefix(['+', '-']).unwrap_or(left);
     let second = left.find(|c: char| !c.is_ascii_alphabetic())?;
     let to = side_of(&left[..second])?;
     // Some pages have a space in place of the colon.
     let behind = &left[second..];
-    let said = behind.trim_start().strip_prefix(':').or_else(|| behind.strip_prefix([' ', '\t']))?;
+    let is_clear = !matches!(arrow, ">" | "<");
+    let spaced = || behind.strip_prefix([' ', '\t']).filter(|_| is_clear);
+    let said = behind.trim_start().strip_prefix(':').or_else(spaced)?;
     let mark = &text[..text.len() - said.len()];
-    let back = arrow.starts_with(['<', '←']);
+    let back = arrow.starts_with(['<', '←', '⟵', '⇐']);
     Some((mark, if back { to } else { from }, said))
 }
 
@@ -128,6 +168,20 @@ fn form_or_act<'a>(text: &'a str, side: char, behind: &'a str) -> Option<Meant<'
     let lower = word.to_ascii_lowercase();
     match lower.as_str() {
         "raw" | "hex" | "file" => {
+            // `C raw hex: 0a`, `C raw text: x`: of two forms the narrower one is meant.
+            let second = rest.split_once(':').map(|(second, said)| (second.trim().to_ascii_lowercase(), said));
+            if let Some((second, said)) = second
+                && matches!(second.as_str(), "raw" | "hex" | "file" | "text" | "line" | "bytes")
+            {
+                let form = match (lower.as_str(), second.as_str()) {
+                    ("file", _) | (_, "file") => "file",
+                    ("hex", _) | (_, "hex") => "hex",
+                    _ => "raw",
+                };
+                let mark = &text[..text.len() - said.len()];
+                let message = format!("`{mark}` is not how a line begins: a line has one form");
+                return rewritten(mark, message, format!("{side} {form}: {}", said.trim_start()));
+            }
             let said = rest.strip_prefix(':').unwrap_or(rest).trim_start();
             rewritten(
                 &text[..text.len() - rest.len()],

@@ -35,6 +35,18 @@ enum Notation {
     Hex,
 }
 
+impl Notation {
+    /// Whether a text is one hole that may stand on such a line.
+    fn takes(self, hole: &str) -> bool {
+        let (mut expressions, mut findings) = (Expressions::default(), Vec::new());
+        let template = Reader::new(hole, At { line: 1, column: 1 }, &mut expressions, &mut findings, self).template();
+        findings.is_empty() && matches!(&template.parts[..], [TemplatePart { kind: TemplatePartKind::Hole(_), .. }])
+    }
+}
+
+/// Longest text behind the colon of a hole, in bytes, whose own braces are looked for.
+const MOST_BRACED: usize = 200;
+
 struct Reader<'a> {
     characters: Vec<char>,
     position: usize,
@@ -210,7 +222,16 @@ impl<'a> Reader<'a> {
         if self.next_is('/') {
             return self.regex(name);
         }
-        let written = self.take_until(&['=', '}']);
+        let mut written = self.take_until(&['=', '}']);
+        // `[0-9]{3}` and `{size} bytes` have braces of their own.
+        while written.len() < MOST_BRACED
+            && written.matches('{').count() > written.matches('}').count()
+            && self.characters.get(self.position) == Some(&'}')
+            && self.characters[self.position + 1..].contains(&'}')
+        {
+            self.position += 1;
+            written = format!("{written}}}{}", self.take_until(&['=', '}']));
+        }
         let wrong = |reader: &mut Self, message: String, help: String| {
             reader.skip_hole();
             Err(broken(message, help))
@@ -226,7 +247,9 @@ impl<'a> Reader<'a> {
         let Some(count) = written.strip_suffix(" bytes") else {
             let all =
                 "a pattern is `word`, `int`, `/regex/`, `8 bytes`, `size bytes`, or a number such as `u16` or `hex`";
-            let help = pattern_meant(name, &written).map_or_else(|| all.to_owned(), |meant| format!("{meant}; {all}"));
+            let default = self.default_as_written();
+            let meant = pattern_meant(name, &written, &default, |hole| self.notation.takes(hole));
+            let help = meant.map_or_else(|| all.to_owned(), |meant| format!("{meant}; {all}"));
             let message = match written.as_str() {
                 "" => "no pattern stands behind the colon".to_owned(),
                 _ => format!("`{written}` is not a pattern"),
@@ -245,7 +268,13 @@ impl<'a> Reader<'a> {
         if name_length(&characters) == characters.len() && count != "_" && !count.is_empty() {
             return Ok(Pattern::BytesOf(count.to_owned()));
         }
-        let help = "write a number of bytes, or the name that holds it: {body:size bytes}".to_owned();
+        // `{{size} bytes}`, `{$size bytes}`.
+        let bare = count.trim_matches(['{', '}', '$', '(', ')', ' ']);
+        let hole = format!("{{{name}:{bare} bytes{}}}", self.default_as_written());
+        let help = match bare != count && bare.len() < MOST_BRACED && self.notation.takes(&hole) {
+            true => format!("write `{hole}`"),
+            false => "write a number of bytes, or the name that holds it: {body:size bytes}".to_owned(),
+        };
         wrong(self, format!("`{count}` is neither a number nor a name"), help)
     }
 
@@ -337,6 +366,21 @@ impl<'a> Reader<'a> {
         let length = rest.iter().position(|c| ends.contains(c)).unwrap_or(rest.len());
         self.position += length;
         rest[..length].iter().collect()
+    }
+
+    /// What stands from here to the end of the hole: `=`, and its defaults.
+    fn default_as_written(&self) -> String {
+        let rest = &self.characters[self.position..];
+        let mut escaped = false;
+        let end = rest.iter().enumerate().position(|(at, c)| match c {
+            '{' => {
+                escaped |= rest[at + 1..].starts_with(&['0', 'x']);
+                false
+            }
+            '}' => !std::mem::take(&mut escaped),
+            _ => false,
+        });
+        end.map_or(String::new(), |end| rest[..end].iter().collect())
     }
 
     fn skip_hole(&mut self) {

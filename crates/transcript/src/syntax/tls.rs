@@ -1,6 +1,7 @@
 //! `starttls`, with the protocols that are spoken inside or without, and `stoptls`.
 
-use super::parse::{Line, Parser};
+use super::line::Line;
+use super::parse::Parser;
 use super::{StatementKind, Tls};
 
 /// The longest name of a protocol (RFC 7301, section 3.1).

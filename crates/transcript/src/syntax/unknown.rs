@@ -1,13 +1,14 @@
 //! Lines that are no statement: what was meant, as far as one can tell, and what to write instead.
 
-use super::foreign::foreign;
+use super::foreign::{begins_block, foreign};
 use super::heads::head;
-use super::meant::{Instead, Meant, clip};
-use super::nearest::nearest;
+use super::meant::{Instead, Meant, clip, is_message};
+use super::nearest::{distance, is_swapped};
+use super::setting_meant::counted_on;
 use super::side_mark::{side_mark, side_of};
 
 /// Words that begin a statement, for suggestions.
-const KEYWORDS: [&str; 23] = [
+const KEYWORDS: [&str; 20] = [
     "repeat",
     "either",
     "or",
@@ -28,12 +29,9 @@ const KEYWORDS: [&str; 23] = [
     "in",
     "starttls",
     "stoptls",
-    "c:",
-    "s:",
-    "S closes",
 ];
 
-use Instead::{Block, End, Nothing, Or, Statement};
+use Instead::{Block, BlockIfClosed, End, Inline, Nothing, Or, Statement};
 
 /// What is wrong with the letters, signs and marks of a line that is no message, whatever word it begins with.
 pub(super) fn misprinted(text: &str) -> Option<Meant<'_>> {
@@ -61,32 +59,38 @@ pub(super) fn unknown<'a>(text: &'a str, word: &'a str, below: bool) -> Meant<'a
                 "1" => format!("the first connection has no number: write `{side}`"),
                 _ => format!("a second connection is `{side}2`, and a play has at most 9 of them"),
             };
-            return says(help, Nothing);
+            return says(help, BlockIfClosed);
         }
-        (Some('A'..='Z'), ":") => {
-            return says("a line is said by the client, `C:`, or by the server, `S:`".to_owned(), Nothing);
+        (Some('A'..='Z' | 'a'..='z'), ":") | (Some(':'), "") => {
+            return says("a line is said by the client, `C:`, or by the server, `S:`".to_owned(), BlockIfClosed);
         }
         _ => {}
     }
     let rest = text[word.len()..].trim_matches([' ', '\t']);
+    if let Some((help, instead)) = without_side(text, word, rest) {
+        return says(help, instead);
+    }
     if let Some((help, instead)) = foreign(word, rest) {
+        // `optional S: a`: whether it has an `end` is not known.
+        let instead = match instead {
+            BlockIfClosed if is_message(rest) => Inline,
+            Nothing => BlockIfClosed,
+            other => other,
+        };
         return says(help, instead);
     }
     if let Some(hex) = bare_bytes(text) {
-        return says(format!("bytes are said by a side: `C hex: {0}` or `S hex: {0}`", clip(&hex)), Nothing);
+        return says(format!("bytes are said by a side: `C hex: {0}` or `S hex: {0}`", clip(&hex)), BlockIfClosed);
     }
     if let Some((name, value)) = assignment(text) {
         return says(format!("write `set {name} = {value}`"), Statement(format!("set {name} = {value}")));
     }
-    let is_label = word.len() > 2 && word.ends_with(':');
-    if let Some(near) = nearest(word, KEYWORDS).filter(|_| !is_label) {
-        let instead = match near {
-            "repeat" | "either" | "together" | "maybe" | "choose" => Block,
-            "or" => Or,
-            "end" => End,
-            _ => Nothing,
-        };
-        return says(format!("did you mean `{near}`?"), instead);
+    if let Some((name, function, value)) = counted_on(text) {
+        let statement = format!("let {name} = {function} {{{name}}} {value}");
+        return says(format!("write `{statement}`"), Statement(statement));
+    }
+    if let Some(near) = near_keyword(word) {
+        return says(format!("did you mean `{near}`?"), in_place_of(near));
     }
     let help = if word.ends_with(':') {
         "a line is said by the client, `C:`, or by the server, `S:`"
@@ -96,7 +100,62 @@ pub(super) fn unknown<'a>(text: &'a str, word: &'a str, below: bool) -> Meant<'a
         "a line that is said begins with C: or S:, and # begins a comment; other statements are repeat, either, or, \
         end, set, let, at, eol, gap and timeout"
     };
-    says(help.to_owned(), Nothing)
+    says(help.to_owned(), BlockIfClosed)
+}
+
+/// How a line is read that was meant to begin with this word.
+fn in_place_of(keyword: &str) -> Instead {
+    match keyword {
+        "repeat" | "either" | "together" | "maybe" | "choose" => Block,
+        "or" => Or,
+        "end" => End,
+        _ => BlockIfClosed,
+    }
+}
+
+/// The word of a statement that was mistyped. In a short word another letter makes another word: `and` is no `end`, and
+/// `on` no `or`.
+fn near_keyword(word: &str) -> Option<&'static str> {
+    let lower = word.to_ascii_lowercase();
+    let length = lower.chars().count();
+    if lower.contains(|c: char| c == ':' || c.is_ascii_digit()) {
+        return None;
+    }
+    let is_near = |keyword: &&str, edits: usize| match length.min(keyword.len()) {
+        _ if edits == 0 || is_swapped(&lower, keyword) => true,
+        0..=2 => false,
+        _ => edits <= if length <= 5 { 1 } else { 2 },
+    };
+    let edits = |keyword: &&str| if is_swapped(&lower, keyword) { 1 } else { distance(&lower, keyword) };
+    KEYWORDS.into_iter().filter(|keyword| is_near(keyword, distance(&lower, keyword))).min_by_key(edits)
+}
+
+/// `EHLO x`, `GET / HTTP/1.1`, `+OK ready`: a line of a protocol that has lost its side.
+fn without_side(text: &str, word: &str, rest: &str) -> Option<(String, Instead)> {
+    let is_http = |word: &str| {
+        word.get(..5).is_some_and(|name| name.eq_ignore_ascii_case("HTTP/"))
+            && word[5..].starts_with(|c: char| c.is_ascii_digit())
+    };
+    let is_http = is_http(word) || rest.split_ascii_whitespace().next_back().is_some_and(is_http);
+    let bare = word.trim_start_matches(['+', '-', '*']);
+    let is_large = bare.len() > 1
+        && bare.starts_with(|c: char| c.is_ascii_uppercase())
+        && bare.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"-_".contains(&byte));
+    if !is_http && !is_large {
+        return None;
+    }
+    let said = clip(text);
+    let lower = word.to_ascii_lowercase();
+    if let Some(keyword) = KEYWORDS.into_iter().find(|keyword| *keyword == lower).filter(|_| !is_http) {
+        return Some((format!("did you mean `{keyword}`? if it is said, write `C: {said}`"), in_place_of(keyword)));
+    }
+    let is_sign = rest.is_empty() && matches!(bare, "TLS" | "SSL" | "FIN" | "RST" | "EOF") || bare == "REM";
+    (is_http || !is_sign && !begins_block(word, rest)).then(|| {
+        let help = format!(
+            "a line begins with the side that says it: write `C: {said}` if that is the client, `S: {said}` if it is the server"
+        );
+        (help, BlockIfClosed)
+    })
 }
 
 /// Spaces that are not the plain one, and characters that cannot be seen. What is said or set is not looked at.
@@ -198,7 +257,7 @@ fn comment_behind(text: &str) -> Option<Meant<'_>> {
 
 /// `in any order:`, `repeat {`, `end;`, `S closes.`: a mark that other languages put there.
 fn mark_behind(text: &str) -> Option<Meant<'_>> {
-    let bare = text.trim_end_matches(|c: char| ":;.,{(){}".contains(c) || c.is_whitespace());
+    let bare = text.trim_end_matches(|c: char| ":;.,{(){}=".contains(c) || c.is_whitespace());
     let mark = text[bare.len()..].trim();
     if mark.is_empty() {
         return None;
@@ -221,7 +280,7 @@ fn mark_behind(text: &str) -> Option<Meant<'_>> {
     })
 }
 
-/// `gap: 100ms`, `eol = crlf`.
+/// `gap: 100ms`, `eol = crlf`, `set = 5`.
 fn sign_behind(text: &str) -> Option<Meant<'_>> {
     let end = text.find(|c: char| !c.is_ascii_alphabetic())?;
     let word = &text[..end];
@@ -230,10 +289,20 @@ fn sign_behind(text: &str) -> Option<Meant<'_>> {
         return None;
     }
     let behind = text[end..].trim_start();
-    let value = behind.strip_prefix([':', '='])?.trim_start();
+    let value = behind.strip_prefix([':', '='])?;
     let sign = &behind[..1];
-    let value = if lower == "eol" { value.to_ascii_lowercase() } else { value.to_owned() };
-    let repaired = format!("{lower} {value}");
+    // `at :7000` and `at ::1:80` are addresses.
+    let touches = behind.len() == text.len() - end;
+    if lower == "at" && sign == ":" && !value.is_empty() && !value.starts_with([' ', '\t']) && !touches {
+        return None;
+    }
+    let value = value.trim_start();
+    let repaired = match lower.as_str() {
+        "at" if sign == ":" && value.starts_with(':') => format!("at :{value}"),
+        "eol" => format!("eol {}", value.to_ascii_lowercase()),
+        "set" | "let" if sign == "=" && !value.is_empty() => format!("{lower} name = {value}"),
+        _ => format!("{lower} {value}"),
+    };
     Some(Meant {
         part: sign,
         message: format!("no `{sign}` stands behind `{lower}`"),
@@ -272,7 +341,8 @@ fn assignment(text: &str) -> Option<(&str, &str)> {
     let name = name.trim().trim_start_matches('$').trim_end_matches(':').trim_end();
     let is_name = name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
         && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
-    (is_name && !value.starts_with(['=', '>'])).then(|| (name, value.trim()))
+    let is_keyword = KEYWORDS.contains(&name.to_ascii_lowercase().as_str());
+    (is_name && !is_keyword && !value.starts_with(['=', '>'])).then(|| (name, value.trim()))
 }
 
 #[cfg(test)]

@@ -1,73 +1,176 @@
 //! Patterns as other languages and tools write them, and how they are written here.
 
-use crate::number;
+use crate::number::{self, Number};
 use crate::pattern::Regex;
 
-/// What was probably meant by something that is no pattern.
-pub(super) fn pattern_meant(name: &str, written: &str) -> Option<String> {
+/// What stands between the words that are given with the first of them: `write …`.
+struct Meant<'a> {
+    name: &'a str,
+    /// `=`, and the defaults, as they are written.
+    default: &'a str,
+    /// Whether a hole is one that may stand there.
+    takes: &'a dyn Fn(&str) -> bool,
+}
+
+impl Meant<'_> {
+    fn hole(&self, pattern: &str, default: &str) -> String {
+        let colon = if pattern.is_empty() { "" } else { ":" };
+        format!("{{{}{colon}{pattern}{default}}}", self.name)
+    }
+
+    /// The first of these patterns that the default fits; if it fits none, the first of them without it.
+    fn one_of(&self, patterns: &[&str]) -> String {
+        let with_default = patterns.iter().map(|pattern| self.hole(pattern, self.default));
+        match with_default.into_iter().find(|hole| (self.takes)(hole)) {
+            Some(hole) => format!("write `{hole}`"),
+            None if self.default.is_empty() => format!("write `{}`", self.hole(patterns[0], "")),
+            None => format!("write `{}`, with a default that fits", self.hole(patterns[0], "")),
+        }
+    }
+
+    fn says(&self, pattern: &str) -> Option<String> {
+        Some(self.one_of(&[pattern]))
+    }
+
+    fn anything(&self) -> Option<String> {
+        Some(format!("what takes anything has no pattern: `{}`", self.hole("", self.default)))
+    }
+}
+
+/// What was probably meant by something that is no pattern. `default` is what stands behind it, and `takes` says
+/// whether a hole is well formed there.
+pub(super) fn pattern_meant(name: &str, written: &str, default: &str, takes: impl Fn(&str) -> bool) -> Option<String> {
+    let meant = Meant { name, default, takes: &takes };
     let lower = written.trim().to_ascii_lowercase();
-    let says = |pattern: &str| Some(format!("write `{{{name}:{pattern}}}`"));
-    let count = |unit: &str| {
-        let count = lower.strip_suffix(unit)?.trim();
-        (!count.is_empty() && count.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then(|| count.to_owned())
-    };
-    // `8hex`, `hex 4`, `4 digits`, `Hex`.
+    if lower.starts_with(['!', '¬']) || lower.starts_with("not ") {
+        let hole = meant.hole("", default);
+        return Some(format!("a pattern says what fits, and not what does not: write `{hole}` for anything"));
+    }
+    if let Some(pattern) =
+        ["~", "re:", "regex:", "regexp:", "pattern:"].iter().find_map(|sign| lower.strip_prefix(sign))
+    {
+        let written = written.trim();
+        let pattern = written[written.len() - pattern.len()..].trim();
+        let is_known = pattern.starts_with('/') || matches!(pattern, "int" | "word" | "hex");
+        if is_known && takes(&meant.hole(pattern, "")) {
+            return meant.says(pattern);
+        }
+        return regex_or_anything(&meant, pattern);
+    }
+    counted(&meant, &lower)
+        .or_else(|| with_default(&meant, written.trim()))
+        .or_else(|| by_name(&meant, &lower))
+        .or_else(|| number_meant(&meant, &lower))
+        .or_else(|| regex_or_anything(&meant, written.trim()))
+}
+
+/// `8hex`, `hex 4`, `4 digits`, `bytes[8]`, `8 chars`, `8`, `{size} bytes`.
+fn counted(meant: &Meant<'_>, lower: &str) -> Option<String> {
     let digits: String = lower.chars().filter(char::is_ascii_digit).collect();
     let letters: String = lower.chars().filter(char::is_ascii_alphabetic).collect();
-    let is_counted = lower.len() == digits.len() + letters.len() + lower.matches([' ', '*', '{', '}']).count();
-    let number = digits.parse::<u64>().ok().filter(|number| is_counted && *number > 0);
-    match (letters.as_str(), digits.as_str()) {
+    let signs = [' ', '*', '{', '}', '(', ')', '<', '>', ','];
+    let is_counted = lower.len() == digits.len() + letters.len() + lower.matches(signs).count();
+    // `[8]byte`, `bytes[8]`: brackets around the digits, and no class of a regex.
+    let is_indexed = !digits.is_empty() && lower.contains(&format!("[{digits}]"));
+    let number = digits.parse::<u64>().ok().filter(|number| (is_counted || is_indexed) && *number > 0);
+    let is_hex = matches!(letters.as_str(), "hex" | "x");
+    match (letters.as_str(), number) {
         // What is counted has a bound; beyond it text does.
-        ("hex" | "x", _) if number.is_some_and(|number| number <= 16) => return says(&format!("{digits} hex")),
-        ("hex" | "x", _) if number.is_some() => return says(&format!("/[0-9a-fA-F]{{{digits}}}/")),
-        ("digits" | "digit" | "d", _) if number.is_some() => return says(&format!("/[0-9]{{{digits}}}/")),
-        ("hex", "") | ("varint", "") | ("int", "") | ("word", "") => return says(&letters),
+        (_, Some(1..=16)) if is_hex && !is_indexed => return meant.says(&format!("{digits} hex")),
+        (_, Some(_)) if is_hex && !is_indexed => return meant.says(&format!("/[0-9a-fA-F]{{{digits}}}/")),
+        ("digits" | "digit" | "d", Some(_)) if !is_indexed => return meant.says(&format!("/[0-9]{{{digits}}}/")),
+        (
+            "bytes" | "byte" | "octets" | "octet" | "b" | "chars" | "char" | "characters" | "character" | "string"
+            | "str" | "text" | "raw" | "binary" | "blob" | "letters" | "letter",
+            Some(_),
+        ) => return meant.says(&format!("{digits} bytes")),
+        ("", Some(8 | 16 | 24 | 32 | 64)) if digits == lower => {
+            let (bytes, number) = (format!("{digits} bytes"), format!("u{digits}"));
+            // A default tells which of the two is meant.
+            if !meant.default.is_empty() {
+                return Some(meant.one_of(&[&bytes, &number]));
+            }
+            let (bytes, number) = (meant.hole(&bytes, ""), meant.hole(&number, ""));
+            return Some(format!("write `{bytes}`, or `{number}` for a number of {digits} bits"));
+        }
+        ("", Some(_)) if digits == lower => return meant.says(&format!("{digits} bytes")),
+        _ if letters.len() == lower.len() && matches!(lower, "hex" | "varint" | "int" | "word") => {
+            return meant.says(lower);
+        }
         _ => {}
     }
-    match lower.as_str() {
+    // `{size} bytes`, `bytes size`, `size octets`.
+    let bare = lower.replace(['{', '}', '$', '(', ')'], " ");
+    let unit = |word: &str| matches!(word, "bytes" | "byte" | "octets" | "octet" | "chars");
+    match bare.split_ascii_whitespace().collect::<Vec<_>>()[..] {
+        [count, word] if unit(word) => Some(count),
+        [word, count] if unit(word) => Some(count),
+        _ => None,
+    }
+    .filter(|count| count.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
+    .and_then(|count| meant.says(&format!("{count} bytes")))
+}
+
+/// `int:5`, `word|a`, `int(5)`, `int|word`: what stands behind a good pattern is its default, or another pattern.
+fn with_default(meant: &Meant<'_>, written: &str) -> Option<String> {
+    let at = written.find(['|', ':', '('])?;
+    let (pattern, behind) = (written[..at].trim(), &written[at + 1..]);
+    let expression = |pattern: &str| match pattern.trim() {
+        "int" => Some("-?[0-9]+"),
+        "word" => Some("[^ \\t]+"),
+        "hex" => Some("[0-9a-fA-F]+"),
+        _ => None,
+    };
+    if written[at..].starts_with('|')
+        && let Some(either) = written.split('|').map(expression).collect::<Option<Vec<_>>>()
+    {
+        return meant.says(&format!("/{}/", either.join("|")));
+    }
+    let behind = if written[at..].starts_with('(') { behind.strip_suffix(')')? } else { behind };
+    let hole = meant.hole(pattern, &format!("={behind}"));
+    let is_pattern = matches!(pattern, "int" | "word") || Number::named(pattern).is_some();
+    if !is_pattern {
+        return None;
+    }
+    if meant.default.is_empty() && (meant.takes)(&hole) { Some(format!("write `{hole}`")) } else { meant.says(pattern) }
+}
+
+/// What other languages call a pattern.
+fn by_name(meant: &Meant<'_>, lower: &str) -> Option<String> {
+    match lower {
         _ if lower.starts_with("random ") || lower == "random" || lower == "uuid" => {
-            let what = lower.strip_prefix("random ").unwrap_or("uuid");
+            let (name, what) = (meant.name, lower.strip_prefix("random ").unwrap_or("uuid"));
             Some(format!("write `let {name} = random {what}` above, and `{{{name}}}` here"))
         }
         "" | "string" | "str" | "text" | "any" | "*" | ".*" | "all" | "line" | "char" | "chars" | "binary" => {
-            Some(format!("what takes anything has no pattern: `{{{name}}}`"))
+            meant.anything()
         }
-        "integer" | "number" | "num" | "digits" | "digit" | "uint" | "long" | "decimal" | "\\d+" | "\\d*" | "d" => {
-            says("int")
+        "integer" | "number" | "num" | "digits" | "digit" | "uint" | "long" | "decimal" | "\\d+" | "\\d*" | "d"
+        | "port" | "int+" | "int*" | "int?" | "<int>" | "[int]" | "(int)" => meant.says("int"),
+        "float" | "double" | "real" => meant.says(r"/-?[0-9]+\.[0-9]+/"),
+        "ip" | "ipv4" | "ip4" | "ipaddr" => meant.says(r"/[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+/"),
+        "ipv6" | "ip6" => meant.says("/[0-9a-fA-F:.]+/"),
+        "bool" | "boolean" => meant.says("/true|false/"),
+        "hexadecimal" | "x" | "0x" | "%x" | "hex digits" | "0 hex" | "hex 0" => meant.says("hex"),
+        "leb128" | "uleb128" | "vlq" | "vint" | "uvarint" | "varuint" | "var_int" => meant.says("varint"),
+        "words" | "token" | "\\w+" | "\\s+" | "ident" | "identifier" | "host" | "hostname" | "url" | "uri" => {
+            meant.says("word")
         }
-        "float" | "double" | "real" => says(r"/-?[0-9]+\.[0-9]+/"),
-        "hexadecimal" | "x" | "0x" | "%x" | "hex digits" | "0 hex" | "hex 0" => says("hex"),
-        "leb128" | "uleb128" | "vlq" | "vint" | "uvarint" | "varuint" | "var_int" => says("varint"),
-        _ if number_meant(&lower).is_some() => says(number_meant(&lower)?),
-        "words" | "token" | "\\w+" | "\\s+" | "ident" | "identifier" => says("word"),
-        "bytes" | "byte" => says("8 bytes"),
-        _ if lower.starts_with("int:") || lower.starts_with("int|") => {
-            Some(format!("write `{{{name}:int={}}}`", &written.trim()[4..]))
-        }
-        _ if lower.starts_with("word:") || lower.starts_with("word|") => {
-            Some(format!("write `{{{name}:word={}}}`", &written.trim()[5..]))
-        }
-        _ => {
-            if let Some(count) = ["bytes", "byte", "octets", "octet", "b"].iter().find_map(|unit| count(unit))
-                && (count.bytes().all(|b| b.is_ascii_digit()) || lower.contains(' '))
-            {
-                return says(&format!("{count} bytes"));
-            }
-            regex_or_anything(name, written.trim())
-        }
+        "bytes" | "byte" => meant.says("8 bytes"),
+        _ => None,
     }
 }
 
 /// `[0-9]+`, `r"\d+"`, and `?` alone, which stands for anything elsewhere.
-fn regex_or_anything(name: &str, written: &str) -> Option<String> {
+fn regex_or_anything(meant: &Meant<'_>, written: &str) -> Option<String> {
     let is_regex = written.contains(['[', '+', '*', '\\', '^', '$', '(', '?', '|', '.']);
     let quoted = |quote| written.trim_start_matches('r').strip_prefix(quote)?.strip_suffix(quote);
     let regex = ['"', '\''].into_iter().find_map(quoted).unwrap_or(written);
     if is_regex && !written.contains('/') && Regex::new(regex).is_ok() {
-        return Some(format!("write `{{{name}:/{regex}/}}`"));
+        return meant.says(&format!("/{regex}/"));
     }
     let is_sign = written.bytes().all(|byte| byte.is_ascii_punctuation()) || written == "%s";
-    is_sign.then(|| format!("what takes anything has no pattern: `{{{name}}}`"))
+    if is_sign { meant.anything() } else { None }
 }
 
 /// What was meant by a regex and what stands behind it up to the hole's end: `/…/i=5`, `/…/ =5`, `/…/|5`, `/a/b/`.
@@ -96,7 +199,7 @@ pub(super) fn regex_meant(name: &str, written: &str, behind: &str) -> String {
 }
 
 /// The number that is meant by what other languages call it.
-fn number_meant(lower: &str) -> Option<&'static str> {
+fn number_meant(meant: &Meant<'_>, lower: &str) -> Option<String> {
     let is_low = lower.contains("le") || lower.starts_with('<');
     let bare: String = lower.chars().filter(char::is_ascii_digit).collect();
     let kind: String = lower.chars().filter(|c| c.is_ascii_alphabetic()).collect();
@@ -104,12 +207,19 @@ fn number_meant(lower: &str) -> Option<&'static str> {
     let is_kind = matches!(kind, "u" | "i" | "s" | "int" | "uint" | "intt" | "uintt" | "");
     let bits: u32 = bare.parse().ok().filter(|_| is_kind)?;
     let wanted = if is_low && bits > 8 { format!("u{bits}le") } else { format!("u{bits}") };
-    number::WORDS.into_iter().find(|word| *word == wanted)
+    let word = number::WORDS.into_iter().find(|word| *word == wanted)?;
+    let said = meant.one_of(&[word]);
+    let has_sign = matches!(kind, "i" | "s" | "int" | "intt");
+    let largest = u64::MAX >> (64 - bits.min(64));
+    Some(if has_sign { format!("{said}, which has no sign: -1 is {largest}") } else { said })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::pattern_meant;
+    /// What is said of `{x:…}`, with this behind its colon.
+    fn meant(written: &str) -> Option<String> {
+        super::pattern_meant("x", written, "", |_| true)
+    }
 
     #[test]
     fn a_pattern_in_the_words_of_another_tool_is_answered_with_ours() {
@@ -134,7 +244,7 @@ mod tests {
             ("[0-9]hex", "write `{x:/[0-9]hex/}`"),
             ("[0-9]x", "write `{x:/[0-9]x/}`"),
         ] {
-            assert_eq!(pattern_meant("x", written).as_deref(), Some(meant), "{written}");
+            assert_eq!(self::meant(written).as_deref(), Some(meant), "{written}");
         }
     }
 
@@ -148,9 +258,9 @@ mod tests {
             ("UUID", "random uuid"),
         ] {
             let expected = format!("write `let x = {made}` above, and `{{x}}` here");
-            assert_eq!(pattern_meant("x", written), Some(expected), "{written}");
+            assert_eq!(meant(written), Some(expected), "{written}");
         }
-        assert_eq!(pattern_meant("x", "randomness"), None);
+        assert_eq!(meant("randomness"), None);
     }
 
     #[test]
@@ -165,16 +275,20 @@ mod tests {
             ("words token \\w+ \\s+ ident identifier", "write `{x:word}`"),
             ("bytes byte", "write `{x:8 bytes}`"),
             ("4bytes 4byte 4octets 4octet 4b", "write `{x:4 bytes}`"),
-            ("u16be i16 int16 uint16 s16", "write `{x:u16}`"),
-            ("u32le <u32 int32le uint32_le", "write `{x:u32le}`"),
-            ("u8le i8 8", "write `{x:u8}`"),
+            ("u16be uint16", "write `{x:u16}`"),
+            ("i16 int16 s16", "write `{x:u16}`, which has no sign: -1 is 65535"),
+            ("u32le <u32 uint32_le", "write `{x:u32le}`"),
+            ("int32le", "write `{x:u32le}`, which has no sign: -1 is 4294967295"),
+            ("u8le", "write `{x:u8}`"),
+            ("i8 int8 s8", "write `{x:u8}`, which has no sign: -1 is 255"),
+            ("8", "write `{x:8 bytes}`, or `{x:u8}` for a number of 8 bits"),
             ("[a-z] a+ ^a a$ (a) a? a|b a.b", ""),
         ];
         for (all, meant) in words {
             for written in all.split(' ') {
                 let regex = format!("write `{{x:/{written}/}}`");
                 let meant = if meant.is_empty() { regex.as_str() } else { meant };
-                assert_eq!(pattern_meant("x", written).as_deref(), Some(meant), "{written}");
+                assert_eq!(self::meant(written).as_deref(), Some(meant), "{written}");
             }
         }
         for (written, meant) in [
@@ -186,10 +300,10 @@ mod tests {
             ("word|a", "write `{x:word=a}`"),
             ("n bytes", "write `{x:n bytes}`"),
         ] {
-            assert_eq!(pattern_meant("x", written).as_deref(), Some(meant), "{written}");
+            assert_eq!(self::meant(written).as_deref(), Some(meant), "{written}");
         }
         for written in ["u12", "u13le", "kbytes", "frob", "a/b*"] {
-            assert_eq!(pattern_meant("x", written), None, "{written}");
+            assert_eq!(meant(written), None, "{written}");
         }
     }
 }

@@ -1,0 +1,372 @@
+//! What is told of a line that is no statement is told once, and what it says to write is right when it is written.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use transcript::Transcript;
+
+/// What is wrong with a text: line and column, what it is, and what to write.
+fn told(text: &str) -> Vec<String> {
+    let Err(why) = Transcript::parse("x", text.as_bytes(), &[]) else { return Vec::new() };
+    let told = why.findings.iter().map(|finding| {
+        format!("{}:{} {}; {}", finding.line, finding.column, finding.message, finding.help.clone().unwrap_or_default())
+    });
+    told.collect()
+}
+
+/// Each text has one mistake, told with this fix; with the fix in the place of what was written nothing is told.
+fn all_are_mended(slips: &[(String, &str, &str)]) {
+    let mut wrong = Vec::new();
+    for (text, written, meant) in slips {
+        let findings = match Transcript::parse("x", text.as_bytes(), &[]) {
+            Ok(transcript) => transcript.warnings().to_vec(),
+            Err(why) => why.findings,
+        };
+        let help = findings.first().and_then(|finding| finding.help.clone()).unwrap_or_default();
+        if findings.len() != 1 || !help.contains(&format!("`{meant}`")) {
+            let told: Vec<_> =
+                findings.iter().map(|one| format!("{}: {}; {:?}", one.line, one.message, one.help)).collect();
+            wrong.push(format!("{written}: no fix `{meant}`: {told:#?}"));
+        }
+        let fixed = text.replacen(written, meant, 1);
+        assert_ne!(fixed, *text);
+        match Transcript::parse("x", fixed.as_bytes(), &[]) {
+            Ok(transcript) if transcript.warnings().is_empty() => {}
+            Ok(transcript) => wrong.push(format!("{fixed}: {:?}", transcript.warnings())),
+            Err(why) => wrong.push(format!("{fixed}: {why}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_head_with_the_marks_of_other_languages_is_read_with_its_rounds() {
+    let looped = |head: &str| format!("C: a\n{head}\n  C: x\n  S: y\nend\nC: z\n");
+    let flat = |head: &str| format!("C: a\n{head}\nC: x\nS: y\nend\nC: z\n");
+    let chosen = |head: &str| format!("C: a\n{head}\n  S: x\nor\n  S: y\nend\nC: z\n");
+    all_are_mended(&[
+        (looped("repeat (3):"), "repeat (3):", "repeat 3"),
+        (looped("repeat (3) {"), "repeat (3) {", "repeat 3"),
+        (looped("repeat (3);"), "repeat (3);", "repeat 3"),
+        (flat("repeat (3):"), "repeat (3):", "repeat 3"),
+        (looped("repeat(3):"), "repeat(3):", "repeat 3"),
+        (looped("repeat [3]:"), "repeat [3]:", "repeat 3"),
+        (looped("repeat <3>;"), "repeat <3>;", "repeat 3"),
+        (looped("repeat {3}:"), "repeat {3}:", "repeat 3"),
+        (looped("repeat {3} {"), "repeat {3} {", "repeat 3"),
+        (looped("repeat {n}:"), "repeat {n}:", "repeat 3"),
+        (looped("repeat {n} {"), "repeat {n} {", "repeat 3"),
+        (looped("repeat $n"), "repeat $n", "repeat 3"),
+        (looped("repeat three:"), "repeat three:", "repeat 3"),
+        (looped("repeat=3"), "repeat=3", "repeat 3"),
+        (looped("repeat = 3"), "repeat = 3", "repeat 3"),
+        (looped("repeat: 3"), "repeat: 3", "repeat 3"),
+        (looped("repeat: (3)"), "repeat: (3)", "repeat 3"),
+        (looped("repeat = three"), "repeat = three", "repeat 3"),
+        (looped("repeat:"), "repeat:", "repeat"),
+        (looped("repeat="), "repeat=", "repeat"),
+        (chosen("either="), "either=", "either"),
+        (chosen("either ="), "either =", "either"),
+        (chosen("either:"), "either:", "either"),
+    ]);
+}
+
+#[test]
+fn a_setting_with_a_sign_or_a_set_before_it_is_that_setting() {
+    let top = |line: &str| format!("{line}\nC: a\nS: b\n");
+    let named = |line: &str| format!("set n = 1\n{line}\nC: a\nS: {{n}}{{x}}\n");
+    all_are_mended(&[
+        (top("at: tcp://h:1"), "at: tcp://h:1", "at tcp://h:1"),
+        (top("at = h:1"), "at = h:1", "at h:1"),
+        (top("at:h:1"), "at:h:1", "at h:1"),
+        (top("at::1:80"), "at::1:80", "at ::1:80"),
+        (top("at:"), "at:", "at tcp://127.0.0.1:9999"),
+        (top("at udp h:1"), "at udp h:1", "at udp://h:1"),
+        (top("at TCP h 1"), "at TCP h 1", "at tcp://h:1"),
+        (top("at h 1"), "at h 1", "at h:1"),
+        (top("at unix /x"), "at unix /x", "at unix:/x"),
+        (top("gap:"), "gap:", "gap 100ms"),
+        (top("timeout: 20"), "timeout: 20", "timeout 20s"),
+        (top("timeout = 20 seconds"), "timeout = 20 seconds", "timeout 20s"),
+        (top("ignore:"), "ignore:", "ignore case"),
+        (top("set timeout 20"), "set timeout 20", "timeout 20s"),
+        (top("set timeout -1"), "set timeout -1", "timeout 20s"),
+        (top("set timeout = 20"), "set timeout = 20", "timeout 20s"),
+        (top("set timeout = 1.5s"), "set timeout = 1.5s", "timeout 1500ms"),
+        (top("set gap = 100"), "set gap = 100", "gap 100ms"),
+        (top("set gap 100ms"), "set gap 100ms", "gap 100ms"),
+        (top("set eol = crlf"), "set eol = crlf", "eol crlf"),
+        (top("set eol CRLF"), "set eol CRLF", "eol crlf"),
+        (top("set eol = dos"), "set eol = dos", "eol crlf"),
+        (top("set at = tcp://h:1"), "set at = tcp://h:1", "at tcp://h:1"),
+        (top("set ignore case"), "set ignore case", "ignore case"),
+        (named("set = 5"), "set = 5", "set name = 5"),
+        (named("set: x = 5"), "set: x = 5", "set x = 5"),
+        (named("set: x 5"), "set: x 5", "set x = 5"),
+        (named("let = md5 a"), "let = md5 a", "let name = md5 a"),
+        (named("set x := 1"), "set x := 1", "set x = 1"),
+        (named("set x: = 1"), "set x: = 1", "set x = 1"),
+        (named("let x := md5 a"), "let x := md5 a", "let x = md5 a"),
+        (named("set n += 1"), "set n += 1", "let n = sum {n} 1"),
+        (named("n += 1"), "n += 1", "let n = sum {n} 1"),
+        (named("n -= 2"), "n -= 2", "let n = difference {n} 2"),
+        (named("n++"), "n++", "let n = sum {n} 1"),
+    ]);
+    for line in ["at :7000", "at ::1:80", "at [::1]:80", "at unix:/a b"] {
+        assert_eq!(told(&top(line)), Vec::<String>::new(), "{line}");
+    }
+    // A name may well be called so.
+    for text in ["set timeout = 20\nC: a\nS: {timeout}\n", "set at = 5\nC: a {at}\nS: b\n"] {
+        assert_eq!(Transcript::parse("x", text.as_bytes(), &[]).unwrap().warnings(), [], "{text}");
+    }
+}
+
+#[test]
+fn a_side_in_the_arrows_of_other_tools_is_the_one_that_speaks() {
+    let said = |line: &str| format!("C: a\n{line}\nC: b\n");
+    let cases = [
+        ("S>C: hello", "S: hello"),
+        ("S > C: hello", "S: hello"),
+        ("S->>C: hello", "S: hello"),
+        ("S-->>C: hello", "S: hello"),
+        ("S->>+C: hello", "S: hello"),
+        ("S->+C: hello", "S: hello"),
+        ("S-->>-C: hello", "S: hello"),
+        ("S-)C: hello", "S: hello"),
+        ("C<S: hello", "S: hello"),
+        ("server>client: hello", "S: hello"),
+        ("S==>C: hello", "S: hello"),
+        ("S,C: hello", "S: hello"),
+        ("client & server: hello", "S: hello"),
+        ("C and S: hello", "S: hello"),
+        ("S.raw: hello", "S raw: hello"),
+        ("Sraw: hello", "S raw: hello"),
+        ("S(raw): hello", "S raw: hello"),
+        ("S (raw): hello", "S raw: hello"),
+        ("S-hex: 0a", "S hex: 0a"),
+        ("server_hex: 0a", "S hex: 0a"),
+        ("S:raw: hello", "S raw: hello"),
+        ("S raw hex: 0a", "S hex: 0a"),
+        ("S hex raw: 0a", "S hex: 0a"),
+        ("S raw text: hello", "S raw: hello"),
+    ];
+    all_are_mended(&cases.map(|(line, meant)| (said(line), line, meant)));
+}
+
+#[test]
+fn a_pattern_of_another_language_is_mended_with_its_default() {
+    let asked = |line: &str| format!("C: {line}\nS: ok\n");
+    let cases = [
+        ("{n:8=abcdefgh}", "{n:8 bytes=abcdefgh}"),
+        ("{n:8=25}", "{n:u8=25}"),
+        ("{n:16}", "{n:16 bytes}"),
+        ("{n:4=abcd}", "{n:4 bytes=abcd}"),
+        ("{n:bytes[8]=abcdefgh}", "{n:8 bytes=abcdefgh}"),
+        ("{n:[8]byte=abcdefgh}", "{n:8 bytes=abcdefgh}"),
+        ("{n:bytes 8}", "{n:8 bytes}"),
+        ("{n:bytes(8)}", "{n:8 bytes}"),
+        ("{n:bytes{8}}", "{n:8 bytes}"),
+        ("{n:8 chars}", "{n:8 bytes}"),
+        ("{n:char[8]}", "{n:8 bytes}"),
+        ("{n:int(5)}", "{n:int=5}"),
+        ("{n:int|5}", "{n:int=5}"),
+        ("{n:int:5|7}", "{n:int=5}"),
+        ("{n:u8:5}", "{n:u8=5}"),
+        ("{n:int|word}", "{n:/-?[0-9]+|[^ \\t]+/}"),
+        ("{n:int|word=5}", "{n:/-?[0-9]+|[^ \\t]+/=5}"),
+        ("{n:!int}", "{n}"),
+        ("{n:!int=a}", "{n=a}"),
+        ("{n:not word}", "{n}"),
+        ("{n:~\\d+}", "{n:/\\d+/}"),
+        ("{n:~\\d+=5}", "{n:/\\d+/=5}"),
+        ("{n:~/\\d+/=5}", "{n:/\\d+/=5}"),
+        ("{n:~int}", "{n:int}"),
+        ("{n:regex:[a-z]+=ann}", "{n:/[a-z]+/=ann}"),
+        ("{n:int16=5}", "{n:u16=5}"),
+        ("{n:i8=5}", "{n:u8=5}"),
+        ("{n:[A-Z]+=ANN}", "{n:/[A-Z]+/=ANN}"),
+        ("{n:[A-Z]{3}=ANN}", "{n:/[A-Z]{3}/=ANN}"),
+        ("{n:[A-Z]+=A|B}", "{n:/[A-Z]+/=A|B}"),
+        ("{n:integer=5}", "{n:int=5}"),
+        ("{n:string=a}", "{n=a}"),
+        ("{n:ipv4=127.0.0.1}", "{n:/[0-9]+\\.[0-9]+\\.[0-9]+\\.[0-9]+/=127.0.0.1}"),
+        ("{n:bool}", "{n:/true|false/}"),
+        // A default that does not fit is not written.
+        ("{n:integer=x}", "{n:int}"),
+        ("{n:i8=-1}", "{n:u8}"),
+        ("{n:4 digits=12}", "{n:/[0-9]{4}/}"),
+    ];
+    // Outside a loop the first of several defaults is said, which is a warning of its own.
+    all_are_mended(
+        &cases
+            .map(|(line, meant)| (asked(line), line, meant))
+            .into_iter()
+            .filter(|(text, ..)| !text.contains('|') || text.contains("|word"))
+            .collect::<Vec<_>>(),
+    );
+    let counted = "C: {len:int=2}\nC raw: {n:{len} bytes=ab}\nS: ok\n".to_owned();
+    all_are_mended(&[(counted, "{n:{len} bytes=ab}", "{n:len bytes=ab}")]);
+    let told = told(&asked("{n:[A-Z]+=A|B}"));
+    assert!(told.len() == 1 && told[0].contains("write `{n:/[A-Z]+/=A|B}`"), "{told:?}");
+}
+
+#[test]
+fn a_line_of_a_protocol_without_its_side_is_told_to_have_one() {
+    let said = |line: &str| format!("C: a\nS: b\n{line}\n");
+    for line in [
+        "EHLO x",
+        "USER ann",
+        "NOOP",
+        "POST /x HTTP/1.1",
+        "GET / HTTP/1.1",
+        "get / http/1.0",
+        "CONNECT x:443 HTTP/1.1",
+        "HTTP/1.1 200 OK",
+        "HEAD / HTTP/1.0",
+        "LIST",
+        "AUTH PLAIN",
+        "JOIN #a",
+        "PING",
+        "+OK ready",
+        "-ERR no",
+        "M-SEARCH * HTTP/1.1",
+        "SET key = value",
+        "STARTTLS now",
+        "QUIT",
+    ] {
+        all_are_mended(&[(said(line), line, &format!("C: {line}"))]);
+    }
+    for (line, words) in [
+        ("a1 LOGIN", "if it belongs to the line above, it needs a `C:` or `S:`"),
+        (": hello", "a line is said by the client, `C:`, or by the server, `S:`"),
+        ("b: hello", "a line is said by the client, `C:`, or by the server, `S:`"),
+        ("and", "leave `and` out"),
+        ("test \"x\"", "leave `test` and its `end` out"),
+        ("alt", "`either`"),
+        ("--> hello", "who speaks stands first"),
+        ("---> hello", "who speaks stands first"),
+        ("==> hello", "who speaks stands first"),
+        (">>> hello", "who speaks stands first"),
+        ("~> hello", "who speaks stands first"),
+        ("local: a", "a line is said by the client, `C:`, or by the server, `S:`"),
+        ("Date: a", "a line is said by the client, `C:`, or by the server, `S:`"),
+        ("def login:", "a transcript runs no program and has no functions"),
+        ("tiemout 5s", "did you mean `timeout`?"),
+        ("sett x", "did you mean `set`?"),
+        ("ro", "did you mean `or`?"),
+        ("END", "did you mean `end`?"),
+    ] {
+        let told = told(&said(line));
+        assert_eq!(told.len(), 1, "{line}: {told:?}");
+        assert!(told[0].contains(words), "{line}: {told:?}");
+    }
+}
+
+#[test]
+fn a_choice_by_a_name_is_a_choose_in_every_language() {
+    let chosen =
+        |head: &str, way: &str, last: &str| format!("C: {{k=a}}\n{head}\n{way}\n  S: x\n{last}\n  S: y\nend\nC: z\n");
+    let with = |head: &'static str| (chosen(head, "is a", "else"), head, "choose {k}");
+    let way = |last: &'static str, meant: &'static str| (chosen("choose {k}", "is a", last), last, meant);
+    all_are_mended(&[
+        with("switch {k}"),
+        with("switch ({k}) {"),
+        with("match {k}:"),
+        with("Choose {k}"),
+        with("choose({k})"),
+        with("CHOOSE {k}"),
+        with("choose {k}:"),
+        with("if $k"),
+        (chosen("choose {k}", "is a", "elif {k} == b"), "elif {k} == b", "is b"),
+        way("else if b", "is b"),
+        way("else is c", "is c"),
+        way("else c", "is c"),
+        way("else if {k} == \"b\":", "is b"),
+        way("else:", "else"),
+    ]);
+    let text = "C: {k=a}\nif {k} == a\n  S: x\nelse\n  S: y\nend\nC: z\n";
+    assert_eq!(told(text), ["2:1 `if` begins no statement; write `choose {k}`, and below it `is a`"]);
+    let fixed = text.replace("if {k} == a", "choose {k}\nis a");
+    assert_eq!(Transcript::parse("x", fixed.as_bytes(), &[]).unwrap().warnings(), []);
+    let inline = chosen("choose {k}", "is a", "else S: d");
+    assert_eq!(told(&inline), ["5:6 nothing follows `else` on its line; put `S: d` on a line below `else`"]);
+    for (value, before) in [("a S: b", "a"), ("a: S: b", "a"), ("a then C: b", "a")] {
+        let text = chosen("choose {k}", &format!("is {value}"), "else");
+        let transcript = Transcript::parse("x", text.as_bytes(), &[]).unwrap();
+        let warning = transcript.warnings().first().expect(value);
+        let said = &value[value.find(['S', 'C']).unwrap()..];
+        let help = format!("put `{said}` on a line below `is {before}`; or write `{{0x20}}` for a space of the value");
+        assert_eq!(warning.help.as_deref(), Some(help.as_str()), "{value}");
+        let silent = text.replace(value, &value.replace(" S:", "{0x20}S:").replace(" C:", "{0x20}C:"));
+        assert_eq!(Transcript::parse("x", silent.as_bytes(), &[]).unwrap().warnings(), [], "{silent}");
+    }
+    assert_eq!(
+        told("C: a\nis b\nS: x\n"),
+        [
+            "2:1 `is` stands outside a `choose`; begin the choice with `choose {key}`, with a name that has a value by then"
+        ]
+    );
+    let open = "C: {k=a}\nchoose {k}\nis a\n  maybe\n  S: x\nis b\n  S: y\nend\nend\n";
+    assert!(
+        told(open)[0].starts_with("6:1 `is` stands outside its `choose`; write `end` above it"),
+        "{:?}",
+        told(open)
+    );
+}
+
+#[test]
+fn one_mistake_is_told_once() {
+    let mut texts = Vec::new();
+    for head in [
+        "function x",
+        "macro x",
+        "test x",
+        "begin",
+        "try",
+        "group",
+        "section a",
+        "block",
+        "once",
+        "every 5s",
+        "handler",
+        "on x:",
+        "on S: PING",
+        "opt",
+        "par",
+        "datagram",
+        "at once",
+        "eihter",
+        "frobnicate",
+    ] {
+        texts.push(format!("C: a\n{head}\n  S: x\nend\nC: b\n"));
+        texts.push(format!("repeat 2\n  C: a\n  {head}\n    S: x\n  end\n  C: b\nend\n"));
+        // Without an `end` nothing is left open, unless a block was surely meant.
+        if !matches!(head, "at once" | "eihter") {
+            texts.push(format!("C: a\n{head}\n  S: x\nC: b\n"));
+        }
+    }
+    for (head, flat) in [("optional S: x", ""), ("when C: x", ""), ("opt S: x", "end\n")] {
+        texts.push(format!("C: a\n{head}\n{flat}C: b\n"));
+    }
+    for text in [
+        "C: a\nmaybe\n  S: x\nor\n  S: y\nend\nC: b\n",
+        "C: a\nin any order\n  S: x\nor\n  S: y\nend\nC: b\n",
+        "C: a\nin any order\n  or\n  S: y\nend\nC: b\n",
+        "C: a\nrepeat\nend\nC: b\n",
+        "C: a\nmaybe\nend\nC: b\n",
+        "C: a\nnot\nS: b\n",
+        "C: a\nor else\nS: b\n",
+        "C: a\nin\nS: b\n",
+        "C: a\nchoose\nS: b\n",
+        "C: a\nC2 connect\nC2: x\nS2: y\n",
+        "C: a\nC2 opens\nC2: x\nS2: y\n",
+        "C: a\nC2 connects to port\nC2: x\nS2: y\n",
+        "C: a\nS2 connects\nC2: x\nS2: y\n",
+        "C: a\nif x\n  S: x\nelse\n  S: y\nend\nC: b\n",
+        "C: a\nif x\nS: x\nelse\nS: y\nend\nC: b\n",
+    ] {
+        texts.push(text.to_owned());
+    }
+    let wrong: Vec<_> =
+        texts.iter().filter(|text| told(text).len() != 1).map(|text| format!("{text}{:#?}", told(text))).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
