@@ -29,6 +29,7 @@ use sockeye::limits;
 use crate::color::Color;
 pub(crate) use fetch::{Fetch, User};
 pub(crate) use fetch_data::{Data, Datum};
+pub(crate) use foreign::format_of_findings;
 pub(crate) use import::{Import, StreamWanted};
 pub(crate) use load::Load;
 pub(crate) use nc::{FLAGS as NC_FLAGS, Nc};
@@ -234,6 +235,13 @@ pub(crate) fn later(verb: &str) -> String {
     if LATER.contains(&verb) {
         return format!(
             "`sockeye {verb}` is not there yet; this version has serve, talk, relay, fetch, load, check, import, report, ports, addrs and nc"
+        );
+    }
+    if std::path::Path::new(verb).extension().is_some_and(|end| end.eq_ignore_ascii_case("talk"))
+        || verb.contains(['.', '/']) && std::path::Path::new(verb).is_file()
+    {
+        return format!(
+            "`{verb}` is a file, and no verb: `sockeye check {verb}` reads a transcript, `sockeye serve --play {verb}` plays its server, and `sockeye talk HOST:PORT --play {verb}` its client"
         );
     }
     let meant = match verb_meant(verb) {

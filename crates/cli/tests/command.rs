@@ -62,6 +62,96 @@ fn flags_of_other_tools_are_answered_with_ours() {
     }
 }
 
+#[test]
+fn a_file_where_an_address_or_a_verb_stands_is_told_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let there = folder.path().join("greeting.txt");
+    std::fs::write(&there, "C: hi\nS: ho\n").unwrap();
+    let there = there.to_str().unwrap();
+    let cases: &[(&[&str], &str)] = &[
+        (&["talk", "ok.talk"], "`ok.talk` is a file, and no address: a transcript is played with --play ok.talk"),
+        (&["serve", "ok.talk"], "a transcript is played with --play ok.talk"),
+        (&["load", "1", "./sub/OK.TALK"], "a transcript is played with --play ./sub/OK.TALK"),
+        (&["talk", "1", "ok.talk"], "a transcript is played with --play ok.talk"),
+        (&["talk", "ok.talk", "1x"], "a transcript is played with --play ok.talk"),
+        (&["talk", "localhost", "ok.talk"], "a transcript is played with --play ok.talk"),
+        (&["talk", there], "plays it if it is a transcript; an address is HOST:PORT or PORT"),
+        (
+            &["ok.talk"],
+            "`ok.talk` is a file, and no verb: `sockeye check ok.talk` reads a transcript, `sockeye serve --play ok.talk`",
+        ),
+        (&[there], "is a file, and no verb"),
+        (&["talk", "localhost"], "`localhost` has no port: write localhost:9999"),
+        (&["talk", "localhost", "http"], "ports are written as numbers, and http is 80: localhost 80"),
+        (&["talk", "localhost", "IMAP"], "and IMAP is 143: localhost 143"),
+        (&["talk", "localhost", "abc"], "write a number from 1 to 65535: localhost 9999"),
+        (&["talk", "OPENSSL:localhost:1"], "write tls://localhost:1\n"),
+        (&["talk", "openssl-connect:localhost:1,verify=0"], "write tls://localhost:1\n"),
+        (&["serve", "SSL-L:443"], "write tls://:443\n"),
+    ];
+    for (arguments, says) in cases {
+        let output = run(arguments, b"");
+        assert_code(&output, 2);
+        assert!(text(&output.stderr).contains(says), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn what_other_checkers_have_is_answered_with_what_check_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ok.talk");
+    std::fs::write(&file, "C: hi\nS: ho\n").unwrap();
+    let file = file.to_str().unwrap();
+    let cases: &[(&[&str], &str)] = &[
+        (&["--format", "json"], "--json writes what is found as objects"),
+        (&["--format=json"], "--json writes what is found as objects"),
+        (&["--format=sarif"], "--json writes what is found as objects"),
+        (&["--output", "json"], "--output: --json writes what is found as objects"),
+        (&["-o", "x"], "-o: --json writes"),
+        (&["-D", "x=1"], "-D: --set NAME=VALUE"),
+        (&["--var", "x=1"], "--var: --set NAME=VALUE"),
+        (&["--env", "x=1"], "--env: --set NAME=VALUE"),
+        (&["-r"], "-r: write each file: `sockeye check *.talk`"),
+        (&["--recursive"], "--recursive: write each file"),
+        (&["-I."], "-I: leave it out: a file that is included"),
+        (&["--server"], "--server: leave it out: both ends are always checked"),
+        (&["--client"], "--client: leave it out: both ends are always checked"),
+        (&["--lint"], "--lint: leave it out: all that is found is told"),
+        (&["--list"], "--list: leave it out: all that is found is told"),
+        (&["-V"], "-V: `sockeye --version`"),
+    ];
+    for (arguments, says) in cases {
+        let output = run(&[&["check"], *arguments, &[file]].concat(), b"");
+        assert_code(&output, 2);
+        let said = text(&output.stderr);
+        assert!(said.contains(says) && !said.contains("tip:"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_page_asked_for_at_talk_is_answered_with_fetch() {
+    let cases: &[&[&str]] = &[
+        &["-k", "https://127.0.0.1:1/"],
+        &["-X", "POST", "-d", "x", "http://127.0.0.1:1/"],
+        &["-s", "http://127.0.0.1:1"],
+        &["--data-raw", "a", "http://127.0.0.1:1"],
+    ];
+    for arguments in cases {
+        let output = run(&[&["talk"], *arguments].concat(), b"");
+        assert_code(&output, 2);
+        let said = text(&output.stderr);
+        assert!(said.starts_with("error: talk asks for no page\n\n  `sockeye fetch URL`"), "{arguments:?}: {said}");
+    }
+    // The URL of a proxy is none of a page.
+    let output = run(&["talk", "--proxy", "http://127.0.0.1:1", "-M", "127.0.0.1", "1"], b"");
+    assert!(text(&output.stderr).contains("-M: --ttl N"), "{output:?}");
+    for verb in ["talk", "serve", "relay", "fetch", "import"] {
+        let said = run(&[verb, "-V", "x"], b"");
+        assert!(text(&said.stderr).contains("-V: `sockeye --version`"), "{said:?}");
+    }
+    assert!(text(&run(&["talk", "-R", "x"], b"").stderr).contains("-R: --ca FILE"));
+}
+
 /// Whatever a verb cannot do, it says what can.
 #[test]
 fn flags_of_curl_and_nc_are_answered_at_every_verb() {

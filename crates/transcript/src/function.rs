@@ -140,6 +140,7 @@ impl Function {
                     Self::Sum => all.checked_add(*next),
                     _ => all.checked_sub(*next),
                 });
+                let result = result.filter(|result| fits(*result));
                 result.ok_or(NotEncoded { function: self })?.to_string().into_bytes()
             }
             Self::Crc32 => crc(value, u32::MAX, 0xedb8_8320, u32::MAX).to_string().into_bytes(),
@@ -187,9 +188,15 @@ fn hex(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// Whole numbers with spaces between them.
-fn numbers(text: &[u8]) -> Option<Vec<i64>> {
-    std::str::from_utf8(text).ok()?.split_ascii_whitespace().map(|number| number.parse().ok()).collect()
+/// Whole numbers with spaces between them: those of 64 bits, with a sign or without.
+fn numbers(text: &[u8]) -> Option<Vec<i128>> {
+    let number = |number: &str| number.parse().ok().filter(|number| fits(*number));
+    std::str::from_utf8(text).ok()?.split_ascii_whitespace().map(number).collect()
+}
+
+/// Whether a number has 64 bits at most: as `i64`, or as `u64`, which a `{n:u64}` hears.
+fn fits(number: i128) -> bool {
+    i64::try_from(number).is_ok() || u64::try_from(number).is_ok()
 }
 
 /// A checksum whose lowest bit comes first: where it begins, its polynomial, and what is turned over at the end.
@@ -286,9 +293,24 @@ mod tests {
         assert_eq!(apply("difference", b"", b"5 4  -1"), "2");
         assert_eq!(apply("sum", b"", b"7"), "7");
         assert_eq!(apply("hex", b"", b"\x00\xffz"), "00ff7a");
-        for wrong in ["", "x", "1 x", "1,2", "9223372036854775807 1", "9223372036854775808"] {
+        for wrong in ["", "x", "1 x", "1,2"] {
             assert!(Function::Sum.apply(b"", wrong.as_bytes()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn numbers_and_their_sums_have_64_bits_with_a_sign_or_without() {
+        assert_eq!(apply("sum", b"", b"9223372036854775807 1"), "9223372036854775808");
+        assert_eq!(apply("sum", b"", b"18446744073709551614 1"), "18446744073709551615");
+        assert_eq!(apply("sum", b"", b"18446744073709551615 1 -1"), "18446744073709551615");
+        assert_eq!(apply("difference", b"", b"18446744073709551615 9223372036854775808"), "9223372036854775807");
+        assert_eq!(apply("difference", b"", b"0 9223372036854775808"), "-9223372036854775808");
+        for wrong in
+            ["18446744073709551616", "18446744073709551615 1", "-9223372036854775809", "-9223372036854775808 -1"]
+        {
+            assert!(Function::Sum.apply(b"", wrong.as_bytes()).is_err(), "{wrong}");
+        }
+        assert!(Function::Difference.apply(b"", b"-1 9223372036854775808").is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a play that did not go as written says about it: where, what was expected, what came.
 
 mod kind;
+mod rows;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use crate::Side;
 use crate::diagnostic::{Source, Span};
-use crate::notation::{has_any, show, show_hiding};
+use crate::function::NotEncoded;
+use crate::notation::show_hiding;
 use crate::secret::Secret;
 
 pub use kind::FaultKind;
@@ -119,6 +121,47 @@ pub(crate) enum Held {
     Same,
 }
 
+/// What ends a message of which only a part came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfinished {
+    /// The number of bytes that it has.
+    Bytes,
+    /// The text behind a hole that may be of any length.
+    Text,
+    /// The end of the stream.
+    End,
+    /// A line ending, and nothing else.
+    Line,
+    /// A line ending, where a gap may be asked for.
+    LineOrNoGap,
+    /// A line ending or a gap.
+    LineOrGap,
+    /// The end of the stream: lines have no ending, and no gap is asked for.
+    NoGap,
+    /// A gap or the end of the stream: lines have no ending.
+    Gap,
+}
+
+impl Unfinished {
+    /// Why it goes on, and what to change.
+    fn why(self) -> &'static str {
+        match self {
+            Self::Bytes => "`raw:`, `hex:` and `file:` wait for as many bytes as they have: more were to come",
+            Self::Text => "a `raw:` or `hex:` line waits for what stands behind its hole: that has not come yet",
+            Self::End => {
+                "a hole that ends a `raw:` or `hex:` line takes all up to the end of the stream: it has not come yet"
+            }
+            Self::Line => "no line ending yet: use `raw:` for a prompt",
+            Self::LineOrNoGap => "no line ending yet: use `raw:` for a prompt, or `gap`",
+            Self::LineOrGap => "no line ending yet, and no pause as long as `gap`: it is to be shorter than the wait",
+            Self::NoGap => {
+                "with `eol none` a line ends with a pause or with the stream: write `gap 100ms`, or use `raw:`"
+            }
+            Self::Gap => "no pause as long as `gap` yet: it is to be shorter than the wait",
+        }
+    }
+}
+
 /// The account of a play that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -146,6 +189,10 @@ pub struct Verdict {
     pub(crate) held: Vec<Held>,
     /// Whether letters of its text match in either case.
     pub(crate) fold: bool,
+    /// What a function reads that was given something else.
+    pub(crate) refused: Option<NotEncoded>,
+    /// What would have ended the message that did not come whole.
+    pub(crate) unfinished: Option<Unfinished>,
 }
 
 /// A name as it is written in a transcript.
@@ -176,9 +223,13 @@ impl Verdict {
             }
             Fault::NothingCame { waited } => format!("no whole line came from the {side} within {}", seconds(waited)),
             Fault::Forbidden => format!("the {side} said what must not come here"),
+            Fault::NoSuchValue if self.received.is_empty() => {
+                format!("{} is empty, and no `is` has that value", in_braces(&self.name))
+            }
             Fault::NoSuchValue => {
                 format!("{} is `{}`, and no `is` has that value", in_braces(&self.name), self.show(&self.received))
             }
+            Fault::NotAPort if self.received.is_empty() => format!("{{{}}} is empty, and should be a port", self.name),
             Fault::NotAPort => format!("{{{}}} is `{}`, which is no port", self.name, self.show(&self.received)),
             Fault::ClosedEarly => format!("the {side} closed early"),
             Fault::Reset => format!("the {side} reset the connection"),
@@ -191,7 +242,14 @@ impl Verdict {
             }
             Fault::BrokenLine => "a value with a line ending in it cannot stand in a text line".to_owned(),
             Fault::TooMuch { most } => format!("the {side} sent more than {most} bytes without what should end them"),
-            Fault::NotEncoded => format!("{{{}}} cannot be made: the value is not encoded as it should be", self.name),
+            Fault::NotEncoded => {
+                let why =
+                    self.refused.map_or("the value is not encoded as it should be".to_owned(), |why| why.to_string());
+                format!("{{{}}} cannot be made: {why}", self.name)
+            }
+            Fault::NoFit if self.received.is_empty() => {
+                format!("{{{}}} cannot be written: the value is empty", self.name)
+            }
             Fault::NoFit => {
                 format!("{{{}}} cannot be written: the value is `{}`", self.name, self.show(&self.received))
             }
@@ -236,7 +294,7 @@ impl Verdict {
     /// What came instead, in transcript notation and without secrets, 64 KiB of it at most; none if nothing came.
     #[must_use]
     pub fn received_text(&self) -> Option<String> {
-        let is_empty_line = self.fault == Fault::Differs && self.byte.is_some();
+        let is_empty_line = self.fault == Fault::Differs && self.byte.is_some() || self.is_about_a_value();
         (!self.received.is_empty() || is_empty_line).then(|| self.show(&self.received[..self.end_within(TOLD)]))
     }
 
@@ -297,117 +355,25 @@ impl Verdict {
                 let _ = writeln!(text, " {:>digits$} |{}^ {note}", "", &before[digits + 3..]);
             }
         }
-        if let Fault::NothingCame { .. } = self.fault
-            && !self.received.is_empty()
-        {
-            let why = if self.awaits_bytes() {
-                "`raw:`, `hex:` and `file:` wait for as many bytes as they have: more were to come"
-            } else {
-                "no line ending yet: use `raw:` for a prompt, or `gap`"
-            };
-            let _ = writeln!(text, " {:>digits$} = {why}", "");
+        if let Some(unfinished) = self.unfinished {
+            let _ = writeln!(text, " {:>digits$} = {}", "", unfinished.why());
         }
         text
     }
 
     /// Whether what was awaited is bytes and no line.
     fn awaits_bytes(&self) -> bool {
-        let line = self.source.line(self.place.line).trim_start();
-        ["C raw:", "S raw:", "C hex:", "S hex:", "C file:", "S file:"].iter().any(|head| line.starts_with(head))
+        matches!(self.unfinished, Some(Unfinished::Bytes | Unfinished::Text | Unfinished::End))
+    }
+
+    /// Whether what came is told as the value that is wrong.
+    fn is_about_a_value(&self) -> bool {
+        matches!(self.fault, Fault::NoSuchValue | Fault::NotAPort | Fault::NotEncoded | Fault::NoFit)
     }
 
     fn show(&self, bytes: &[u8]) -> String {
         show_hiding(bytes, &self.secrets)
     }
-
-    fn rows(&self) -> Vec<Row> {
-        let mut rows = Vec::new();
-        if let Some((line, bytes)) = &self.sent
-            && !matches!(self.fault, Fault::Misheard { .. } | Fault::BrokenLine | Fault::WrongLength)
-        {
-            rows.push(Row {
-                line: Some(*line),
-                label: "sent",
-                text: self.show(&bytes[..bytes.len().min(SHOWN)]),
-                caret: None,
-            });
-        }
-        for expected in &self.expected {
-            let is_compared = self.fault == Fault::Differs && expected.awaited == Awaited::Message;
-            let text = if self.expected.len() > 1 && is_compared {
-                format!("{}   ({} bytes match)", clip(&expected.text, SHOWN), expected.matched)
-            } else {
-                clip(&expected.text, SHOWN)
-            };
-            rows.push(Row { line: Some(expected.line), label: "expected", text, caret: None });
-        }
-        let nothing_to_show = matches!(
-            self.fault,
-            Fault::Misheard { .. }
-                | Fault::BrokenLine
-                | Fault::WrongLength
-                | Fault::FileShrank
-                | Fault::NotACount
-                | Fault::ValuesTooLarge { .. }
-                | Fault::MessageTooLarge { .. }
-        );
-        if rows.is_empty() || nothing_to_show {
-            rows.push(Row { line: Some(self.place.line), label: "", text: String::new(), caret: None });
-        }
-        if nothing_to_show {
-            return rows;
-        }
-        if matches!(self.fault, Fault::Tls | Fault::TlsGoesOn | Fault::Untrusted) {
-            // The line itself is the place; what came is nothing to read.
-            let text = self.source.line(self.place.line).trim().to_owned();
-            rows.push(Row { line: Some(self.place.line), label: "expected", text, caret: None });
-            return rows;
-        }
-        let (received, caret) = self.received_row();
-        rows.push(Row { line: None, label: "received", text: received, caret });
-        rows
-    }
-
-    /// What came, cut around the difference, and where the caret goes under it.
-    fn received_row(&self) -> (String, Option<(usize, String)>) {
-        if self.received.is_empty() {
-            if self.fault == Fault::Differs && !self.name.is_empty() {
-                return (format!("({})", self.name), None);
-            }
-            let nothing = match self.fault {
-                Fault::Differs if self.byte.is_some() => "(an empty line)",
-                Fault::Differs | Fault::NothingCame { .. } => "(nothing)",
-                Fault::Reset => "(a reset)",
-                _ => "(the end)",
-            };
-            return (nothing.to_owned(), None);
-        }
-        let Some(byte) = self.byte else {
-            return (self.show(&self.received[..self.received.len().min(SHOWN)]), None);
-        };
-        if has_any(&self.received, &self.secrets) {
-            // A caret would stand under a name, not under what was said.
-            return (self.show(&self.received[..self.received.len().min(SHOWN)]), None);
-        }
-        let at = byte.saturating_sub(1).min(self.received.len());
-        let from = at.saturating_sub(SHOWN / 2);
-        let to = (at + SHOWN / 2).min(self.received.len());
-        let lead = if from > 0 { "…" } else { "" };
-        let tail = if to < self.received.len() { "…" } else { "" };
-        // A trailing space of the part before the difference is not the end of the line: shown as it is.
-        let before = show(&self.received[from..at]);
-        let before = before.strip_suffix("{0x20}").map_or(before.clone(), |cut| format!("{cut} "));
-        let offset = lead.chars().count() + before.chars().count();
-        let text = format!("{lead}{before}{}{tail}", show(&self.received[at..to]));
-        (text, Some((offset, format!("byte {byte} of the line"))))
-    }
-}
-
-struct Row {
-    line: Option<usize>,
-    label: &'static str,
-    text: String,
-    caret: Option<(usize, String)>,
 }
 
 fn clip(text: &str, most: usize) -> String {

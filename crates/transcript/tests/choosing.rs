@@ -298,6 +298,18 @@ fn a_value_that_says_something_else_than_it_seems_is_warned_of() {
         ("= a", "its `=` belongs to the value", &["a", "{0x3d} a"]),
         ("== a", "its `=` belongs to the value", &["a", "{0x3d}= a"]),
         ("$y", "it is not the value of y", &["{0x24}y"]),
+        ("b S: x", "what is said then stands on a line of its own", &["b", "b {0x53}: x"]),
+        ("b: C raw: x", "what is said then stands on a line of its own", &["b", "b: {0x43} raw: x"]),
+        ("b -> S: x", "what is said then stands on a line of its own", &["b", "b -> {0x53}: x"]),
+        ("b then", "its `then` belongs to the value", &["b", "b {0x74}hen"]),
+        ("a or b", "no list of them", &["a", "b", "a {0x6f}r b"]),
+        ("1, 2,3", "no list of them", &["1", "2", "3", "1{0x2c} 2,3"]),
+        ("200,404", "no list of them", &["200", "404", "200{0x2c}404"]),
+        ("> 3", "it stands for no other value", &["{0x3e} 3"]),
+        ("<=10", "it stands for no other value", &["{0x3c}=10"]),
+        ("!= a", "it stands for no other value", &["{0x21}= a"]),
+        ("A*", "it stands for no other value", &["A{0x2a}"]),
+        ("^a", "it stands for no other value", &["{0x5e}a"]),
         ("<a>", "its `<` and `>` belong to the value", &["a", "{0x3c}a>"]),
         ("a ", "a space that cannot be seen", &["a", "a{0x20}"]),
         ("a\t ", "a space that cannot be seen", &["a", "a{0x0920}"]),
@@ -315,6 +327,77 @@ fn a_value_that_says_something_else_than_it_seems_is_warned_of() {
     for value in ["", "a", "a b", "/static/", "/", "5|", "a#b", "12:30", "$5", "nothing", "a=b", "<", "\"", "é", "="] {
         assert_eq!(warned(value), None, "{value}");
     }
+    for value in [
+        "Hello, World",
+        "to be or not",
+        "now and then",
+        "SELECT *",
+        "*",
+        "^",
+        ">",
+        "<b",
+        "a, b c",
+        "xS: y",
+        "S: y",
+        "or",
+    ] {
+        assert_eq!(warned(value), None, "{value}");
+    }
+}
+
+/// A value that no hole can give the name is told, with one that can be where that is plain.
+#[test]
+fn a_value_that_the_pattern_of_its_name_does_not_take_is_warned_of() {
+    let text = |hole: &str, value: &str| {
+        let kind = if hole.contains('u') || hole.contains("bytes") { "C raw: " } else { "C: " };
+        format!("{kind}{hole}\nchoose {{x}}\nis {value}\n  S: 1\nelse\n  S: 2\nend\n")
+    };
+    for (hole, value, fix) in [
+        ("{x:u8=5}", "01", "write `is 1`"),
+        ("{x:u8=5}", "0x1f", "write `is 31`"),
+        ("{x:u8=5}", "300", "fits into u8"),
+        ("{x:u8=5}", "one", "fits into u8"),
+        ("{x:hex=26}", "1a", "write `is 26`"),
+        ("{x:int=5}", "0x01", "write `is 1`"),
+        ("{x:int=5}", "one", "a whole number is decimal digits"),
+        ("{x:/a|b/=a}", "c", "let a value stand here that the pattern takes"),
+        ("{x:word=a}", "a b", "let a value stand here that the pattern takes"),
+        ("{x:2 bytes=ab}", "abc", "let a value stand here that the pattern takes"),
+    ] {
+        let told = parse(&text(hole, value)).warnings().to_vec();
+        let [one] = &told[..] else { panic!("{hole} {value}: {told:?}") };
+        assert!(one.message.starts_with(&format!("{{x}} is never `{value}`")) && one.line == 3, "{one:?}");
+        let help = one.help.clone().unwrap();
+        assert!(help.contains(fix), "{hole} {value}: {help}");
+        if let Some(fixed) = help.split("write `is ").nth(1).and_then(|rest| rest.split('`').next()) {
+            assert!(parse(&text(hole, fixed)).warnings().is_empty(), "{hole} {fixed}");
+        }
+    }
+    for (hole, value) in [
+        ("{x:u8=5}", "255"),
+        ("{x:u8=5}", "0"),
+        ("{x:hex=26}", "26"),
+        ("{x:int=5}", "-07"),
+        ("{x:/a|b/=a}", "b"),
+        ("{x=a}", "anything at all"),
+    ] {
+        assert!(parse(&text(hole, value)).warnings().is_empty(), "{hole} {value}");
+    }
+    // Another hole, or a line, may give the name other values.
+    for given in
+        ["either\n  C: n {x:int=5}\nor\n  C: w {x:word=w}\nend\n", "set x = one\nC: a\n", "let x = md5 one\nC: a\n"]
+    {
+        let text = format!("{given}choose {{x}}\nis one\n  S: 1\nelse\n  S: 2\nend\n");
+        let told = parse(&text).warnings().to_vec();
+        assert!(told.iter().all(|one| !one.message.contains("is never")), "{text}{told:?}");
+    }
+    assert!(
+        Transcript::parse("t", text("{x:int=5}", "one").as_bytes(), &["x"])
+            .unwrap()
+            .warnings()
+            .iter()
+            .all(|one| { !one.message.contains("is never") })
+    );
 }
 
 #[test]

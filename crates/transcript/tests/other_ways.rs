@@ -458,6 +458,44 @@ fn a_file_that_is_included_is_played_where_it_is_and_its_mistakes_name_both() {
     assert!(Transcript::parse("a.talk", b"include b.talk\nC: x\n", &[]).unwrap_err().to_string().contains("no folder"));
 }
 
+#[test]
+fn a_path_goes_up_as_far_as_the_first_files_folder() {
+    const FOLDER: Folder = Folder(&[
+        ("sub/up.talk", "include ../login.talk\ninclude deep/../../sub/./more.talk\nS file: ../body.txt\n"),
+        ("sub/more.talk", "C: more\n"),
+        ("sub/out.talk", "include ../../x.talk\nC: x\n"),
+        ("sub/file.talk", "C: x\nS file: ../../body.txt\n"),
+        ("sub/round.talk", "C: x\ninclude ../sub/round.talk\n"),
+        ("sub/first.talk", "C: x\ninclude ../main.talk\n"),
+        ("login.talk", "C: USER ann\nS: ok\n"),
+        ("body.txt", "the body\n"),
+    ]);
+    let parse = |text: &str| Transcript::parse_with("dir/main.talk", text.as_bytes(), &[], Some(&FOLDER));
+    for text in ["include sub/up.talk\nS closes\n", "include sub/../sub/up.talk\n", "include sub/../sub/./up.talk\n"] {
+        let transcript = parse(text).unwrap();
+        let script = |side| {
+            let mut options = PlayOptions::new(side, Carrier::Stream);
+            options.files = Some(Arc::new(FOLDER));
+            Script::prepare(&transcript, &options).unwrap()
+        };
+        let rehearsal = rehearse(&script(Side::Client), &script(Side::Server), |all| all);
+        assert!(rehearsal.is_success(), "{rehearsal:?}");
+        assert_eq!(rehearsal.from_client, b"USER ann\nmore\n");
+        assert_eq!(rehearsal.from_server, b"ok\nthe body\n");
+    }
+    for (text, words) in [
+        ("include sub/out.talk\n", "`../../x.talk` is not below the transcript's folder"),
+        ("include sub/file.talk\n", "`../../body.txt` is not below the transcript's folder"),
+        ("include sub/../../dir/login.talk\n", "is not below the transcript's folder"),
+        ("include sub/..\n", "is not below the transcript's folder"),
+        ("include sub/round.talk\n", "includes itself: sub/round.talk → sub/round.talk"),
+        ("include sub/first.talk\n", "includes itself: sub/first.talk → main.talk"),
+    ] {
+        let said = parse(text).unwrap_err().to_string();
+        assert!(said.contains(words), "{said}");
+    }
+}
+
 /// What a server says to datagrams that come one behind the other, and whether it could go on behind each.
 fn answered(text: &str, heard: &[&str]) -> (Vec<String>, bool) {
     let script = prepare(&parse(text), Side::Server, Carrier::Datagram);

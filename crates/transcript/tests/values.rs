@@ -223,6 +223,66 @@ fn a_number_that_does_not_fit_is_told_before_or_while_it_is_played() {
     assert_eq!(verdict.fault, Fault::Differs);
     let Ending::Failed(verdict) = ending("C: {n=5}\nlet m = sum {n} 1\nS: {m}\n", b"five\n") else { panic!() };
     assert_eq!(verdict.fault, Fault::NotEncoded);
+    let Ending::Failed(verdict) = ending("C: {n=5}\nS hex: {n:u8}\n", b"\n") else { panic!() };
+    assert_eq!(verdict.headline(), "{n:u8} cannot be written: the value is empty");
+    assert!(refusal("set n =\nC hex: {n:u8}\n").contains("{n} is empty, and should be a number that fits into u8"));
+    assert!(refusal("C: {n:int=}\nS: ok\n").contains("the default of {n} is empty, and does not fit its own pattern"));
+    assert!(
+        refusal("C hex: {n:u8=}\nS: ok\n").contains("the default of {n} is empty, and does not fit its own pattern")
+    );
+}
+
+#[test]
+fn a_function_that_is_given_something_else_says_what_it_takes() {
+    for (function, value, why) in [
+        ("sum {x} 1", "one", "the value is not whole numbers with spaces between them, of at most 64 bits"),
+        ("difference 1 {x}", "1,2", "the value is not whole numbers with spaces between them, of at most 64 bits"),
+        ("unhex {x}", "zz", "the value is not pairs of hex digits"),
+        ("unbase64 {x}", "a", "the value is not base64 (RFC 4648)"),
+    ] {
+        let text = format!(
+            "C: {{x={}}}\nlet b = {function}\nS: {{b}}\n",
+            if function.contains("base") { "YQ==" } else { "12" }
+        );
+        let Ending::Failed(verdict) = ending(&text, format!("{value}\n").as_bytes()) else { panic!("{function}") };
+        assert_eq!((verdict.fault, verdict.place.line), (Fault::NotEncoded, 2));
+        assert_eq!(verdict.headline(), format!("{{b}} cannot be made: {why}"));
+    }
+}
+
+#[test]
+fn a_number_of_64_bits_goes_into_sums() {
+    let text = "C hex: {a:u64=1}\nlet b = sum {a} -1\nS: {b}\n";
+    for (heard, said) in [(u64::MAX, u64::MAX - 1), (1 << 63, i64::MAX as u64), (7, 6)] {
+        let script = script(text, Side::Server, 0);
+        let (mut play, mut scratch, mut output) = (script.play(), Scratch::new(), Output::default());
+        let input = Input { bytes: &heard.to_be_bytes(), datagram: false, ended: false, now: Moment::default() };
+        play.step(&script, input, &mut scratch, &mut output);
+        assert_eq!(output.bytes, format!("{said}\n").as_bytes());
+    }
+}
+
+#[test]
+fn what_is_no_encoding_is_answered_with_one_that_works() {
+    for (function, help) in [
+        ("unhex 0x1234", "write `unhex 1234`"),
+        ("unhex 12 34", "write `unhex 1234`"),
+        ("unhex 12:34:aF", "write `unhex 1234aF`"),
+        ("unhex \\x0d\\x0a", "write `unhex 0d0a`"),
+        ("unhex abc", "write `unhex 0abc`"),
+        ("unbase64 YWI", "write `unbase64 YWI=`"),
+        ("unbase64 -_-_", "write `unbase64 +/+/`"),
+        ("unbase64 YQ == ", "write `unbase64 YQ==`"),
+        ("unhex hello", "`unhex` reads pairs of hex digits, without spaces and without 0x: `unhex 4869`"),
+        ("unbase64 !", "`unbase64` reads base64 with its `=`: `unbase64 SGk=`"),
+    ] {
+        let told = refusal(&format!("let n = {function}\nC hex: {{n}}\n"));
+        assert!(told.contains(help), "{function}: {told}");
+        if let Some((_, written)) = help.split_once("write `") {
+            let written = written.trim_end_matches('`');
+            script(&format!("let n = {written}\nC hex: {{n}}\n"), Side::Client, 0);
+        }
+    }
 }
 
 #[test]

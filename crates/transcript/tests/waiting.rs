@@ -79,6 +79,47 @@ fn what_is_no_line_may_take_long_wherever_it_is_awaited_and_a_line_may_not() {
 }
 
 #[test]
+fn what_did_not_come_whole_is_told_with_what_would_end_it() {
+    for (text, heard, words) in [
+        ("C: hi\nS: a\n", "h", "no line ending yet: use `raw:` for a prompt, or `gap`\n"),
+        ("either\n  C: hi\nor\n  C: ho\nend\nS: a\n", "h", "no line ending yet: use `raw:` for a prompt, or `gap`\n"),
+        ("eol crlf\nC: hi\nS: a\n", "hi", "no line ending yet: use `raw:` for a prompt\n"),
+        ("eol lf\nC: hi\nS: a\n", "hi", "no line ending yet: use `raw:` for a prompt\n"),
+        ("gap 10s\nC: hi\nS: a\n", "hi", "no pause as long as `gap`: it is to be shorter than the wait\n"),
+        (
+            "eol none\nC: b\nS: a\n",
+            "b\r\n",
+            "with `eol none` a line ends with a pause or with the stream: write `gap 100ms`",
+        ),
+        (
+            "eol none\ngap 10s\nC: b\nS: a\n",
+            "b\r\n",
+            "no pause as long as `gap` yet: it is to be shorter than the wait\n",
+        ),
+        ("C raw: abc\nS: a\n", "ab", "wait for as many bytes as they have"),
+        ("C hex: {n:u32=5}\nS: a\n", "ab", "wait for as many bytes as they have"),
+        ("C raw: b{x=y}d\nS: a\n", "bcc", "waits for what stands behind its hole"),
+        ("C hex: 62 {x=63} 64\nS: a\n", "bcc", "waits for what stands behind its hole"),
+        ("C raw: b{x=y}\nC stops sending\nS: a\n", "bcc", "takes all up to the end of the stream"),
+    ] {
+        let script = script(text, Side::Server, Carrier::Stream);
+        let mut play = Waiting::new(&script);
+        play.hear(&script, b"", 0);
+        play.hear(&script, heard.as_bytes(), 1);
+        let ending = (2..=20).find_map(|second| match play.hear(&script, b"", second) {
+            Next::End(ending) => Some(ending),
+            _ => None,
+        });
+        let Some(Ending::Failed(verdict)) = ending else { panic!("{text}") };
+        let account = verdict.render("");
+        assert!(matches!(verdict.fault, Fault::NothingCame { .. }), "{account}");
+        assert!(account.contains(words), "{account}");
+        let is_line = text.contains("C:");
+        assert_eq!(verdict.headline().starts_with("no whole line came"), is_line, "{account}");
+    }
+}
+
+#[test]
 fn a_play_says_what_memory_it_holds() {
     let keeps = "C: {a}\nS: {_=ok}\nC: {a=x}\nS: {b}\nC: {b}\n";
     let client = script(&keeps.replace("{a}", &format!("{{a={}}}", "v".repeat(3000))), Side::Client, Carrier::Stream);

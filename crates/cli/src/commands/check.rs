@@ -11,7 +11,7 @@ use transcript::{Carrier, Diagnostic, Refused, Severity, Source, Transcript, reh
 use super::file::{self, Unusable};
 use crate::exit::Exit;
 use crate::failure::put_failure;
-use crate::flags::Check;
+use crate::flags::{Check, format_of_findings};
 use crate::json;
 use crate::output::Console;
 
@@ -79,6 +79,16 @@ fn read(path: &Path) -> Result<(&Path, Vec<u8>), Unusable> {
 
 /// Prints a transcript in the canonical layout, or writes it back.
 fn format_files(flags: &Check, console: &Console) -> Exit {
+    let is_no_file = |path: &Path| {
+        let name = path.to_str().unwrap_or_default().to_ascii_lowercase();
+        matches!(
+            name.as_str(),
+            "json" | "jsonl" | "ndjson" | "text" | "plain" | "xml" | "junit" | "sarif" | "tap" | "github"
+        ) && !path.exists()
+    };
+    if flags.files.len() > 1 && flags.files.first().is_some_and(|first| is_no_file(first)) {
+        return console.fail(Exit::Usage, &format_of_findings());
+    }
     if flags.files.len() > 1 && !flags.write {
         return console.fail(Exit::Usage, "--format prints one file; with --write it rewrites several");
     }

@@ -100,6 +100,7 @@ const TALK: &[Answer] = &[
         &["-showcerts", "-status", "-msg", "-debug", "-state", "-prexit", "-brief", "-tlsextdebug", "-noservername"],
         "there is no such option: talk shows what is said, and not the handshake",
     ),
+    (&["-R"], "--ca FILE says who is trusted"),
     (&["-dtls", "-dtls1_2", "-sctp"], "there is no such option: TLS goes over tcp and Unix sockets"),
 ];
 
@@ -146,6 +147,41 @@ const CHECK: &[Answer] = &[
     (&["--strict", "--deny-warnings", "-W"], "warnings are always told; with --json they can be counted"),
     (&["--all", "--branches"], "--all-branches plays every branch"),
     (&["-n", "--dry-run"], "leave it out: check changes nothing without --write"),
+    (
+        &["-o", "-O", "--output", "--out", "--output-format", "--reporter", "--report"],
+        "--json writes what is found as objects, a line each; both go to standard output",
+    ),
+    (
+        &["-D", "-d", "-e", "--define", "--var", "--vars", "--variable", "--env", "--data"],
+        "--set NAME=VALUE gives a name a value",
+    ),
+    (
+        &["-r", "-R", "--recursive", "--dir", "--directory", "--ext"],
+        "write each file: `sockeye check *.talk`; what a file includes is checked with it",
+    ),
+    (
+        &["-I", "--include", "--include-dir", "--include-path", "--path", "--base"],
+        "leave it out: a file that is included is found beside the one that names it",
+    ),
+    (
+        &["-s", "-c", "-S", "-C", "--server", "--client", "--side", "--role", "--as", "--both", "--ends"],
+        "leave it out: both ends are always checked",
+    ),
+    (
+        &[
+            "-l",
+            "--lint",
+            "--list",
+            "--check",
+            "--validate",
+            "--verify",
+            "--syntax",
+            "--syntax-only",
+            "--parse",
+            "--test",
+        ],
+        "leave it out: all that is found is told, and nothing is changed",
+    ),
     tools::CHECK_ELSEWHERE,
 ];
 
@@ -243,8 +279,12 @@ pub(super) fn answers(error: &clap::Error, words: &[OsString]) -> Option<String>
     if let Some(long) = one_dash(&words) {
         return Some(long);
     }
-    if let Some(wait) = quiet_with_a_time(error, &words) {
-        return Some(wait);
+    if let Some(other) = page_asked_for(&words).or_else(|| quiet_with_a_time(error, &words)) {
+        return Some(other);
+    }
+    if error.kind() == ErrorKind::TooManyValues && words.first() == Some(&"check") {
+        let is_format = words.iter().any(|word| word.starts_with("--format="));
+        return is_format.then(|| format!("error: {}\n", format_of_findings()));
     }
     let is_about_a_word = matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidValue);
     if let Some(wrong) = is_about_a_word.then(|| wrong_value(&words)).flatten() {
@@ -318,6 +358,27 @@ fn long_with_one_dash(command: &clap::Command, verb: &str, flag: &str) -> Option
     }
     let answered = answer(command, verb, &long).map(str::to_owned);
     answered.or_else(|| of_other_verbs(command, &long).map(|verbs| format!("{long}: {verbs}")))
+}
+
+/// `talk -X POST http://HOST/`: what curl is typed with, at the verb that talks to sockets.
+fn page_asked_for(words: &[&str]) -> Option<String> {
+    if words.first() != Some(&"talk") {
+        return None;
+    }
+    let is_page = |word: &str| ["http://", "https://"].iter().any(|scheme| word.starts_with(scheme));
+    // A proxy is named so too.
+    let is_proxy = |flag: &str| matches!(flag, "--proxy" | "--preproxy" | "-x");
+    let at = words.iter().position(|word| is_page(word))?;
+    (at > 0 && !is_proxy(words[at - 1])).then(|| {
+        let page = "`sockeye fetch URL` asks for a page, and for all flags of it there is 'sockeye fetch --help'.";
+        format!("error: talk asks for no page\n\n  {page}\n")
+    })
+}
+
+/// What is said to `check --format json`: the layout of a transcript was not meant.
+pub(crate) fn format_of_findings() -> String {
+    "--format takes no value: it prints a transcript in its canonical layout; --json writes what is found as objects"
+        .to_owned()
 }
 
 /// `talk -q 1 HOST PORT`, `-q1`, `-w3`: nc's flags with their times. `-q` is ours, and takes none.
@@ -403,6 +464,9 @@ fn has(command: &clap::Command, flag: &str) -> bool {
 fn answer(command: &clap::Command, verb: &str, flag: &str) -> Option<&'static str> {
     if has(command, flag) {
         return None;
+    }
+    if matches!(flag, "-V" | "--version") {
+        return Some("`sockeye --version`");
     }
     let mut answers = table(verb)?.iter().filter(|(flags, _)| flags.contains(&flag)).map(|(_, answer)| *answer);
     answers.find(|answer| answer.contains('`') || flags_named(answer).all(|flag| has(command, flag)))

@@ -2,7 +2,7 @@
 //! numbers of interfaces.
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Address, AddressError, AddressOptions, Host, Scheme, Target};
 use crate::child::Terminal;
@@ -127,12 +127,20 @@ impl Address {
                 }
                 None => match (Self::parse(word), rest.peek()) {
                     (Err(_), Some(next)) if is_bare_host(word) && Self::parse(next).is_err() => {
+                        // Either word may be a file, whose name is no port and no host.
+                        if let Some((file, help)) =
+                            [word, *next].into_iter().find_map(|word| Some((word, file_meant(word)?)))
+                        {
+                            return Err(AddressError::new(file, "is a file, and no address", help));
+                        }
                         let what = format!("has no port, and `{next}` behind it is none");
-                        return Err(AddressError::new(
-                            word,
-                            what,
-                            format!("write a number from 1 to 65535: {word} 9999"),
-                        ));
+                        let help = match service(next) {
+                            Some(number) => {
+                                format!("ports are written as numbers, and {next} is {number}: {word} {number}")
+                            }
+                            None => format!("write a number from 1 to 65535: {word} 9999"),
+                        };
+                        return Err(AddressError::new(word, what, help));
                     }
                     (address, _) => addresses.push(address?),
                 },
@@ -236,6 +244,9 @@ fn split_port(typed: &str, rest: &str) -> Result<(Host, u16), AddressError> {
         return Err(AddressError::new(typed, "names several ports", "an address has one: write each by itself"));
     }
     let Some((host, port)) = rest.rsplit_once(':') else {
+        if let Some(help) = file_meant(typed) {
+            return Err(AddressError::new(typed, "is a file, and no address", help));
+        }
         let help = if typed.starts_with(['/', '~']) || typed.contains('/') && typed.ends_with(".sock") {
             format!("a Unix socket is unix:{typed}")
         } else {
@@ -253,6 +264,17 @@ fn split_port(typed: &str, rest: &str) -> Result<(Host, u16), AddressError> {
     }
     let port = port_of(typed, port)?;
     Ok((host_of(typed, host)?, port))
+}
+
+/// What to write for the name of a transcript, or of another file, that stands where an address does.
+fn file_meant(typed: &str) -> Option<String> {
+    let path = Path::new(typed);
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("talk")) {
+        return Some(format!("a transcript is played with --play {typed}"));
+    }
+    // A name without a dot is that of a host sooner than that of a file, even where there is such a file.
+    (typed.contains(['.', '/']) && path.is_file())
+        .then(|| format!("--play {typed} plays it if it is a transcript; an address is HOST:PORT or PORT"))
 }
 
 /// What stands behind an opening bracket: an IPv6 address, and a port.
@@ -396,9 +418,8 @@ fn of_another_tool(typed: &str) -> Option<AddressError> {
     let rest = rest.split(',').next().unwrap_or(rest);
     let help = match scheme {
         "unix" => format!("write unix:{rest}"),
-        "ssl" | "openssl" => {
-            "TLS from the first byte is a transcript that begins with `starttls`, or tls:// to relay".to_owned()
-        }
+        "ssl" | "openssl" if rest.contains(':') => format!("write tls://{rest}"),
+        "ssl" | "openssl" => format!("write tls://:{rest}"),
         _ if rest.contains(':') => format!("write {scheme}://{rest}"),
         _ => format!("write {scheme}://:{rest}"),
     };

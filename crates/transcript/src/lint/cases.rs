@@ -1,7 +1,10 @@
 //! The values of a `choose`: each is exactly what stands behind its `is`, whatever that means elsewhere.
 
+use std::collections::BTreeSet;
+
 use crate::diagnostic::{Diagnostic, Source, Span};
-use crate::syntax::Case;
+use crate::names::{Role, Roles};
+use crate::syntax::{Case, Pattern, Statement, StatementKind, Template, throughout};
 
 /// `is "a"`, `is a|b`, `is not a` and their like.
 pub(super) fn case(source: &Source, case: &Case, findings: &mut Vec<Diagnostic>) {
@@ -17,6 +20,92 @@ pub(super) fn case(source: &Source, case: &Case, findings: &mut Vec<Diagnostic>)
     findings.push(Diagnostic::warning(place, message).help(help));
 }
 
+/// Values that the name of a `choose` never has: no hole that captures it takes them. `given` names have their values from
+/// outside.
+pub(super) fn never_had(
+    body: &[Statement],
+    roles: &Roles,
+    source: &Source,
+    given: &[&str],
+    findings: &mut Vec<Diagnostic>,
+) {
+    let others: BTreeSet<&str> = throughout(body)
+        .filter_map(|statement| match &statement.kind {
+            StatementKind::Set { name, .. } | StatementKind::Let { name, .. } | StatementKind::Fresh { name, .. } => {
+                Some(name.as_str())
+            }
+            _ => None,
+        })
+        .chain(given.iter().copied())
+        .collect();
+    for statement in throughout(body) {
+        let StatementKind::Choose { name, cases } = &statement.kind else { continue };
+        let Some((chosen, _)) = name.holes().next().filter(|(chosen, _)| !others.contains(chosen.name.as_str())) else {
+            continue;
+        };
+        let holes = throughout(body).flat_map(Statement::templates).flat_map(Template::holes);
+        let patterns: Vec<&Pattern> = holes
+            .filter(|(hole, place)| hole.name == chosen.name && roles.of(*place) == Role::Capture)
+            .map(|(hole, _)| &hole.pattern)
+            .collect();
+        let tells = |case: &Case, findings: &[Diagnostic]| findings.iter().any(|told| told.line == case.place.line);
+        for case in cases {
+            let Some(value) = &case.value else { continue };
+            let is_had = patterns.iter().any(|pattern| may_be_had(pattern, value));
+            if !patterns.is_empty() && !is_had && !tells(case, findings) {
+                findings.push(is_never_had(source, case, &chosen.name, patterns[0], value));
+            }
+        }
+    }
+}
+
+/// Whether a hole with this pattern gives its name this value.
+fn may_be_had(pattern: &Pattern, value: &[u8]) -> bool {
+    match pattern {
+        // The name has the number in decimal digits, however it was written.
+        Pattern::Number(number) => number
+            .write(value)
+            .and_then(|bytes| number.read(&bytes))
+            .is_some_and(|read| read.to_string().as_bytes() == value),
+        pattern => pattern.accepts(value),
+    }
+}
+
+fn is_never_had(source: &Source, case: &Case, name: &str, pattern: &Pattern, value: &[u8]) -> Diagnostic {
+    let line = source.line(case.place.line);
+    let indent = line.chars().take_while(|letter| matches!(letter, ' ' | '\t')).count();
+    let width = line.trim().chars().count();
+    let place = Span { line: case.place.line, column: indent + 1, width: width.max(1) };
+    let shown = crate::notation::show(value);
+    let written = pattern.written(|count| count.as_str());
+    let message = format!("{{{name}}} is never `{shown}`: its hole takes `{{{name}{written}}}`");
+    let help = match (pattern, decimal(value)) {
+        (Pattern::Number(_), Some(digits)) if may_be_had(pattern, digits.as_bytes()) => {
+            format!("the value of a number is decimal digits: write `is {digits}`")
+        }
+        (Pattern::Number(number), _) => {
+            format!(
+                "the value of a number is decimal digits, and fits into {number}: let one stand here, or leave it out"
+            )
+        }
+        (Pattern::Int, Some(digits)) => format!("a whole number is decimal digits: write `is {digits}`"),
+        (Pattern::Int, None) => "a whole number is decimal digits: let one stand here, or leave it out".to_owned(),
+        _ => "let a value stand here that the pattern takes, or leave it out".to_owned(),
+    };
+    Diagnostic::warning(place, message).help(help)
+}
+
+/// The number that `007`, `+7`, `0x1f` or `1f` stands for, in decimal digits.
+fn decimal(value: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(value).ok()?.trim();
+    let text = text.strip_prefix('+').unwrap_or(text);
+    if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        return u64::from_str_radix(hex, 16).ok().map(|number| number.to_string());
+    }
+    let decimal = text.parse::<u64>().ok();
+    decimal.or_else(|| u64::from_str_radix(text, 16).ok()).map(|number| number.to_string())
+}
+
 /// What is wrong with a value, and what to write.
 fn other_than_it_seems(written: &str) -> Option<(String, String)> {
     let trimmed = written.trim_end_matches([' ', '\t']);
@@ -27,7 +116,8 @@ fn other_than_it_seems(written: &str) -> Option<(String, String)> {
         return Some(("a space that cannot be seen stands at the end".to_owned(), help));
     }
     written.chars().next().filter(char::is_ascii)?;
-    let (why, help) = quoted(written).or_else(|| other_values(written)).or_else(|| signs_around(written))?;
+    let found = quoted(written).or_else(|| other_values(written)).or_else(|| signs_around(written));
+    let (why, help) = found.or_else(|| line_behind(written)).or_else(|| compared(written))?;
     Some((format!("`{written}` is text: {why}"), help))
 }
 
@@ -110,4 +200,65 @@ fn signs_around(written: &str) -> Option<(String, String)> {
         return Some(("its `<` and `>` belong to the value".to_owned(), instead(written, bare, 0)));
     }
     None
+}
+
+/// `a S: b`, `a: S: b`, `b then`: what is said then stands on the lines below.
+fn line_behind(written: &str) -> Option<(String, String)> {
+    let words = written.match_indices(' ').map(|(at, _)| at + 1);
+    let is_side = |text: &&str| {
+        ["C: ", "S: ", "C raw: ", "S raw: ", "C hex: ", "S hex: "].iter().any(|side| text.starts_with(side))
+    };
+    if let Some((at, line)) = words.map(|at| (at, &written[at..])).find(|(_, text)| is_side(text)) {
+        let bare = written[..at].trim_end().trim_end_matches([':', '-', '>', '=']).trim_end();
+        let bare = bare.strip_suffix(" then").unwrap_or(bare);
+        if bare.is_empty() {
+            return None;
+        }
+        let help = format!("write `is {bare}`, and `{line}` on the line below it; {}", meant(written, at));
+        return Some(("what is said then stands on a line of its own".to_owned(), help));
+    }
+    let bare =
+        written.strip_suffix(" then").map(str::trim_end).filter(|bare| !bare.is_empty() && !bare.contains(' '))?;
+    let at = written.len() - "then".len();
+    Some(("its `then` belongs to the value".to_owned(), instead(written, bare, at)))
+}
+
+/// `a or b`, `a, b`, `> 3`, `A*`, `^a`: a value is one, and is compared as a whole.
+fn compared(written: &str) -> Option<(String, String)> {
+    for mark in [" or ", " || ", ", ", ","] {
+        let parts: Vec<&str> = written.split(mark).map(str::trim).collect();
+        let is_short = |part: &&str| part.len() <= 2 || part.bytes().all(|byte| byte.is_ascii_digit());
+        let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        // `Hello, World` may well be one value; numbers and letters with a comma between them hardly are.
+        if parts.len() > 1 && parts.iter().all(is_word) && (!mark.contains(',') || parts.iter().all(is_short)) {
+            let all: Vec<String> = parts.iter().map(|part| format!("`is {part}`")).collect();
+            let at = written.find(mark.trim()).unwrap_or(0);
+            let help = format!("write {}, each with what is said then; {}", all.join(" and "), meant(written, at));
+            return Some(("it is one value, and no list of them".to_owned(), help));
+        }
+    }
+    let behind = written.trim_start_matches(['<', '>', '!', '=']).trim_start();
+    let is_number = !behind.is_empty() && behind.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if behind.len() < written.len() && (is_number && written.starts_with(['<', '>']) || written.starts_with("!=")) {
+        let help = format!(
+            "a value is compared as a whole: write each as an `is` of its own, and `else` for all others; {}",
+            meant(written, 0)
+        );
+        return Some(("it stands for no other value".to_owned(), help));
+    }
+    let is_word =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let (begin, at) = match (written.strip_suffix('*'), written.strip_prefix('^')) {
+        (Some(begin), _) => (begin, written.len() - 1),
+        (None, Some(begin)) => (begin, 0),
+        (None, None) => return None,
+    };
+    is_word(begin).then(|| {
+        let help = format!(
+            "write each value as an `is` of its own; by how a line begins an `either` decides, with lines such as \
+             `C: {begin}{{_}}`; {}",
+            meant(written, at)
+        );
+        ("it stands for no other value".to_owned(), help)
+    })
 }

@@ -43,6 +43,7 @@ pub(crate) fn warnings(
     linter.block(body);
     layout::never_heard(body, &mut linter.findings);
     layout::gap_behind_timeout(settings, source, &mut linter.findings);
+    cases::never_had(body, roles, source, given, &mut linter.findings);
     linter.findings
 }
 

@@ -29,6 +29,9 @@ impl ExpressionError {
     /// What to do about it.
     pub(crate) fn help(&self) -> &'static str {
         match self {
+            Self::Regex(why) if why.is_about_a_letter() => {
+                "a regex sees bytes, and a letter outside ASCII is several: write `(é|è)` and not `[éè]`"
+            }
             Self::Regex(_) => "it is of the linear-time kind: no look-around, no back references",
             Self::TooLargeTogether => "write the same regex for lines that are alike, or split the conversation",
         }

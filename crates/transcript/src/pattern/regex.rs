@@ -28,6 +28,14 @@ pub(crate) enum RegexError {
     Unmatchable(Box<BuildError>),
 }
 
+impl RegexError {
+    /// Whether it is a class or an escape of characters, where only bytes are known.
+    pub(super) fn is_about_a_letter(&self) -> bool {
+        matches!(self, Self::Syntax(error) if matches!(&**error, regex_syntax::Error::Translate(error)
+            if *error.kind() == regex_syntax::hir::ErrorKind::UnicodeNotAllowed))
+    }
+}
+
 /// A sentence without its place.
 impl fmt::Display for RegexError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

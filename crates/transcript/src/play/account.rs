@@ -6,11 +6,13 @@ use super::Play;
 use super::expected::{expected_actions, expected_messages};
 use crate::diagnostic::Span;
 use crate::notation::show_hiding;
-use crate::program::{Message, Pattern, PieceKind, StreamAction, matcher};
+use crate::number::Number;
+use crate::program::{Message, Op, Pattern, Piece, PieceKind, StreamAction, matcher};
 use crate::script::Script;
 use crate::secret::Secret;
+use crate::syntax::{Eol, Form};
 use crate::values::{Scratch, given_index};
-use crate::verdict::{Awaited, Expected, Fault, Held, Verdict};
+use crate::verdict::{Awaited, Expected, Fault, Held, Unfinished, Verdict};
 
 /// Most bytes of what would have been right that are kept of one line.
 const ROOM: usize = 16 * 1024;
@@ -27,6 +29,10 @@ impl Play {
         };
         let held = only.map_or(vec![], |message| held(message, scratch));
         let fold = only.is_some_and(|message| message.fold);
+        let unfinished = match fault {
+            Fault::NothingCame { .. } if !received.is_empty() => self.unfinished(script, &nearest),
+            _ => None,
+        };
         let candidates: Vec<(Expected, usize, Span)> = nearest
             .into_iter()
             .enumerate()
@@ -67,7 +73,42 @@ impl Play {
             secrets,
             held,
             fold,
+            refused: None,
+            unfinished,
         }
+    }
+
+    /// What would have ended the message of which a part came.
+    fn unfinished(&self, script: &Script, nearest: &[(usize, usize, Span)]) -> Option<Unfinished> {
+        let message = match (&script.program.ops[self.pc], nearest) {
+            (Op::File(_), _) => return Some(Unfinished::Bytes),
+            (_, [(index, ..), ..]) => &script.program.messages[*index],
+            _ => return None,
+        };
+        if message.form != Form::Text {
+            let is_open = |piece: &Piece| match &piece.kind {
+                PieceKind::Capture { pattern, .. } | PieceKind::Same { pattern, .. } => match pattern {
+                    Pattern::Bytes(_) | Pattern::BytesOf(_) => false,
+                    // Its own bytes tell how long it is.
+                    Pattern::Number(Number::Varint) => false,
+                    Pattern::Number(number) => number.length().is_none(),
+                    _ => true,
+                },
+                PieceKind::Literal(_) | PieceKind::Value(_) => false,
+            };
+            return Some(match message.pieces.iter().position(is_open) {
+                None => Unfinished::Bytes,
+                Some(open) if open + 1 == message.pieces.len() => Unfinished::End,
+                Some(_) => Unfinished::Text,
+            });
+        }
+        Some(match (script.eol, script.gap) {
+            (Eol::Lf | Eol::CrLf, _) => Unfinished::Line,
+            (Eol::Any, None) => Unfinished::LineOrNoGap,
+            (Eol::Any, Some(_)) => Unfinished::LineOrGap,
+            (Eol::None, None) => Unfinished::NoGap,
+            (Eol::None, Some(_)) => Unfinished::Gap,
+        })
     }
 
     /// The messages that would be right, the nearest to what came first: how many bytes agree with each, and where it differs.

@@ -61,7 +61,10 @@ impl<W: Watch> Walk<'_, W> {
     /// A value that was heard is not what a function reads.
     pub(super) fn bad_value(&mut self, play: &mut Play, pc: Pc, slot: usize, value: Vec<u8>, why: NotEncoded) -> Stop {
         let Function::Write(number) = why.function else {
-            return self.value_is_wrong(play, pc, slot, Fault::NotEncoded, value);
+            let mut verdict = self.wrong_value(play, pc, Fault::NotEncoded, value);
+            self.script.program.name(slot).clone_into(&mut verdict.name);
+            verdict.refused = Some(why);
+            return Stop::failed(verdict);
         };
         let mut verdict = self.wrong_value(play, pc, Fault::NoFit, value);
         verdict.name = format!("{}:{number}", self.script.program.name(slot));

@@ -6,6 +6,10 @@ use crate::diagnostic::{Diagnostic, Source, Span};
 pub(super) fn not_text(text: &[u8]) -> Option<Diagnostic> {
     let begins = |bytes: &[u8]| text.starts_with(bytes);
     let start = Span { line: 1, column: 1, width: 1 };
+    if let Some((what, import)) = other_record(text) {
+        let finding = Diagnostic::error(start, format!("this is {what}, and no transcript"));
+        return Some(finding.help(format!("`{import}` makes a transcript of it")));
+    }
     if begins(&[0xff, 0xfe, 0, 0]) || begins(&[0, 0, 0xfe, 0xff]) {
         return Some(wide("UTF-32"));
     }
@@ -34,6 +38,26 @@ pub(super) fn not_text(text: &[u8]) -> Option<Diagnostic> {
         return Some(finding.help("save it with LF or CRLF at the end of its lines; `tr '\\r' '\\n'` does it"));
     }
     None
+}
+
+/// What other tools record conversations in, and the command that reads it: captures of packets, and what browsers save.
+fn other_record(text: &[u8]) -> Option<(&'static str, &'static str)> {
+    // The magic numbers of pcap in both byte orders, for microseconds and nanoseconds, and of a section of pcapng.
+    const CAPTURES: [[u8; 4]; 5] = [
+        [0xd4, 0xc3, 0xb2, 0xa1],
+        [0xa1, 0xb2, 0xc3, 0xd4],
+        [0x4d, 0x3c, 0xb2, 0xa1],
+        [0xa1, 0xb2, 0x3c, 0x4d],
+        [0x0a, 0x0d, 0x0d, 0x0a],
+    ];
+    if CAPTURES.iter().any(|magic| text.starts_with(magic)) {
+        return Some(("a capture of packets", "sockeye import FILE"));
+    }
+    let plain = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start();
+    let inside = plain.strip_prefix(b"{")?.trim_ascii_start();
+    let holds = |word: &[u8]| memchr::memmem::find(inside, word).is_some();
+    let is_archive = inside.starts_with(b"\"log\"") && holds(b"\"entries\"");
+    is_archive.then_some(("what a browser recorded (HAR)", "sockeye import --har FILE"))
 }
 
 fn wide(encoding: &str) -> Diagnostic {
@@ -83,6 +107,24 @@ mod tests {
             (b"C: a", ""),
         ] {
             assert_eq!(told(text), message, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_other_tools_record_is_told_as_what_it_is() {
+        for text in [
+            &b"\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0"[..],
+            b"\xa1\xb2\xc3\xd4\0\x02\0\x04\0\0\0\0",
+            b"\x4d\x3c\xb2\xa1\x02\0\x04\0",
+            b"\n\r\r\n\x1c\0\0\0M<+\x1a",
+        ] {
+            assert_eq!(told(text), "this is a capture of packets, and no transcript", "{text:?}");
+        }
+        for text in ["{\"log\":{\"version\":\"1.2\",\"entries\":[]}}", "\u{feff}{\n  \"log\": {\n \"entries\": [\n"] {
+            assert_eq!(told(text.as_bytes()), "this is what a browser recorded (HAR), and no transcript", "{text:?}");
+        }
+        for text in ["{\"a\": 1}\n", "C: {\"log\":{\"entries\":[]}}\n", "\n\nC: a\n", "{\"log\": 1}\n"] {
+            assert_eq!(told(text.as_bytes()), "", "{text:?}");
         }
     }
 

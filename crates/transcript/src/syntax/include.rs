@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::encoding;
 use super::line::Line;
-use super::parse::{Parser, is_elsewhere};
+use super::parse::Parser;
 use crate::diagnostic::{Diagnostic, Span};
 
 /// Files inside each other, at most.
@@ -56,11 +56,7 @@ impl Parser<'_> {
             return self.error(line.place, "`include` names a file", "write `include login.talk`");
         }
         let place = line.place_of(path);
-        if is_elsewhere(path) {
-            let message = format!("`{path}` is not below the transcript's folder");
-            return self.error(place, message, "write a path relative to the folder that the transcript stands in");
-        }
-        let below = self.beside(path);
+        let Some(below) = self.below_the_folder(path) else { return self.not_below(place, path) };
         let name = beside(self.source.name(), &below);
         if self.inside.contains(&below) || name == self.source.name() {
             let chain: Vec<&str> = self.inside.iter().map(String::as_str).chain([below.as_str()]).collect();
@@ -90,9 +86,22 @@ impl Parser<'_> {
         self.included_text(line.place, below, name, &text);
     }
 
-    /// A path below the first transcript's folder, as the file in hand writes it.
-    pub(super) fn beside(&self, path: &str) -> String {
-        self.inside.last().map_or_else(|| path.to_owned(), |file| beside(file, path))
+    /// The path below the first transcript's folder of what the file in hand writes as a path; none if it leads out.
+    pub(super) fn below_the_folder(&self, path: &str) -> Option<String> {
+        if names_another_place(path) {
+            return None;
+        }
+        without_dots(&self.inside.last().map_or_else(|| path.to_owned(), |file| beside(file, path)))
+    }
+
+    /// A path leads out of the folder.
+    pub(super) fn not_below(&mut self, place: Span, path: &str) {
+        let help = if self.inside.is_empty() {
+            "write a path relative to the folder that the transcript stands in"
+        } else {
+            "a path is relative to the folder of its own file, and nothing outside the first transcript's folder is read"
+        };
+        self.error(place, format!("`{path}` is not below the transcript's folder"), help);
     }
 
     fn read_file(&mut self, path: &str) -> Result<Vec<u8>, IncludeError> {
@@ -142,6 +151,28 @@ impl Parser<'_> {
         self.open = outside;
         self.inside.pop();
     }
+}
+
+/// Whether a path begins elsewhere than in the folder of its file, whatever stands there.
+fn names_another_place(path: &str) -> bool {
+    let is_url =
+        path.split_once("://").is_some_and(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphabetic()));
+    path.starts_with('/') || path.starts_with("~/") || is_url || path.contains('\0')
+}
+
+/// A relative path without its dots; none if it leads out of the folder that it begins in, on its way or at its end.
+fn without_dots(path: &str) -> Option<String> {
+    let mut folders: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(folders.pop()?),
+            _ => folders.push(part),
+        }
+    }
+    // A folder stays one: no file is read instead of it.
+    let end = if ["/", "/.", "/.."].iter().any(|end| path.ends_with(end)) { "/" } else { "" };
+    (!folders.is_empty()).then(|| folders.join("/") + end)
 }
 
 /// The path of a file beside another one.

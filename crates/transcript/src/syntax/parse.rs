@@ -343,6 +343,7 @@ impl Parser<'_> {
         self.seen.message = true;
         let path = line.text.split_once(':').map_or("", |(_, path)| path).trim_matches([' ', '\t']);
         let path_place = if path.is_empty() { line.place } else { line.place_of(path) };
+        let findings = self.findings.len();
         if path.is_empty() {
             self.error(path_place, "`file:` names a file", format!("write `{} file: body.bin`", side.letter()));
         } else if path.len() > 2 && ['"', '\''].iter().any(|quote| path.starts_with(*quote) && path.ends_with(*quote)) {
@@ -351,11 +352,14 @@ impl Parser<'_> {
         } else if let Some((path, _)) = path.split_once(" # ") {
             let help = format!("write `{} file: {}`, and the comment above it", side.letter(), path.trim_end());
             self.error(path_place, "a comment stands on a line of its own", help);
-        } else if is_elsewhere(path) {
-            let message = format!("`{path}` is not below the transcript's folder");
-            self.error(path_place, message, "write a path relative to the folder that the transcript stands in");
         }
-        let path = self.beside(path);
+        let is_wrong = self.findings.len() > findings;
+        let path = self.below_the_folder(path).unwrap_or_else(|| {
+            if !is_wrong {
+                self.not_below(path_place, path);
+            }
+            path.to_owned()
+        });
         self.push_on(line.place, connection, StatementKind::File { side, path, path_place });
         true
     }
@@ -489,17 +493,6 @@ impl Parser<'_> {
 /// Whether a statement is a setting, a value or a loop: its fix is the whole line.
 fn is_shortly_said(word: &str) -> bool {
     matches!(word, "set" | "let" | "at" | "eol" | "gap" | "timeout" | "transcript" | "ignore" | "repeat")
-}
-
-/// Whether a path leads out of the folder that the transcript stands in.
-pub(super) fn is_elsewhere(path: &str) -> bool {
-    let is_url =
-        path.split_once("://").is_some_and(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphabetic()));
-    path.starts_with('/')
-        || path.starts_with("~/")
-        || is_url
-        || path.split('/').any(|part| part == "..")
-        || path.contains('\0')
 }
 
 /// The warning about what stands right behind the end of a connection.

@@ -123,6 +123,10 @@ impl Parser<'_> {
         let before = line.text.strip_suffix(written).unwrap_or_default();
         let message = if !written.is_empty() && written.bytes().all(|byte| byte.is_ascii_digit()) {
             format!("`{written}` has no unit: a duration is `{written}s` or `{written}ms`")
+        } else if is_too_long(written) {
+            format!("`{written}` is longer than a duration may be")
+        } else if written.is_empty() {
+            "a duration is missing".to_owned()
         } else {
             format!("`{written}` is not a duration")
         };
@@ -130,6 +134,7 @@ impl Parser<'_> {
         let near = if is_gap { nearest_duration(&format!("{written}ms")) } else { nearest_duration(written) };
         let help = match near {
             Some(near) => format!("write `{before}{near}`"),
+            None if is_too_long(written) => format!("the longest is a year: `{before}31536000s`"),
             None => "write a whole number and a unit, as in `100ms` or `5s`".to_owned(),
         };
         self.error(place, message, help);
@@ -157,6 +162,10 @@ impl Parser<'_> {
         }
         let Some(function) = Function::named(word) else {
             let place = if word.is_empty() { line.place } else { line.place_of(word) };
+            if word.is_empty() {
+                let help = format!("write `let {name} = length {{text}}`; a value of nothing is `set {name} =`");
+                return self.error(place, "no function stands behind the `=`", help);
+            }
             let help = function_meant(&name, word, value);
             return self.error(place, format!("`{word}` is no function"), help);
         };
@@ -260,7 +269,10 @@ impl Parser<'_> {
                     format!("write `{setting}`: a setting has no `{}` before it", &shape[7..10])
                 }
                 Some((name, value)) if shape.contains("set") && is_name(name) => {
-                    format!("write `set {name} = {}`", value.trim())
+                    // `set x to 1`.
+                    let value = value.trim();
+                    let bare = value.strip_prefix("to ").or_else(|| value.strip_prefix("as ")).unwrap_or(value);
+                    format!("write `set {name} = {}`", bare.trim_start())
                 }
                 Some((name, value))
                     if is_name(name)
@@ -300,7 +312,11 @@ impl Parser<'_> {
             let tidy: String = name.trim_matches(['"', '\'', '$', '{', '}', ' ', ':']).replace(['-', '.', ' '], "_");
             let near = if is_name(&tidy) && tidy != "_" { format!("; write `{tidy}`") } else { String::new() };
             let help = format!("a name is letters, digits and _, and does not begin with a digit{near}");
-            self.error(place, format!("`{name}` cannot be a name"), help);
+            if name.is_empty() {
+                self.error(place, "no name stands before the `=`", shape);
+            } else {
+                self.error(place, format!("`{name}` cannot be a name"), help);
+            }
             return None;
         }
         // The grammar puts one space after the sign; the rest is the value, verbatim.
@@ -342,9 +358,10 @@ fn function_meant(name: &str, word: &str, rest: &str) -> String {
         "checksum" => Some("sum8"),
         "xor" | "bcc" => Some("xor8"),
         "sha" => Some("sha1"),
-        "sha2" | "sha-256" | "sha_256" | "sha512" | "sha384" => Some("sha256"),
+        _ if let Some(others) = outside_the_language(name, &bare) => return others,
+        "sha2" | "sha-256" | "sha_256" => Some("sha256"),
         "sha-1" | "sha_1" => Some("sha1"),
-        "md-5" | "md4" => Some("md5"),
+        "md-5" => Some("md5"),
         "hmac" | "hmac-sha2" | "hmacsha256" | "hmac_sha256" => Some("hmac-sha256"),
         _ => Function::names().find(|known| *known == bare).or_else(|| nearest(&bare, Function::names())),
     };
@@ -366,6 +383,32 @@ fn function_meant(name: &str, word: &str, rest: &str) -> String {
         None if rest.is_empty() => format!("a value as it stands is `set {name} = {word}`; {}", all()),
         None => all(),
     }
+}
+
+/// What is said to the name of a function that there is not, and that no other one can stand for: its result differs.
+fn outside_the_language(name: &str, word: &str) -> Option<String> {
+    let plain: String = word.chars().filter(char::is_ascii_alphanumeric).collect();
+    let plain = ["encode", "decode"].iter().find_map(|end| plain.strip_suffix(end)).unwrap_or(&plain);
+    let (what, ours) = match plain.strip_prefix("hmac").unwrap_or(plain) {
+        "sha224" | "sha384" | "sha512" | "sha512256" | "sha512224" | "sha3" | "sha3224" | "sha3256" | "sha3384"
+        | "sha3512" | "md2" | "md4" | "ripemd" | "ripemd160" | "blake2" | "blake2b" | "blake2s" | "blake3" => {
+            ("digests", "md5, sha1 and sha256, and the same with hmac- before them")
+        }
+        "crc8" | "crc24" | "crc32c" | "crc64" | "adler32" | "fletcher16" | "fletcher32" => {
+            ("checksums", "crc32, crc16, sum8 and xor8")
+        }
+        "base32" | "base36" | "base45" | "base58" | "base62" | "base64url" | "base85" | "ascii85" | "urlencode" => {
+            ("encodings", "hex and base64, and back unhex and unbase64")
+        }
+        _ => return None,
+    };
+    Some(format!("the {what} are {ours}; what another one gives is made outside, and given with --set {name}=value"))
+}
+
+/// Whether it is a whole number and a unit, and more than there may be.
+fn is_too_long(written: &str) -> bool {
+    let number = written.strip_suffix("ms").or_else(|| written.strip_suffix('s')).unwrap_or_default();
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) && duration(written).is_none()
 }
 
 /// The first word of a text, and what follows the one space behind it.
@@ -390,6 +433,9 @@ mod tests {
             ("set x y", "write `set x = y`"),
             ("set x: y", "write `set x = y`"),
             ("set x", "write `set x = value`"),
+            ("set x to 1", "write `set x = 1`"),
+            ("set x as a b", "write `set x = a b`"),
+            ("set x total", "write `set x = total`"),
             ("set 1x y", "write `set name = value`"),
             ("let n length {x}", "write `let n = length {x}`"),
             ("let n: md5 {x}", "write `let n = md5 {x}`"),
@@ -422,12 +468,52 @@ mod tests {
     }
 
     #[test]
+    fn what_another_function_gives_is_not_given_by_one_with_a_similar_name() {
+        for (words, ours) in [
+            (
+                "sha512 sha384 SHA-512 md4 sha3_256 hmac-sha512 hmacSHA384 blake2b",
+                "the digests are md5, sha1 and sha256",
+            ),
+            ("crc8 crc-32c crc64 adler32", "the checksums are crc32, crc16, sum8 and xor8"),
+            ("base32 base58 base64url base32encode", "the encodings are hex and base64"),
+        ] {
+            for word in words.split(' ') {
+                let told = told(&format!("let x = {word} abc"));
+                assert!(told.contains(ours) && told.ends_with("given with --set x=value"), "{word}: {told}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_not_shown_as_nothing_in_quotes() {
+        for (line, words) in [
+            ("let x =", "no function stands behind the `=`; write `let x = length {text}`"),
+            ("let x = ", "no function stands behind the `=`; write `let x = length {text}`"),
+            ("eol", "`eol` names no line ending; write any, lf, crlf or none"),
+            ("let x = time", "no format stands behind `time`"),
+            ("let x = unhex", "`unhex` is given nothing to work on"),
+            ("C waits", ""),
+        ] {
+            let told = told(line);
+            assert!(told.starts_with(words) && !told.contains("``"), "{line}: {told}");
+        }
+    }
+
+    #[test]
     fn a_time_that_is_none_is_told_from_one_that_is_missing() {
         for setting in ["gap", "timeout"] {
             for (time, words) in [
                 ("", format!("`{setting}` has no duration; write `{setting} 100ms`")),
                 (" soon", "`soon` is not a duration; write a whole number and a unit".to_owned()),
                 (" 1.5s", format!("`1.5s` is not a duration; write `{setting} 1500ms`")),
+                (
+                    " 1000000000s",
+                    format!(
+                        "`1000000000s` is longer than a duration may be; the longest is a year: `{setting} 31536000s`"
+                    ),
+                ),
+                (" 99999999999999999999ms", "`99999999999999999999ms` is longer than a duration may be".to_owned()),
+                (" 31536001s", "`31536001s` is longer than a duration may be".to_owned()),
                 (" 0s", format!("a {setting} of nothing; leave `{setting}` out")),
             ] {
                 let told = told(&format!("{setting}{time}"));
@@ -451,8 +537,8 @@ mod tests {
             ("checksum", "sum8"),
             ("xor bcc", "xor8"),
             ("sha sha-1 sha_1", "sha1"),
-            ("sha2 sha-256 sha_256 sha512 sha384", "sha256"),
-            ("md-5 md4 MD5", "md5"),
+            ("sha2 sha-256 sha_256", "sha256"),
+            ("md-5 MD5", "md5"),
             ("hmac hmac-sha2 hmacsha256 hmac_sha256", "hmac-sha256"),
         ] {
             for word in words.split(' ') {

@@ -175,10 +175,19 @@ impl<'a> Reader<'a> {
                         "to say it again and again up to {count} bytes, write `…` behind it: {{{name}:{count} bytes={shown}…}}"
                     )
                 }
+                Pattern::Regex(..) if !shown.is_ascii() => {
+                    "a regex sees bytes, and a letter outside ASCII is several: `.+` takes it, `.` and `\\w` do not"
+                        .to_owned()
+                }
                 _ => "a line is heard by one side and said by the other: let the default be an example of the pattern"
                     .to_owned(),
             };
-            return Err(broken(format!("the default `{shown}` of {{{name}}} does not fit its own pattern"), help));
+            let message = if shown.is_empty() {
+                format!("the default of {{{name}}} is empty, and does not fit its own pattern")
+            } else {
+                format!("the default `{shown}` of {{{name}}} does not fit its own pattern")
+            };
+            return Err(broken(message, help));
         }
         Ok(TemplatePartKind::Hole(Hole { name, pattern, defaults, is_repeated }))
     }

@@ -31,6 +31,9 @@ impl Parser<'_> {
                 let mark = first.trim_end_matches(['=', ':', ',']);
                 let help = match mark.strip_prefix("alpn").map(|name| name.trim_start_matches(['=', ':'])) {
                     Some(name) => format!("write `starttls alpn {}`", format!("{name} {more}").trim()),
+                    None if is_version(first) || is_version(&format!("{first}{more}")) => {
+                        "write `starttls` alone: the two ends agree on the version".to_owned()
+                    }
                     None if more.is_empty() && first.contains(|c: char| c == '/' || c.is_ascii_digit()) => format!(
                         "put the statement on a line below; what is spoken inside is named so: `starttls alpn {first}`"
                     ),
@@ -60,4 +63,11 @@ impl Parser<'_> {
         }
         names
     }
+}
+
+/// `1.3`, `TLSv1.2`, `v1.3`: a version of TLS, and the name of no protocol inside.
+fn is_version(word: &str) -> bool {
+    let word = word.to_ascii_lowercase().replace(['_', '-'], "");
+    let word = word.strip_prefix("tls").or_else(|| word.strip_prefix("ssl")).unwrap_or(&word);
+    matches!(word.strip_prefix('v').unwrap_or(word), "1" | "1.0" | "1.1" | "1.2" | "1.3" | "3" | "3.0")
 }

@@ -14,6 +14,8 @@ fn verdict(fault: Fault, received: &[u8], byte: Option<usize>, secret: &str) -> 
         secrets: Arc::new([Secret { name: "token".to_owned(), value: secret.into() }]),
         held: vec![],
         fold: false,
+        refused: None,
+        unfinished: None,
     }
 }
 
@@ -104,5 +106,46 @@ fn where_nothing_came_it_is_said_what_happened_instead() {
         let verdict = verdict(fault, b"", byte, "secret");
         assert_eq!(verdict.received_row(), (told.to_owned(), None));
         assert!(verdict.render("").contains(&format!("received  {told}\n")), "{}", verdict.render(""));
+    }
+}
+
+#[test]
+fn what_looks_the_same_is_told_apart() {
+    for (expected, received, byte, row, note) in [
+        // Spaces that are none of ASCII.
+        ("a b", "a\u{a0}b", 2, "a{0xc2a0}b", ""),
+        ("a b", "a\u{2003}b", 2, "a{0xe28083}b", ""),
+        ("a\u{3000}b", "a b", 2, "a b", ""),
+        // Letters of other alphabets, and what is put together of two.
+        ("pass", "p\u{430}ss", 2, "p\u{430}ss", ": {0xd0b0} and not {0x61}"),
+        ("p\u{430}ss", "pass", 2, "pass", ": {0x61} and not {0xd0b0}"),
+        ("caf\u{e9}", "cafe\u{301}", 4, "cafe\u{301}", ": {0x65} and not {0xc3a9}"),
+        ("cafe\u{301}", "caf\u{e9}", 4, "caf\u{e9}", ": {0xc3a9} and not {0x65}"),
+        // The second byte of a letter differs: the letter is shown whole.
+        ("\u{43f}\u{440}\u{430}", "\u{43f}\u{440}\u{432}", 6, "\u{43f}\u{440}\u{432}", ": {0xd0b2} and not {0xd0b0}"),
+        // Nothing is added to what everybody sees.
+        ("Hello", "Hullo", 2, "Hullo", ""),
+        ("a{b}", "ac", 2, "ac", ""),
+        ("\u{e9}a", "\u{e9}", 3, "\u{e9}", ""),
+        ("a", "\u{200b}a", 1, "{0xe2808b}a", ""),
+    ] {
+        let mut verdict = verdict(Fault::Differs, received.as_bytes(), Some(byte), "secret");
+        verdict.expected[0].text = expected.to_owned();
+        let (text, caret) = verdict.received_row();
+        assert_eq!((text.as_str(), caret.unwrap().1), (row, format!("byte {byte} of the line{note}")), "{expected}");
+        let account = verdict.details("");
+        let shown = |label| account.lines().find_map(|line| line.split_once(label)).unwrap().1.to_owned();
+        assert!(shown("expected  ") != shown("received  ") || !note.is_empty(), "{account}");
+    }
+}
+
+#[test]
+fn a_value_of_nothing_is_told_as_one_and_not_as_the_end() {
+    for fault in [Fault::NoSuchValue, Fault::NoFit, Fault::NotAPort, Fault::NotEncoded] {
+        let mut verdict = verdict(fault, b"", None, "secret");
+        verdict.name = "n".to_owned();
+        let text = verdict.render("");
+        assert!(text.contains("received  (an empty value)\n") && !text.contains("``"), "{text}");
+        assert_eq!(verdict.received_text(), Some(String::new()));
     }
 }

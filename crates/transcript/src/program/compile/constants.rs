@@ -13,6 +13,9 @@ use crate::values::{MOST_VALUES, given_slot};
 /// Longest value that stands in messages as text, in bytes: it is looked at for each of them.
 const LONGEST_CONSTANT: usize = 64 * 1024;
 
+/// Longest value that is written out again as what was meant, in bytes.
+const LONGEST_SHOWN: usize = 200;
+
 impl Compiler<'_> {
     /// A name that one `set` or `let` gives, from nothing but text and constants, is a constant.
     pub(super) fn collect_constants(&mut self, body: &[Statement]) {
@@ -72,7 +75,7 @@ impl Compiler<'_> {
                         Function::Sum | Function::Difference => {
                             format!("write numbers with spaces between them, and no signs: `{function} {{a}} 4`")
                         }
-                        _ => format!("`{function}` reads what was encoded before"),
+                        _ => encoding_meant(*function, &value, template),
                     };
                     self.findings.push(Diagnostic::error(statement.place, why.to_string()).help(help));
                 }
@@ -164,4 +167,29 @@ impl Compiler<'_> {
             self.write(place, &name, None);
         }
     }
+}
+
+/// What to write for a value that `unhex` or `unbase64` does not read.
+fn encoding_meant(function: Function, value: &[u8], template: &Template) -> String {
+    let is_hex = function == Function::Unhex;
+    let what = if is_hex { "pairs of hex digits, without spaces and without 0x" } else { "base64 with its `=`" };
+    let text = String::from_utf8_lossy(value);
+    let mut plain = if is_hex {
+        let bare = |word: &str| word.strip_prefix("0x").or_else(|| word.strip_prefix("\\x")).unwrap_or(word).to_owned();
+        text.replace("\\x", " ").split([' ', '\t', ':', ',', '-']).map(bare).collect::<String>()
+    } else {
+        text.replace('-', "+").replace('_', "/").split([' ', '\t', '=']).collect::<String>()
+    };
+    if is_hex && plain.len() % 2 == 1 {
+        plain.insert(0, '0');
+    } else if !is_hex {
+        let missing = plain.len().next_multiple_of(4) - plain.len();
+        plain.push_str(&"=".repeat(missing));
+    }
+    // Of a value that stands elsewhere the statement is not told.
+    let is_text = template.parts.iter().all(|part| matches!(part.kind, TemplatePartKind::Literal(_)));
+    if is_text && value.len() <= LONGEST_SHOWN && function.apply(b"", plain.as_bytes()).is_ok() && !plain.is_empty() {
+        return format!("`{function}` reads {what}: write `{function} {plain}`");
+    }
+    format!("`{function}` reads {what}: `{function} {}`", if is_hex { "4869" } else { "SGk=" })
 }

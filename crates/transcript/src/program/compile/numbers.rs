@@ -69,8 +69,11 @@ impl Compiler<'_> {
     pub(super) fn number(&mut self, place: Span, hole: &Hole, number: Number, role: Role, ours: bool) -> PieceKind {
         if let Some(value) = self.constants.get(&hole.name).filter(|_| role != Role::Ignored) {
             let Some(bytes) = number.write(value) else {
-                let message =
-                    format!("{{{}}} is `{}`, which is no number that fits into {number}", hole.name, show(value));
+                let message = if value.is_empty() {
+                    format!("{{{}}} is empty, and should be a number that fits into {number}", hole.name)
+                } else {
+                    format!("{{{}}} is `{}`, which is no number that fits into {number}", hole.name, show(value))
+                };
                 let help = "a number is decimal digits; `let` counts: length {text}";
                 self.findings.push(Diagnostic::error(place, message).help(help));
                 return PieceKind::Literal(Literal::default());
