@@ -95,11 +95,23 @@ fn a_page_without_a_session_is_told() {
         (&["-"], b"\0\xff\xfe\x80 C: \0\n", 2, "it is neither text nor a capture"),
         (&["-"], b"\xfd7zXZ\0\0\x04", 2, "it is packed: unpack it with xz -d first"),
         (&["-"], b"\x28\xb5\x2f\xfd\x04", 2, "unpack it with zstd -d first"),
+        (&["-", "--har"], b"\x1f\x8b\x08\0", 2, "it is packed: unpack it with gunzip first"),
+        (&["-", "--har"], b"PK\x03\x04\x14\0", 2, "it is a zip archive: unpack it with unzip first"),
+        (&["-", "--har"], b"BZh91AY", 2, "unpack it with bunzip2 first"),
+        (&["-"], b"eol crlf\nC: a\nS: {b}\n", 2, "it is a transcript already"),
+        (
+            &["-"],
+            b"host smtpd[1]: C: a\nhost smtpd[1]: S: b\n",
+            2,
+            "line 1 has `C:` behind `host smtpd[1]:`: take that off",
+        ),
+        (&["-"], b"C:\na\nS:\nb\n", 2, "its marks stand alone"),
+        (&["-"], b"send: 'ehlo x\\r\\n'\nreply: b'250 ok'\n", 2, "its lines are quoted"),
         (&["-"], b"BZh91AY", 2, "unpack it with bunzip2 first"),
         (&["-"], b"PK\x03\x04\x14\0", 2, "it is a zip archive"),
         (&["-"], b"snoop\0\0\0\0\0\0\x02", 2, "it is a capture of snoop: editcap -F pcap"),
         (&["-"], b"%PDF-1.7\n", 2, "it is a PDF: save it as plain text"),
-        (&["no-such-file"], b"", 2, "cannot read no-such-file"),
+        (&["no-such-file"], b"", 26, "cannot read no-such-file"),
         (&[&path("page"), "--session", "3"], b"", 2, "has 2 sessions, and no number 3"),
         (&[&path("page"), "-o", "/dev/full"], b"", 23, "/dev/full"),
         (&[&path("page"), "-o", &path("no/folder")], b"", 23, "cannot make"),
@@ -135,6 +147,37 @@ fn who_is_the_client_is_told_where_the_page_does_not() {
         let output = run(arguments, page);
         assert_code(&output, 2);
         assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_written_as_bytes() {
+    for (page, wanted) in [
+        (&b"C: M\xfcller\nS: 250 ok\n"[..], "C: M{0xfc}ller\nS: 250 ok\n"),
+        (b"C: \xe4\xf6 \xc3\xa4\nS: ok\n", "C: {0xe4}{0xf6} \u{e4}\nS: ok\n"),
+        (b"A: a\xff\nB: b\nA: \x80\n", "C: a{0xff}\nS: b\nC: {0x80}\n"),
+    ] {
+        let output = run(&["import", "-"], page);
+        assert_code(&output, 0);
+        assert!(text(&output.stdout).ends_with(wanted), "{}", text(&output.stdout));
+        assert!(text(&output.stderr).contains("is not UTF-8 throughout"), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn what_check_would_warn_of_is_told() {
+    for page in ["C: HELO a\\r\\n\nS: ok\n", "C: HELO\u{a0}a\nS: ok\n", "C: QUIT   # leave\nS: bye\n"] {
+        let output = run(&["import", "-"], page.as_bytes());
+        assert_code(&output, 0);
+        let told = text(&output.stderr);
+        assert!(told.contains("warning: the transcript of -:3:"), "{page}{told}");
+    }
+    // A line that is too long is named, and not that the other end went away for it.
+    for (mark, other) in [("C:", "S:"), ("S:", "C:"), ("C->S:", "S->C:")] {
+        let page = format!("{other} a\n{mark} {}\n{other} b\n", "x".repeat(70_000));
+        let output = run(&["import", "-"], page.as_bytes());
+        assert!(!output.status.success());
+        assert!(!text(&output.stderr).contains("closed early"), "{}", text(&output.stderr));
     }
 }
 

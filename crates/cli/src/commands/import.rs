@@ -11,7 +11,7 @@ use std::path::Path;
 use sockeye::capture::Conversation;
 use transcript::import::with_holes;
 use transcript::rehearse::rehearse;
-use transcript::{Carrier, Ending, PlayOptions, Script, Side, Transcript};
+use transcript::{Carrier, Ending, Fault, PlayOptions, Script, Side, Transcript};
 
 use crate::exit::Exit;
 use crate::failure::CommandFailure;
@@ -29,7 +29,10 @@ pub(crate) fn run(flags: &flags::Import, console: &Console) -> Exit {
 fn import(flags: &flags::Import, console: &Console) -> Result<Exit, Exit> {
     let name = flags.file.display().to_string();
     let unreadable = |error: io::Error| {
-        console.fail(Exit::Usage, &format!("cannot read {name}: {error}", error = sockeye::net::words(&error)))
+        console.fail(
+            Exit::of(&error, Exit::CannotRead),
+            &format!("cannot read {name}: {error}", error = sockeye::net::words(&error)),
+        )
     };
     let source = Source::open(flags).map_err(unreadable)?;
     let (text, exit) = if flags.har {
@@ -93,7 +96,7 @@ fn finished(
 ) -> Result<String, Exit> {
     let exact = conversation.transcript();
     let shown = format!("the transcript of {name}");
-    let passes = |text: &str| agrees(&shown, text, conversation.carrier);
+    let passes = |text: &str| agrees(&shown, text, conversation.carrier).map(drop);
     let open = if is_exact { None } else { Some(with_holes(&exact)).filter(|open| *open != exact) };
     let body = match open.map(|open| passes(&open).map(|()| open)) {
         Some(Ok(open)) => open,
@@ -113,14 +116,19 @@ fn finished(
     Ok(text)
 }
 
-/// Nothing is printed that `sockeye check` would not pass.
-fn agrees(name: &str, text: &str, carrier: Carrier) -> Result<(), CommandFailure> {
+/// Nothing is printed that `sockeye check` would not pass. What it would warn of is in the transcript.
+fn agrees(name: &str, text: &str, carrier: Carrier) -> Result<Transcript, CommandFailure> {
     let transcript = Transcript::parse(name, text.as_bytes(), &[])?;
     let prepare = |side| Script::prepare(&transcript, &PlayOptions::new(side, carrier));
     let (client, server) = (prepare(Side::Client)?, prepare(Side::Server)?);
     let rehearsal = rehearse(&client, &server, |all| all);
-    match [rehearsal.client, rehearsal.server].into_iter().find(|ending| !ending.is_success()) {
-        Some(Ending::Failed(verdict)) => Err(CommandFailure::failed(None, verdict.into())),
-        _ => Ok(()),
+    let failed = [rehearsal.client, rehearsal.server].into_iter().filter_map(|ending| match ending {
+        Ending::Failed(verdict) => Some(verdict),
+        _ => None,
+    });
+    // That the other end closed early follows from why it did.
+    match failed.min_by_key(|verdict| verdict.fault == Fault::ClosedEarly) {
+        Some(verdict) => Err(CommandFailure::failed(None, verdict.into())),
+        None => Ok(transcript),
     }
 }

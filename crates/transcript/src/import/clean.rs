@@ -47,27 +47,89 @@ pub(super) fn behind_prefix(body: &str) -> Option<&str> {
     (rest.len() < body.len()).then_some(rest)
 }
 
+/// What stands behind a time alone, before a sign that may be one of quoting.
+pub(super) fn behind_time(body: &str) -> Option<&str> {
+    let mut rest = body;
+    while !rest.starts_with('>')
+        && let Some(behind) =
+            behind_one(rest).filter(|_| rest.starts_with(|c: char| c == '[' || c.is_ascii_alphanumeric()))
+    {
+        rest = behind;
+    }
+    (rest.len() < body.len()).then_some(rest)
+}
+
 fn behind_one(body: &str) -> Option<&str> {
     if let Some(behind) = body.strip_prefix('>') {
         return Some(behind.trim_start());
     }
-    let (word, behind) = body.split_once(' ')?;
+    let (word, behind) = body.split_once([' ', '\t'])?;
     let bare = word.trim_matches(['[', ']', '(', ')']);
     let is_time = || {
         bare.starts_with(|c: char| c.is_ascii_digit())
             && bare.bytes().all(|byte| byte.is_ascii_digit() || b":.,-/+TZ".contains(&byte))
     };
-    (matches!(word, "*" | "-" | "+" | "|" | "•") || MONTHS.contains(&bare) || is_time()).then(|| behind.trim_start())
+    (matches!(word, "*" | "-" | "+" | "|" | "│" | "•" | "//" | "//!" | "///" | "#" | "--" | ";" | "%")
+        || MONTHS.contains(&bare)
+        || is_time())
+    .then(|| behind.trim_start())
+}
+
+/// The kind of a prefix: its numbers and months are others in each line.
+pub(super) fn shape(prefix: &str) -> String {
+    let mut shape = String::new();
+    for word in prefix.split_ascii_whitespace() {
+        let is_month = MONTHS.contains(&word.trim_matches(['[', ']', '(', ')']));
+        for c in if is_month { "Jan" } else { word }.chars() {
+            let c = if c.is_ascii_digit() { '0' } else { c };
+            if c != '0' || !shape.ends_with('0') {
+                shape.push(c);
+            }
+        }
+        // `> >` and `>>` are quoted twice.
+        if word.bytes().any(|byte| byte != b'>') {
+            shape.push(' ');
+        }
+    }
+    shape
+}
+
+/// What stands behind a prefix of one of these shapes, the longest; nothing may.
+pub(super) fn behind_shape<'a>(body: &'a str, shapes: &[String]) -> Option<&'a str> {
+    let (mut rest, mut found) = (body, None);
+    while !rest.is_empty() {
+        // A line may have nothing but its time.
+        let is_word = !rest.contains([' ', '\t']);
+        let Some(behind) = behind_one(rest).or(is_word.then_some("")) else { break };
+        rest = behind;
+        if shapes.contains(&shape(&body[..body.len() - rest.len()])) {
+            found = Some(rest);
+        }
+    }
+    found
 }
 
 /// Whether `C:` or `S:` stands in a line close to its beginning, behind what is no prefix that we know.
 pub(super) fn has_mark_inside(body: &str) -> bool {
-    let at = ["C: ", "S: "].iter().filter_map(|mark| body.find(mark)).min();
-    at.is_some_and(|at| {
-        (1..=FURTHEST).contains(&at)
-            && body[..at].ends_with([' ', ']', ')', '|', '>'])
-            && body[..at].split_ascii_whitespace().count() <= MOST_WORDS
-    })
+    mark_inside(body).is_some()
+}
+
+/// Where it stands.
+pub(super) fn mark_inside(body: &str) -> Option<usize> {
+    let marks = ["C: ", "S: ", "C:\t", "S:\t"];
+    let at = marks.iter().filter_map(|mark| body.find(mark)).min()?;
+    let is_close = (1..=FURTHEST).contains(&at)
+        && body[..at].ends_with([' ', '\t', ']', ')', '|', '>'])
+        && body[..at].split_ascii_whitespace().count() <= MOST_WORDS;
+    is_close.then_some(at)
+}
+
+/// The page with lines that end as ours do, where they end in CR alone.
+pub(super) fn with_newlines(page: &str) -> Cow<'_, str> {
+    if page.contains('\r') && !page.contains('\n') {
+        return Cow::Owned(page.replace('\r', "\n"));
+    }
+    Cow::Borrowed(page)
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ enum Arrow<'a> {
 pub(super) fn sessions(lines: &[(usize, String)]) -> Vec<Session> {
     let mut items: Vec<Item> = Vec::new();
     let mut at = 0;
+    // Tabs are between its columns.
+    let lines: Vec<(usize, String)> =
+        lines.iter().map(|(line, text)| (*line, text.replace('\t', "        "))).collect();
     while let Some((line, text)) = lines.get(at) {
         at += 1;
         let Some(arrow) = arrow(text) else { continue };

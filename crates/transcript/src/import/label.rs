@@ -3,6 +3,54 @@
 /// Longest label, in bytes.
 const LONGEST: usize = 12;
 
+/// Words before a colon that say what stands behind it, and not who speaks.
+pub(super) const FIELDS: [&str; 44] = [
+    "abstract",
+    "action",
+    "address",
+    "age",
+    "author",
+    "authors",
+    "bcc",
+    "category",
+    "cc",
+    "caution",
+    "command",
+    "date",
+    "default",
+    "description",
+    "email",
+    "example",
+    "figure",
+    "file",
+    "from",
+    "input",
+    "key",
+    "link",
+    "name",
+    "note",
+    "obsoletes",
+    "output",
+    "path",
+    "phone",
+    "port",
+    "result",
+    "section",
+    "size",
+    "status",
+    "subject",
+    "summary",
+    "table",
+    "tip",
+    "title",
+    "to",
+    "type",
+    "updates",
+    "url",
+    "value",
+    "warning",
+];
+
 /// A label as it stands before a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Label<'a> {
@@ -63,7 +111,7 @@ impl<'a> Label<'a> {
         let is_name = name.len() <= LONGEST && name.starts_with(|c: char| c.is_ascii_alphabetic());
         // `C:\path`, `std::io` and `http://` are words.
         let stands_close = name.len() == 1 && !said.starts_with(['\\', ':', '/', '=']);
-        let is_label = is_name && (said.is_empty() || said.starts_with(' ') || stands_close);
+        let is_label = is_name && (said.is_empty() || said.starts_with([' ', '\t']) || stands_close);
         is_label.then_some((Self { name, form }, said))
     }
 }
@@ -72,6 +120,37 @@ impl<'a> Label<'a> {
 pub(super) fn behind_example(body: &str) -> &str {
     let rest = body.strip_prefix("Example:").map(str::trim_start);
     rest.filter(|rest| Label::of(rest).is_some()).unwrap_or(body)
+}
+
+/// Whether a line says who speaks: `P: what`, `Client (subscriber): what`.
+pub(super) fn names_speaker(line: &str) -> bool {
+    names_role(line)
+        || Label::of(line).is_some_and(|(label, said)| {
+            !said.trim().is_empty()
+                && label.form != Form::Pointed
+                && !FIELDS.contains(&label.name.to_ascii_lowercase().as_str())
+        })
+}
+
+/// The same of a line that is set in further than its mark, where a word before a colon may be a field of what is said.
+pub(super) fn names_speaker_further_in(line: &str) -> bool {
+    let is_letter =
+        |label: Label<'_>| label.name.len() == 1 && label.name.starts_with(|c: char| c.is_ascii_uppercase());
+    names_role(line)
+        || Label::of(line).is_some_and(|(label, said)| {
+            is_letter(label) && matches!(label.form, Form::Colon | Form::Angle) && said.starts_with([' ', '\t'])
+        })
+}
+
+/// `Client (subscriber): what`.
+fn names_role(line: &str) -> bool {
+    let parts = line.split_once(" (").and_then(|(name, rest)| Some((name, rest.split_once("): ")?.0)));
+    parts.is_some_and(|(name, role)| {
+        name.starts_with(|c: char| c.is_ascii_uppercase())
+            && [name, role].iter().all(|word| {
+                (1..=LONGEST).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            })
+    })
 }
 
 /// Whether a line has a label of one letter, which no page has in its head.

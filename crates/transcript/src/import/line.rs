@@ -1,5 +1,7 @@
 //! Single lines of a printed page: who they are marked as said by, and which are the page's own.
 
+use std::collections::HashMap;
+
 use super::clean::{behind_prefix, has_mark_inside, without_bom, without_colours};
 use super::label::is_letter;
 use crate::side::Side;
@@ -36,7 +38,7 @@ const SERVER: Party = Party(1);
 
 /// Those that a page has arrows between, by name.
 #[derive(Debug, Default)]
-pub(super) struct Parties(Vec<String>);
+pub(super) struct Parties(HashMap<String, usize>);
 
 impl Parties {
     /// The one of that name, if there are arrows to or from it.
@@ -44,7 +46,7 @@ impl Parties {
         match name.to_ascii_lowercase().as_str() {
             "c" | "client" => Some(CLIENT),
             "s" | "server" => Some(SERVER),
-            lower => Some(Party(self.0.iter().position(|known| known == lower)? + 2)),
+            lower => Some(Party(*self.0.get(lower)?)),
         }
     }
 
@@ -54,11 +56,9 @@ impl Parties {
             "c" | "client" => CLIENT,
             "s" | "server" => SERVER,
             _ => {
-                let at = self.0.iter().position(|known| *known == lower).unwrap_or_else(|| {
-                    self.0.push(lower);
-                    self.0.len() - 1
-                });
-                Party(at + 2)
+                // The client and the server have the first two numbers.
+                let next = self.0.len() + 2;
+                Party(*self.0.entry(lower).or_insert(next))
             }
         }
     }
@@ -141,7 +141,7 @@ impl Scheme {
 /// Whether a line is one that servers say: it begins with a code, or with a word that stands for one.
 pub(super) fn is_answer(said: &str) -> bool {
     let is_code = |word: &str| word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_digit());
-    let mut words = said.split([' ', '-']);
+    let mut words = said.split([' ', '\t', '-']);
     let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     match first {
         "+OK" | "+" | "*" => true,
@@ -154,14 +154,24 @@ pub(super) fn is_answer(said: &str) -> bool {
 }
 
 /// Every way in which a line is marked without an arrow.
-const MARKERS: [(&str, Marker); 15] = [
+const MARKERS: [(&str, Marker); 25] = [
     ("C & S:", Marker::Both),
     ("S & C:", Marker::Both),
     ("C&S:", Marker::Both),
     ("S&C:", Marker::Both),
     ("C, S:", Marker::Both),
+    ("Client to Server:", Marker::C),
+    ("Server to Client:", Marker::S),
+    ("**C:**", Marker::C),
+    ("**S:**", Marker::S),
+    ("C\u{ff1a}", Marker::C),
+    ("S\u{ff1a}", Marker::S),
+    ("[C]:", Marker::C),
+    ("[S]:", Marker::S),
     ("[C]", Marker::C),
     ("[S]", Marker::S),
+    ("Client (C):", Marker::C),
+    ("Server (S):", Marker::S),
     ("Client:", Marker::C),
     ("CLIENT:", Marker::C),
     ("Server:", Marker::S),
@@ -178,16 +188,18 @@ pub(super) fn marked<'a>(body: &'a str, parties: &mut Parties) -> Option<(Marker
     if let Some((text, marker, rest)) = plain {
         // `S:foo`, as EPP has `C:</epp>`; `C:\path` and `S::Name` are words of prose.
         let stands_close = text.len() < 4 && !rest.starts_with(['\\', ':', '/']);
-        return (rest.is_empty() || rest.starts_with(' ') || stands_close).then_some((marker, rest));
+        return (rest.is_empty() || rest.starts_with([' ', '\t']) || stands_close).then_some((marker, rest));
     }
     arrow(body, parties).or_else(|| request(body)).or_else(|| flow(body, parties))
 }
 
-/// The same of a line whose mark stands behind a time, a bullet or a sign of quoting; those have no arrows.
-pub(super) fn marked_behind_prefix(body: &str) -> Option<(Marker, &str)> {
-    let behind = behind_prefix(body)?;
+/// The same of what stands behind a time, a bullet or a sign of quoting.
+pub(super) fn marked_behind<'a>(behind: &'a str, parties: &mut Parties) -> Option<(Marker, &'a str)> {
+    if let Some(found) = arrow(behind, parties) {
+        return Some(found);
+    }
     let (marker, said) = MARKERS.iter().find_map(|(text, marker)| Some((*marker, behind.strip_prefix(text)?)))?;
-    (said.is_empty() || said.starts_with(' ')).then_some((marker, said))
+    (said.is_empty() || said.starts_with([' ', '\t'])).then_some((marker, said))
 }
 
 /// `C1:`, `S2:`: one of several clients or servers.
@@ -197,7 +209,14 @@ pub(super) fn is_numbered(body: &str) -> bool {
 }
 
 /// Every way to print an arrow; whether it points to the left.
-const ARROWS: [(&str, bool); 10] = [
+const ARROWS: [(&str, bool); 17] = [
+    ("-->>", false),
+    ("--->", false),
+    ("->>", false),
+    ("<---", true),
+    ("\u{2013}>", false),
+    ("⇒", false),
+    ("⇐", true),
     ("==>", false),
     ("<==", true),
     ("-->", false),
@@ -258,7 +277,8 @@ fn request(body: &str) -> Option<(Marker, &str)> {
 
 /// `F1 INVITE Alice -> atlanta.com proxy`, as RFC 3261 has it, or `Alice -> Bob`: the lines stand below.
 fn flow<'a>(body: &'a str, parties: &mut Parties) -> Option<(Marker, &'a str)> {
-    let (left, right) = body.split_once(" -> ").or_else(|| body.split_once(" → "))?;
+    let spaced = body.replace('\t', " ");
+    let (left, right) = spaced.split_once(" -> ").or_else(|| spaced.split_once(" → "))?;
     let left: Vec<&str> = left.split_ascii_whitespace().collect();
     let right: Vec<&str> = right.split_ascii_whitespace().collect();
     let is_numbered = left.first().is_some_and(|word| {
@@ -298,7 +318,7 @@ pub(super) fn without_pages(page: &str) -> Vec<(usize, String)> {
         let whole = without_colours(line);
         let line = whole.trim_matches('\u{c}');
         let breaks = [whole.starts_with('\u{c}'), whole.len() > line.len() && whole.ends_with('\u{c}')];
-        let line = line.trim_end().replace('\t', "        ");
+        let line = with_margin(line.trim_end());
         let line = if line.is_empty() && breaks[0] { None } else { Some(line) };
         let feed = |is_there: bool| is_there.then(|| BREAK.to_owned());
         [feed(breaks[0]), line, feed(breaks[1])].into_iter().flatten().map(move |line| (at, line))
@@ -325,6 +345,12 @@ pub(super) fn without_pages(page: &str) -> Vec<(usize, String)> {
     lines
 }
 
+/// A line whose margin has spaces alone, eight for a tab. Tabs further in may be said.
+fn with_margin(line: &str) -> String {
+    let body = line.trim_start_matches([' ', '\t']);
+    format!("{}{body}", line[..line.len() - body.len()].replace('\t', "        "))
+}
+
 /// `Myers & Rose                Standards Track                   [Page 19]`, or with the number first, as on pages to the left.
 fn is_foot(line: &str) -> bool {
     let is_number = |number: &str| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
@@ -339,7 +365,7 @@ fn is_head(line: &str) -> bool {
     !line.is_empty()
         && !line.starts_with(' ')
         && marked(line, &mut Parties::default()).is_none()
-        && marked_behind_prefix(line).is_none()
+        && behind_prefix(line).and_then(|behind| marked_behind(behind, &mut Parties::default())).is_none()
         && !has_mark_inside(line)
         && !is_letter(line)
         && !super::is_heading(line)

@@ -10,20 +10,30 @@
 
 mod clean;
 mod flow;
+mod fold;
 mod label;
 mod line;
+mod padding;
 mod pair;
+mod parts;
+mod refused;
 mod signs;
 mod volatile;
 mod writer;
 
+use padding::Padding;
 use pair::Pair;
+use parts::{Part, Parts};
 use signs::Signs;
 pub use volatile::with_holes;
 use writer::Writer;
 
-use clean::{behind_prefix, has_mark_inside, without_bom, without_colours};
-use line::{BREAK, Marker, Parties, Party, Scheme, is_numbered, marked, marked_behind_prefix, without_pages};
+use clean::{
+    behind_prefix, behind_shape, behind_time, has_mark_inside, shape, with_newlines, without_bom, without_colours,
+};
+use fold::goes_on_beside;
+use label::{names_speaker, names_speaker_further_in};
+use line::{BREAK, Marker, Parties, Party, Scheme, is_numbered, marked, marked_behind, without_pages};
 
 use crate::side::Side;
 
@@ -71,6 +81,10 @@ pub fn why_none(page: &str, client: Option<&str>) -> String {
     if is_too_long(page) {
         return format!("it has more than {MOST_LINES} lines: cut out the pages that matter");
     }
+    let page = &with_newlines(page);
+    if let Some(why) = refused::why(page) {
+        return why.to_owned();
+    }
     if let pair::Found::Unclear(why) = Pair::find(&without_pages(page), client) {
         return why;
     }
@@ -85,10 +99,15 @@ pub fn why_none(page: &str, client: Option<&str>) -> String {
         "it is empty"
     } else if begins("<!doctype html") || begins("<html") || begins("<?xml") {
         "it is a page for browsers: save it as plain text, as the .txt of an RFC"
+    } else if is_marked
+        && page.lines().any(|line| marked(line.trim(), &mut parties).is_some_and(|(_, said)| said.trim().is_empty()))
+    {
+        "its marks stand alone: write what is said behind them, or below them and further in"
     } else if is_marked {
         "its marked lines say nothing: they are directions such as <open connection>"
     } else {
-        "no line begins with C: or S:, or as other RFCs mark who speaks"
+        let why = "no line begins with C: or S:, or as other RFCs mark who speaks";
+        return refused::strange_mark(page).map_or_else(|| why.to_owned(), |strange| format!("{why}; {strange}"));
     }
     .to_owned()
 }
@@ -96,11 +115,12 @@ pub fn why_none(page: &str, client: Option<&str>) -> String {
 /// Turns one session of a page into a transcript; `None` if the page has no such session.
 #[must_use]
 pub fn import(page: &str, options: Import<'_>) -> Option<Imported> {
-    if is_too_long(page) {
+    let page = &with_newlines(page);
+    if is_too_long(page) || refused::why(page).is_some() {
         return None;
     }
     let lines = without_pages(page);
-    let Sessions { sessions, note } = Sessions::find(&lines, options.client);
+    let Sessions { sessions, note, left } = Sessions::find(&lines, options.client);
     let session = sessions.get(options.session.checked_sub(1)?)?;
     let mut writer = Writer::new(session, options.starttls, note);
     if let Some(at) = without_bom(page).lines().position(|line| without_colours(line) != line) {
@@ -116,7 +136,10 @@ pub fn import(page: &str, options: Import<'_>) -> Option<Imported> {
     for (at, item) in session.items.iter().enumerate() {
         writer.item(item, at > last);
     }
-    let begins = sessions.iter().map(|session| session.items[0].line).collect();
+    let begins: Vec<usize> = sessions.iter().map(|session| session.items[0].line).collect();
+    for (line, what) in parts::around(&left, &begins, options.session - 1) {
+        writer.left_out(line, what);
+    }
     Some(Imported { text: writer.text(), guesses: writer.guesses, sessions: begins })
 }
 
@@ -146,8 +169,8 @@ enum Kind {
 struct Session {
     items: Vec<Item>,
     scheme: Scheme,
-    /// Spaces between the markers of the client, and of the server, and what is said.
-    padding: [usize; 2],
+    /// What stands between the markers of the client, and of the server, and what is said.
+    padding: [Padding; 2],
     /// What stood before a mark and is left out, the first of it, with its line.
     left_out: Option<(usize, String)>,
 }
@@ -157,35 +180,36 @@ struct Sessions {
     sessions: Vec<Session>,
     /// What had to be guessed of all of them.
     note: Option<String>,
+    /// What only one side says, away from all of them: the line, and what to tell.
+    left: Vec<(usize, String)>,
 }
 
 impl Sessions {
     fn find(lines: &[(usize, String)], client: Option<&str>) -> Self {
+        let of = |parts: Parts, note| Self { left: parts.left(), sessions: parts.found, note };
         let mut plain = Reader::default();
-        plain.read(lines);
-        if client.is_none() && !plain.found.is_empty() {
-            return Self { sessions: plain.found, note: None };
+        let mut parts = plain.read(lines);
+        if client.is_none() && !parts.found.is_empty() {
+            return of(parts, None);
         }
-        if client.is_none() {
-            let sessions = flow::sessions(lines);
-            if !sessions.is_empty() {
-                return Self { sessions, note: None };
-            }
-            if let Some(signs) = Signs::find(lines) {
-                let mut pointed = Reader { signs: Some(signs), ..Reader::default() };
-                pointed.read(lines);
-                if !pointed.found.is_empty() {
-                    return Self { sessions: pointed.found, note: Some(signs.guess()) };
-                }
+        let flows = if client.is_none() { flow::sessions(lines) } else { Vec::new() };
+        if !flows.is_empty() {
+            return Self { sessions: flows, note: None, left: Vec::new() };
+        }
+        if let Some(signs) = Signs::find(lines).and_then(|signs| signs.told(client)) {
+            let mut pointed = Reader { signs: Some(signs), ..Reader::default() };
+            let pointed = pointed.read(lines);
+            if !pointed.found.is_empty() {
+                return of(pointed, Some(signs.guess()));
             }
         }
         let note = match Pair::find(lines, client) {
             pair::Found::Pair(pair) => {
                 let note = Some(pair.guess());
                 let mut labelled = Reader { pair: Some(pair), ..Reader::default() };
-                labelled.read(lines);
+                let labelled = labelled.read(lines);
                 if !labelled.found.is_empty() {
-                    return Self { sessions: labelled.found, note };
+                    return of(labelled, note);
                 }
                 None
             }
@@ -193,20 +217,24 @@ impl Sessions {
             pair::Found::Nothing => None,
         };
         // Arrows have names too, and where both never speak, what one of them says is what the page has.
-        let Some(client) = client else { return Self { sessions: plain.one_sided, note } };
+        let Some(client) = client else {
+            let sessions = parts.one_sided.into_iter().map(|one| one.session).collect();
+            return Self { sessions, note, left: Vec::new() };
+        };
         let party = plain.parties.find(client);
-        let mut sessions = plain.found;
-        sessions.retain_mut(|session| party.is_some_and(|party| session.has_client(party)));
-        Self { sessions, note: Some(format!("{client} is the client, as --client says")) }
+        parts.found.retain_mut(|session| party.is_some_and(|party| session.has_client(party)));
+        of(parts, Some(format!("{client} is the client, as --client says")))
     }
 }
 
 /// What was read of a page so far.
 #[derive(Default)]
 struct Reader {
-    found: Vec<Session>,
-    /// Those in which one side speaks and the other does not.
-    one_sided: Vec<Session>,
+    parts: Vec<Part>,
+    /// The line that ended the last part.
+    ended: Option<usize>,
+    /// The heading above this part, where nothing else stands between the two.
+    alone: Option<Item>,
     items: Vec<Item>,
     remarks: Vec<Item>,
     parties: Parties,
@@ -214,8 +242,16 @@ struct Reader {
     pair: Option<Pair>,
     /// The arrows that mark what is said, where nothing else does. What has none is said by the program that printed the page.
     signs: Option<Signs>,
-    /// The last marker, and the column in which it stands.
+    /// The last marker, and the column in which it stands, or what is left out before it.
     last: Option<(usize, Marker)>,
+    /// The column of the last marker itself.
+    column: usize,
+    /// What kinds of prefixes stand before the marks of this session.
+    shapes: Vec<String>,
+    /// How wide the last line is.
+    width: usize,
+    /// So many of the first remarks stand right below what is said.
+    close: usize,
     /// The last item that stands behind a marker.
     last_said: Option<usize>,
     /// The lines under an arrow that is the last marker.
@@ -229,7 +265,22 @@ struct Reader {
     left_out: Option<(usize, String)>,
 }
 
-/// Lines under an arrow.
+/// A line with a mark.
+struct Marked<'a> {
+    marker: Marker,
+    /// The spaces behind the mark are still there.
+    said: &'a str,
+    /// What is left out before it.
+    prefix: &'a str,
+}
+
+/// So many kinds of prefixes of one session are known; a page has one or two.
+const MOST_SHAPES: usize = 16;
+
+/// So many lines of a message may stand above the one that tells of it.
+const MOST_HEAD: usize = 64;
+
+/// Lines under an arrow, or under a mark that stands alone.
 struct Block {
     marker: Marker,
     /// The item that is its first unmarked line.
@@ -246,12 +297,23 @@ struct Block {
 const MARK: usize = 3;
 
 impl Reader {
-    fn read(&mut self, lines: &[(usize, String)]) {
+    fn read(&mut self, lines: &[(usize, String)]) -> Parts {
         for (line, text) in lines {
             self.line(*line, text);
+            self.width = text.chars().count();
         }
         self.end_block();
-        self.end_session();
+        self.end_session(0);
+        Parts::of(std::mem::take(&mut self.parts))
+    }
+
+    /// Nothing stands in a line.
+    fn empty(&mut self) {
+        self.blank = true;
+        self.forget_above();
+        if let Some(block) = &mut self.block {
+            block.blanks += 1;
+        }
     }
 
     fn line(&mut self, line: usize, text: &str) {
@@ -261,16 +323,13 @@ impl Reader {
             return;
         }
         if body.is_empty() {
-            self.blank = true;
-            self.forget_above();
-            if let Some(block) = &mut self.block {
-                block.blanks += 1;
-            }
-            return;
+            return self.empty();
         }
         // The fence around an example in Markdown.
         if body.starts_with("```") {
-            return self.end_session();
+            self.end_session(line);
+            self.alone = None;
+            return;
         }
         // RFC 3501 prints its examples behind this word.
         let body = match &self.pair {
@@ -278,32 +337,61 @@ impl Reader {
             None => body.strip_prefix("Example:").map_or(body, str::trim_start),
         };
         let indent = text.trim_end().len() - body.len();
+        let marks = self.marked(body);
+        // Where marks stand behind a prefix, other lines do as well.
+        let bare = marks.is_none().then(|| behind_shape(body, &self.shapes)).flatten();
+        if bare == Some("") {
+            return self.empty();
+        }
         let (blank, broke) = (std::mem::take(&mut self.blank), std::mem::take(&mut self.broke));
-        // Under an arrow `Server:` is a field of HTTP.
-        let is_field = self.block.as_ref().is_some_and(|block| block.blanks == 0 && block.says)
-            && (body.starts_with("Server:") || body.starts_with("Client:"));
-        let marked = match (&self.pair, self.signs) {
-            (Some(pair), _) => pair.marked(body),
-            (None, Some(signs)) => signs.marked(body),
-            (None, None) => marked(body, &mut self.parties).filter(|_| !is_field),
-        };
-        if let Some((marker, said)) = marked {
-            self.behind_marker(line, indent, marker, said);
-        } else if self.pair.is_none()
-            && self.signs.is_none()
-            && self.block.is_none()
-            && let Some((marker, said)) = marked_behind_prefix(body)
-        {
-            let prefix = &body[..body.len() - behind_prefix(body).map_or(0, str::len)];
-            self.left_out.get_or_insert_with(|| (line, prefix.trim_end().to_owned()));
-            self.behind_marker(line, indent, marker, said);
+        if let Some(Marked { marker, said, prefix }) = marks {
+            self.behind_marker(line, indent, marker, said, prefix);
+        } else if let Some(bare) = bare {
+            let indent = text.trim_end().len() - bare.len();
+            self.without_marker(line, text, (indent, self.column, bare), blank, broke);
         } else {
-            self.without_marker(line, text, (indent, body), blank, broke);
+            let column = self.last.map_or(0, |(column, _)| column);
+            self.without_marker(line, text, (indent, column, body), blank, broke);
         }
     }
 
+    /// Who says a line, what, and what stands before the mark.
+    fn marked<'a>(&mut self, body: &'a str) -> Option<Marked<'a>> {
+        // Under an arrow `Server:` is a field of HTTP.
+        let is_field = self.block.as_ref().is_some_and(|block| block.blanks == 0 && block.says)
+            && (body.starts_with("Server:") || body.starts_with("Client:"));
+        let (marked, behind) = match (&self.pair, self.signs) {
+            (Some(pair), _) => (pair.marked(body), behind_prefix(body)),
+            (None, Some(signs)) => (signs.marked(body), behind_time(body)),
+            (None, None) => (marked(body, &mut self.parties).filter(|_| !is_field), behind_prefix(body)),
+        };
+        if let Some((marker, said)) = marked {
+            return Some(Marked { marker, said, prefix: "" });
+        }
+        let behind = behind?;
+        let (marker, said) = match (&self.pair, self.signs) {
+            (Some(pair), _) => pair.marked(behind),
+            (None, Some(signs)) => signs.marked(behind),
+            // Under an arrow a bullet before `C:` is said.
+            (None, None) => {
+                marked_behind(behind, &mut self.parties).filter(|(marker, _)| marker.is_arrow() || self.block.is_none())
+            }
+        }?;
+        let prefix = &body[..body.len() - behind.len()];
+        Some(Marked { marker, said, prefix })
+    }
+
     /// What stands behind a marker.
-    fn behind_marker(&mut self, line: usize, indent: usize, marker: Marker, said: &str) {
+    fn behind_marker(&mut self, line: usize, indent: usize, marker: Marker, said: &str, prefix: &str) {
+        if !prefix.is_empty() {
+            self.left_out.get_or_insert_with(|| (line, prefix.trim_end().to_owned()));
+            let shape = shape(prefix);
+            if self.shapes.len() < MOST_SHAPES && !self.shapes.contains(&shape) {
+                self.shapes.push(shape);
+            }
+        }
+        self.column = indent + prefix.len();
+        self.close = 0;
         self.end_block();
         self.shorten_remarks();
         self.items.append(&mut self.remarks);
@@ -317,26 +405,34 @@ impl Reader {
     }
 
     /// A line without a marker: it belongs to the one above it, or is a remark.
-    fn without_marker(&mut self, line: usize, text: &str, (indent, body): (usize, &str), blank: bool, broke: bool) {
-        let Some((column, marker)) = self.last else {
+    fn without_marker(
+        &mut self,
+        line: usize,
+        text: &str,
+        (indent, column, body): (usize, usize, &str),
+        blank: bool,
+        broke: bool,
+    ) {
+        let Some((_, marker)) = self.last else {
             // Right above the first mark it is a line of the session that cannot be read; elsewhere it is the page's.
             self.forget_above();
-            if has_mark_inside(body) {
+            self.alone = None;
+            if has_mark_inside(body) || names_speaker(body) {
                 self.remarks.push(Item { line, kind: Kind::Remark(body.to_owned()) });
             }
             return;
         };
+        self.see_mark_alone((indent, column), body, blank);
         if self.signs.is_some() {
             self.remarks.push(Item { line, kind: Kind::Remark(body.to_owned()) });
+        } else if body == "." && self.block.is_none() && indent >= column && self.is_message(marker) {
+            self.end_message(line, marker);
         } else if self.is_in_block(indent, column, broke) {
             self.under_arrow(line, indent, body);
         } else if self.block.is_none()
             && !blank
             && self.remarks.is_empty()
-            && indent >= column + if broke { MARK } else { 0 }
-            && !is_direction(body)
-            && !is_numbered(body)
-            && !(indent == column && has_mark_inside(body))
+            && self.is_rest((indent, column), body, broke)
         {
             // A listing goes on with its code; anything else is the rest of the line above.
             if self.goes_on(body) {
@@ -346,18 +442,80 @@ impl Reader {
             }
         } else {
             self.end_block();
-            self.remarks.push(Item { line, kind: Kind::Remark(body.to_owned()) });
-            if self.remarks.len() > REMARKS || is_heading(text) {
-                self.end_session();
+            if !blank && self.close == self.remarks.len() {
+                self.close += 1;
+            }
+            let remark = Item { line, kind: Kind::Remark(body.to_owned()) };
+            self.remarks.push(remark.clone());
+            let is_heading = is_heading(text);
+            if self.remarks.len() > REMARKS || is_heading {
+                // Where the marks stand as far out, a number may be that of a list.
+                let is_alone = is_heading && self.remarks.len() == 1 && column == 0;
+                self.close -= usize::from(is_heading && self.close == self.remarks.len());
+                self.end_session(line);
+                self.alone = is_alone.then_some(remark);
             }
         }
+    }
+
+    /// What is said may stand below its mark, and further in.
+    fn see_mark_alone(&mut self, (indent, column): (usize, usize), body: &str, blank: bool) {
+        let marker = match self.items.last().map(|item| &item.kind) {
+            Some(Kind::Said(marker, said)) if said.trim().is_empty() => *marker,
+            _ => return,
+        };
+        if self.block.is_none() && self.remarks.is_empty() && !blank && indent > column && !is_direction(body) {
+            self.items.pop();
+            self.last_said = None;
+            self.block = Some(Block { marker, first: self.items.len(), indent: None, blanks: 0, says: false });
+        }
+    }
+
+    /// A dot alone ends a message: what stands above it without a mark are its lines, and no folds or remarks.
+    fn end_message(&mut self, line: usize, marker: Marker) {
+        let Some(first) = self.last_said.map(|said| said + 1) else { return };
+        let mut above = self.items[first - 1].line;
+        let lines: Vec<Item> = self.items.drain(first..).chain(self.remarks.drain(..)).collect();
+        for Item { line, kind } in lines {
+            let (Kind::Folded(said) | Kind::Remark(said)) = kind else {
+                self.items.push(Item { line, kind });
+                continue;
+            };
+            if line > above + 1 {
+                self.items.push(Item { line: above + 1, kind: Kind::Under(marker, String::new()) });
+            }
+            above = line;
+            self.items.push(Item { line, kind: Kind::Under(marker, said) });
+        }
+        self.close = 0;
+        self.items.push(Item { line, kind: Kind::Under(marker, ".".to_owned()) });
+    }
+
+    /// Whether the other side has said that it waits for a message: 354 of SMTP, 335 and 340 of NNTP.
+    fn is_message(&self, marker: Marker) -> bool {
+        let said = self.items.iter().rev().take(MOST_HEAD).filter_map(|item| match &item.kind {
+            Kind::Said(other, said) if *other != marker => Some(said.trim()),
+            _ => None,
+        });
+        said.take(1).any(|said| ["354", "335", "340"].iter().any(|code| said.starts_with(code)))
+    }
+
+    /// Whether a line without a mark is the next of a listing, or the rest of the line above.
+    fn is_rest(&self, (indent, column): (usize, usize), body: &str, broke: bool) -> bool {
+        indent >= column + if broke { MARK } else { 0 }
+            && !is_direction(body)
+            && !is_numbered(body)
+            && !names_speaker_further_in(body)
+            && (indent > column || self.goes_on(body) || !has_mark_inside(body) && goes_on_beside(body, self.width))
     }
 
     /// Whether an unmarked line belongs to the arrow above it.
     fn is_in_block(&self, indent: usize, column: usize, broke: bool) -> bool {
         let Some(block) = &self.block else { return false };
         if block.blanks == 0 && !broke {
-            return indent >= column;
+            // In the column of the arrow stand other remarks too, unless it says nothing itself, or a head.
+            let is_beside = !block.says || self.head.is_some() || block.indent == Some(column);
+            return indent > column || indent == column && is_beside;
         }
         // Behind an empty line stands a body, or what a mark without a colon announces; prose stands further out.
         let goes_on = block.indent.is_some() || self.head.is_some() || !block.says;
@@ -435,25 +593,30 @@ impl Reader {
         }
     }
 
-    fn end_session(&mut self) {
+    /// The line at `end` is no part of the session.
+    fn end_session(&mut self, end: usize) {
         self.end_block();
         self.shorten_remarks();
         let mut items = std::mem::take(&mut self.items);
         // `(server closes)` right below the last line, and none of the page's own text.
         let remarks = std::mem::take(&mut self.remarks);
-        let has_signs = self.signs.is_some();
-        items.extend(remarks.into_iter().take_while(|item| {
+        let (has_signs, close) = (self.signs.is_some(), std::mem::take(&mut self.close));
+        let remarks = remarks.into_iter().enumerate().take_while(|(at, item)| {
             has_signs
+                || *at < close
                 || matches!(&item.kind, Kind::Remark(remark)
                 if is_direction(remark) && is_an_end(remark) || has_mark_inside(remark))
-        }));
+        });
+        // A rule or a frame says nothing.
+        let says = |item: &Item| !matches!(&item.kind, Kind::Remark(text) if !text.contains(char::is_alphanumeric));
+        items.extend(remarks.map(|(_, item)| item).filter(says));
         (self.last, self.last_said) = (None, None);
+        self.shapes.clear();
         let left_out = self.left_out.take();
-        let session = Session { left_out, ..Session::of(items) };
-        match session.speakers() {
-            (true, true) => self.found.push(session),
-            (false, false) => {}
-            _ => self.one_sided.push(session),
+        let (alone, ended) = (self.alone.take(), self.ended);
+        if !items.is_empty() {
+            self.parts.push(Part { items, left_out, alone, ended });
+            self.ended = Some(end);
         }
     }
 
@@ -610,25 +773,17 @@ impl Session {
         self.speakers() != (false, false)
     }
 
-    fn padding(items: &[Item], scheme: Scheme) -> [usize; 2] {
+    fn padding(items: &[Item], scheme: Scheme) -> [Padding; 2] {
         let said = || {
             items.iter().filter_map(|item| match &item.kind {
                 Kind::Said(marker, said) => Some((*marker, said.as_str())),
                 _ => None,
             })
         };
-        let padding = [Side::Client, Side::Server].map(|side| {
-            said()
-                .filter(|(marker, said)| scheme.side(*marker) == Some(side) && !is_direction(said.trim()))
-                .filter(|(_, said)| !said.trim().is_empty())
-                .map(|(_, said)| said.len() - said.trim_start_matches(' ').len())
-                .collect::<Vec<usize>>()
-        });
-        padding.map(|all| {
-            let least = all.iter().min().copied().unwrap_or(1);
-            let next = all.iter().filter(|spaces| **spaces > 0).min().copied();
-            // Where one mark lost its space the others still have one; what is set in further stays so.
-            if least == 0 && next == Some(1) { 1 } else { least }
+        [Side::Client, Side::Server].map(|side| {
+            let is_of =
+                |(marker, said): &(Marker, &str)| scheme.side(*marker) == Some(side) && !is_direction(said.trim());
+            Padding::of(said().filter(is_of).map(|(_, said)| said))
         })
     }
 }

@@ -3,7 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::label::{Form, Label, behind_example};
+use super::clean::{behind_prefix, behind_time};
+use super::label::{FIELDS, Form, Label, behind_example, is_letter};
 use super::line::{Marker, is_answer};
 use crate::side::Side;
 
@@ -11,54 +12,6 @@ use crate::side::Side;
 const MOST_LABELS: usize = 16;
 /// More words than this, on average, are prose.
 const WORDS: usize = 12;
-
-/// Words before a colon that say what stands behind it, and not who speaks.
-const FIELDS: [&str; 44] = [
-    "abstract",
-    "action",
-    "address",
-    "age",
-    "author",
-    "authors",
-    "bcc",
-    "category",
-    "cc",
-    "caution",
-    "command",
-    "date",
-    "default",
-    "description",
-    "email",
-    "example",
-    "figure",
-    "file",
-    "from",
-    "input",
-    "key",
-    "link",
-    "name",
-    "note",
-    "obsoletes",
-    "output",
-    "path",
-    "phone",
-    "port",
-    "result",
-    "section",
-    "size",
-    "status",
-    "subject",
-    "summary",
-    "table",
-    "tip",
-    "title",
-    "to",
-    "type",
-    "updates",
-    "url",
-    "value",
-    "warning",
-];
 
 /// Who asks, by its name, and who is asked. A letter says less: RFC 821's S is the sender.
 const CLIENTS: [&str; 9] = ["cli", "client", "ua", "user", "browser", "caller", "initiator", "requester", "requestor"];
@@ -239,6 +192,7 @@ fn said(lines: &[(usize, String)]) -> Vec<Said<'_>> {
     let mut goes_on = false;
     for (_, line) in lines {
         let body = behind_example(line.trim());
+        let body = if Label::of(body).is_some() { body } else { behind_time_or_bullet(body) };
         let words = body.split_ascii_whitespace().count();
         if let Some((label, text)) = Label::of(body) {
             said.push(Said { label, text, words: words.saturating_sub(1) });
@@ -250,6 +204,11 @@ fn said(lines: &[(usize, String)]) -> Vec<Said<'_>> {
         }
     }
     said
+}
+
+/// A line without its time; without a bullet, where one letter stands behind it: a list has words there.
+fn behind_time_or_bullet(body: &str) -> &str {
+    behind_time(body).or_else(|| behind_prefix(body).filter(|behind| is_letter(behind))).unwrap_or(body)
 }
 
 /// Whose name a label is, if it is one of these.

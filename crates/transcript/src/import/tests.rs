@@ -3,6 +3,8 @@
 mod around;
 mod arrows;
 mod directions;
+mod kept;
+mod marks;
 
 use proptest::prelude::*;
 
@@ -185,7 +187,7 @@ fn page_breaks_are_the_printers_and_prose_ends_a_session() {
 #[test]
 fn characters_that_are_spelled_out_and_those_that_cannot_be_seen() {
     let page = "C: HELO<SP>x<CRLF>\nS: 250\u{1b}[2J\nC: a\tb\nS: {name}\n";
-    assert_eq!(said(&whole(page).text), ["C: HELO x", "S: 250{0x1b}[2J", "C: a        b", "S: {0x7b}name}"]);
+    assert_eq!(said(&whole(page).text), ["C: HELO x", "S: 250{0x1b}[2J", "C: a{0x09}b", "S: {0x7b}name}"]);
 }
 
 #[test]
@@ -279,11 +281,7 @@ fn two_labels_that_take_turns_are_two_who_talk() {
         ),
         ("Host A: a\nHost B: b\nHost A: c\n", "C: a|S: b|C: c", "(--client 'Host B': the other one)"),
         // What stands between them once is no third.
-        (
-            "A: a\nNote: this is said by nobody\nB: b\nA: c\n",
-            "C: a Note: this is said by nobody|S: b|C: c",
-            "A: is the client",
-        ),
+        ("A: a\nNote: this is said by nobody\nB: b\nA: c\n", "C: a|S: b|C: c", "A: is the client"),
     ] {
         let imported = whole(page);
         assert_eq!(said(&imported.text).join("|"), expected, "{page}");
@@ -450,7 +448,7 @@ fn prose_behind_an_empty_line_is_not_said_though_an_arrow_stands_above() {
             &["C: a", "C: b", "C: c", "S: d"],
         ),
         ("   C->S: a\n      b\n\n      c\n   S->C: d\n", &["C: a", "C: b", "C:", "C: c", "S: d"]),
-        ("   C->S: a\n   b\n   S->C: d\n", &["C: a", "C: b", "S: d"]),
+        ("   C->S:\n   b\n   S->C: d\n", &["C: b", "S: d"]),
     ] {
         assert_eq!(said(&whole(page).text), wanted, "{page}");
     }

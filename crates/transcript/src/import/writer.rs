@@ -1,7 +1,9 @@
 //! A session as a transcript: each line under its side, directions as statements, and what had to be guessed in a comment.
 
-use super::clean::has_mark_inside;
+use super::clean::{has_mark_inside, mark_inside};
+use super::fold::is_one_word;
 use super::line::{Marker, Scheme};
+use super::padding::Padding;
 use super::{Item, Kind, Session, is_an_end, is_direction, who};
 use crate::notation::show;
 use crate::side::Side;
@@ -11,7 +13,7 @@ pub(super) struct Writer {
     body: String,
     pub(super) guesses: Vec<(usize, String)>,
     starttls: bool,
-    padding: [usize; 2],
+    padding: [Padding; 2],
     scheme: Scheme,
     /// A line that a folded one may still be added to.
     open: Option<(Side, String, usize)>,
@@ -20,6 +22,8 @@ pub(super) struct Writer {
     is_under_tls: bool,
     /// It was told that others speak too.
     has_others: bool,
+    /// It was told that something stands around what is said.
+    has_frame: bool,
 }
 
 impl Writer {
@@ -34,6 +38,7 @@ impl Writer {
             over: false,
             is_under_tls: false,
             has_others: false,
+            has_frame: false,
         };
         let first = session.items.first().map_or(1, |item| item.line);
         writer.guess(first, "lines end with CR and LF, as in the protocols of RFCs".to_owned());
@@ -95,7 +100,7 @@ impl Writer {
         match &item.kind {
             Kind::Folded(rest) => match &mut self.open {
                 Some((_, line, folded)) => {
-                    if !(ends_in_base64(line) && is_base64(rest)) {
+                    if !is_one_word(line, rest) {
                         line.push(' ');
                     }
                     line.push_str(rest);
@@ -121,14 +126,47 @@ impl Writer {
                 }
             }
             Kind::Said(marker, said) => {
-                let padding =
-                    self.scheme.side(*marker).map_or(1, |side| self.padding[usize::from(side == Side::Server)]);
-                let spaces = said.len() - said.trim_start_matches(' ').len();
-                let text = said[padding.min(spaces)..].trim_end();
+                let padding = self
+                    .scheme
+                    .side(*marker)
+                    .map_or(Padding::ONE, |side| self.padding[usize::from(side == Side::Server)]);
+                self.see_other_mark(*marker, said, item.line);
+                self.see_frame(said, item.line);
+                let text = padding.cut(said).trim_end();
                 self.line(*marker, said.trim(), text, item.line, is_last);
             }
             Kind::Under(marker, said) => self.line(*marker, said.trim(), said, item.line, is_last),
         }
+    }
+
+    /// `C: | EHLO a |`: what stands around all that is said is said too.
+    fn see_frame(&mut self, said: &str, line: usize) {
+        let said = said.trim();
+        let frame = ['|', '`'].into_iter().find(|frame| said.len() > 1 && said.ends_with(*frame));
+        if let Some(frame) = frame.filter(|frame| *frame == '|' || said.starts_with(*frame))
+            && !std::mem::replace(&mut self.has_frame, true)
+        {
+            self.guesses
+                .push((line, format!("`{frame}` stands around it and is said too: take it off if it is the page's")));
+        }
+    }
+
+    /// `C: PING S: PONG`: what may be two lines is said as one.
+    fn see_other_mark(&mut self, marker: Marker, said: &str, line: usize) {
+        let other = match marker {
+            Marker::C => "S:",
+            Marker::S => "C:",
+            _ => return,
+        };
+        if mark_inside(said).is_some_and(|at| said[at..].starts_with(other)) {
+            self.guesses.push((line, format!("`{other}` stands in it and is said too: two lines may have become one")));
+        }
+    }
+
+    /// What a page has besides this session, and the transcript has not.
+    pub(super) fn left_out(&mut self, line: usize, what: String) {
+        self.close_line();
+        self.guess(line, what);
     }
 
     fn line(&mut self, marker: Marker, direction: &str, said: &str, line: usize, is_last: bool) {
@@ -171,6 +209,7 @@ impl Writer {
             && is_last
             && !self.over
             && is_an_end(&lower)
+            && (marker != Marker::Both || is_direction(direction))
         {
             self.body.push_str(&format!("{} closes\n", side.letter()));
             self.over = true;
@@ -206,20 +245,9 @@ fn spelled_out(said: &str) -> String {
     }
     // One that ends the line; in `end with <CRLF>.<CRLF>` they are words.
     let ended = said.strip_suffix(ENDING).filter(|rest| !rest.contains(ENDING)).unwrap_or(said);
-    ended.replace("<SP>", " ")
-}
-
-/// Whether the last word of a line is such a part. Of a very long one its end tells.
-fn ends_in_base64(line: &str) -> bool {
-    const ENOUGH: usize = 64;
-    let word = line.bytes().rev().take_while(|byte| *byte != b' ').take(ENOUGH);
-    let word: Vec<u8> = word.collect();
-    std::str::from_utf8(&word).is_ok_and(is_base64)
-}
-
-/// Whether a word is part of something long that was cut where the page ended.
-fn is_base64(word: &str) -> bool {
-    word.len() > 16 && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
+    // `QUIT <CRLF>`: a space between two such signs is the printer's.
+    let ended = if ended.len() < said.len() { ended.trim_end() } else { ended };
+    ended.replace(" <SP> ", " ").replace("<SP>", " ")
 }
 
 #[cfg(test)]
@@ -237,25 +265,11 @@ mod tests {
             ("354 end with <CRLF>.<CRLF>", "354 end with <CRLF>.<CRLF>"),
             ("a<CRLF> b", "a<CRLF> b"),
             ("<CRLF>", ""),
+            ("QUIT <CRLF>", "QUIT"),
+            ("MAIL <SP> FROM:<a> <CRLF>", "MAIL FROM:<a>"),
+            ("QUIT<SP><CRLF>", "QUIT "),
         ] {
             assert_eq!(spelled_out(said), meant, "{said}");
         }
-    }
-
-    #[test]
-    fn a_part_of_something_long_is_told_by_its_last_word() {
-        for (line, is_one) in [
-            ("AUTH dGVzdAB0ZXN0AHRlc3Q=", true),
-            ("abcdefghijklmnopq", true),
-            ("abcdefghijklmnop", false),
-            ("AUTH short", false),
-            ("dGVzdAB0ZXN0AHRlc3Q= x", false),
-            ("dGVzdAB0ZXN0AHRlc3Q-x", false),
-            ("", false),
-        ] {
-            assert_eq!(ends_in_base64(line), is_one, "{line}");
-        }
-        assert!(ends_in_base64(&format!("-{}", "a".repeat(64))), "of a very long one the end tells");
-        assert!(!ends_in_base64(&format!("{}-a", "a".repeat(64))));
     }
 }

@@ -16,6 +16,9 @@ pub(super) fn transcript(bytes: &[u8], flags: &Import, console: &Console) -> Res
     if bytes.len() as u64 > sockeye::limits::HTTP_ARCHIVE {
         return Err(wrong(&format!("{name} is larger than 64 MiB: save an archive of fewer pages")));
     }
+    if let Some(why) = super::page::packed(bytes) {
+        return Err(wrong(&format!("{name}: {why}")));
+    }
     let archives = archives(bytes).map_err(|why| wrong(&format!("{name}: {why}")))?;
     let archive = chosen(&name, &archives, flags.stream).map_err(|why| wrong(&why))?;
     let conversation = &archive.conversation;

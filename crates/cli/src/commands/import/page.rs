@@ -1,5 +1,7 @@
 //! `sockeye import` of a page of text.
 
+use std::collections::BTreeSet;
+
 use transcript::Carrier;
 use transcript::import::{Import, import, why_none};
 
@@ -27,9 +29,7 @@ pub(super) fn transcript(page: Vec<u8>, flags: &flags::Import, console: &Console
     }
     let no_page = no_page(&page);
     let page = utf16(&page).map_or(page, String::into_bytes);
-    let lossy = String::from_utf8_lossy(&page);
-    let is_utf8 = matches!(lossy, std::borrow::Cow::Borrowed(_));
-    let page = lossy;
+    let (page, bytes) = with_bytes(&page);
     let client = flags.client.as_deref();
     let options = Import { session, starttls: flags.starttls, client };
     let Some(imported) = import(&page, options) else {
@@ -44,12 +44,13 @@ pub(super) fn transcript(page: Vec<u8>, flags: &flags::Import, console: &Console
         };
         return Err(console.fail(Exit::Usage, &why));
     };
-    super::agrees(&name, &imported.text, Carrier::Stream).map_err(|why| console.conclude(Exit::Usage, why))?;
+    let text = written(imported.text, &bytes);
+    let shown = format!("the transcript of {name}");
+    let made = super::agrees(&shown, &text, Carrier::Stream).map_err(|why| console.conclude(Exit::Usage, why))?;
     let mut warnings: Vec<String> =
-        imported.guesses.iter().map(|(line, guess)| format!("{name}:{line}: {guess}")).collect();
-    if !is_utf8 {
-        warnings
-            .push(format!("{name} is not UTF-8 throughout: what is not is shown as {}", char::REPLACEMENT_CHARACTER));
+        imported.guesses.iter().map(|(line, guess)| written(format!("{name}:{line}: {guess}"), &bytes)).collect();
+    if let Some(byte) = bytes.iter().next() {
+        warnings.push(format!("{name} is not UTF-8 throughout: what is not is written as bytes, as {{0x{byte:02x}}}"));
     }
     if let [_, _, ..] = imported.sessions[..] {
         let lines: Vec<String> = imported.sessions.iter().map(ToString::to_string).collect();
@@ -57,8 +58,43 @@ pub(super) fn transcript(page: Vec<u8>, flags: &flags::Import, console: &Console
         warnings
             .push(format!("{name} has {count} sessions, at the lines {lines}; this is number {session} (--session)"));
     }
+    let lints = made.warnings();
+    warnings.extend(lints.iter().take(transcript::MOST_SHOWN).map(|lint| lint.one_line(made.source())));
+    if let Some(more @ 1..) = lints.len().checked_sub(transcript::MOST_SHOWN) {
+        warnings.push(format!("{shown}: {} warnings; {more} more are not shown", lints.len()));
+    }
     console.warn_of_all(&warnings);
-    Ok(imported.text)
+    Ok(text)
+}
+
+/// Characters for private use, which stand for the bytes 0x80 to 0xff of a page that is not UTF-8.
+const BYTES: u32 = 0x10_fe00;
+
+/// A page as text, and which of its bytes are none; those are characters for private use in it.
+fn with_bytes(page: &[u8]) -> (String, BTreeSet<u8>) {
+    let (mut text, mut bytes) = (String::with_capacity(page.len()), BTreeSet::new());
+    for chunk in page.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            bytes.insert(*byte);
+            text.push(stand_in(*byte));
+        }
+    }
+    (text, bytes)
+}
+
+fn stand_in(byte: u8) -> char {
+    char::from_u32(BYTES + u32::from(byte)).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+/// What came of such a text, with these bytes as a transcript writes them.
+fn written(text: String, bytes: &BTreeSet<u8>) -> String {
+    bytes.iter().fold(text, |text, byte| text.replace(stand_in(*byte), &format!("{{0x{byte:02x}}}")))
+}
+
+/// What unpacks a file that is packed.
+pub(super) fn packed(file: &[u8]) -> Option<&'static str> {
+    no_page(file).filter(|why| why.contains("unpack it"))
 }
 
 fn has(page: &[u8], words: &[u8]) -> bool {
@@ -67,7 +103,8 @@ fn has(page: &[u8], words: &[u8]) -> bool {
 
 /// What a file is that is no text, and what makes text of it or a capture.
 fn no_page(file: &[u8]) -> Option<&'static str> {
-    const KNOWN: [(&[u8], &str); 9] = [
+    const KNOWN: [(&[u8], &str); 10] = [
+        (b"\x1f\x8b", "it is packed: unpack it with gunzip first"),
         (b"\xfd7zXZ\0", "it is packed: unpack it with xz -d first"),
         (b"\x28\xb5\x2f\xfd", "it is packed: unpack it with zstd -d first"),
         (b"BZh", "it is packed: unpack it with bunzip2 first"),

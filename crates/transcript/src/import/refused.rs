@@ -1,0 +1,186 @@
+//! Pages with marks on them that are no sessions as people print them, and marks that are none of those we know.
+
+use super::clean::behind_prefix;
+
+/// Why no session is looked for on a page.
+pub(super) fn why(page: &str) -> Option<&'static str> {
+    let is_any = |is_one: fn(&str) -> bool| page.lines().any(|line| is_one(line.trim()));
+    if is_transcript(page) {
+        Some("it is a transcript already: `sockeye check` and `--play` take it as it is")
+    } else if is_any(is_quoted_by_python) {
+        Some(
+            "its lines are quoted, as Python prints them: put a relay between, which writes down what is said (`sockeye relay --record`)",
+        )
+    } else if is_any(is_head_of_socat) {
+        Some(
+            "it is what `socat -v` prints: put a relay between, which writes down what is said (`sockeye relay --record`)",
+        )
+    } else {
+        None
+    }
+}
+
+/// `send: 'ehlo x\\r\\n'`, `reply: b'250 ok'`.
+fn is_quoted_by_python(line: &str) -> bool {
+    let behind = line.strip_prefix("send: ").or_else(|| line.strip_prefix("reply: "));
+    behind.is_some_and(|said| said.trim_start_matches('b').starts_with(['\'', '"']) && said.ends_with(['\'', '"']))
+}
+
+/// `> 2024/01/02 12:00:00.000123  length=5 from=0 to=4`, as `socat -v` prints it.
+fn is_head_of_socat(line: &str) -> bool {
+    line.starts_with(['>', '<']) && [" length=", " from=", " to="].iter().all(|field| line.contains(field))
+}
+
+/// Further in than this nobody's mark stands.
+const FURTHEST: usize = 48;
+
+/// More words before a mark are prose.
+const MOST_WORDS: usize = 4;
+
+/// The first line that may be marked in a way we do not know, and what to do about it.
+pub(super) fn strange_mark(page: &str) -> Option<String> {
+    page.lines().zip(1_usize..).find_map(|(line, number)| {
+        let line = line.trim();
+        let body = behind_prefix(line).unwrap_or(line);
+        if let Some((mark, letter)) = near_mark(body) {
+            return Some(format!("line {number} begins with `{mark}`: write `{letter}:`"));
+        }
+        let (at, mark) = mark_behind(line)?;
+        let before = line[..at].trim_end();
+        if before.split_ascii_whitespace().count() > MOST_WORDS {
+            return None;
+        }
+        Some(format!("line {number} has `{mark}` behind `{before}`: take that off"))
+    })
+}
+
+/// `(C) a`, `C : a`, `C - a`.
+fn near_mark(body: &str) -> Option<(&str, char)> {
+    ["C", "S"].iter().find_map(|letter| {
+        let letter = letter.chars().next()?;
+        let marks = [format!("({letter})"), format!("{letter} :"), format!("{letter} -"), format!("{letter}.")];
+        let mark =
+            marks.iter().find(|mark| body.strip_prefix(mark.as_str()).is_some_and(|said| said.starts_with(' ')))?;
+        Some((&body[..mark.len()], letter))
+    })
+}
+
+/// Where `C:` or `S:` stands as a word of its own.
+fn mark_behind(line: &str) -> Option<(usize, &'static str)> {
+    let found = ["C:", "S:"].into_iter().filter_map(|mark| {
+        let (at, _) = line
+            .match_indices(mark)
+            .find(|(at, _)| !line[..*at].ends_with(char::is_alphanumeric) && line[at + 2..].starts_with([' ', '\t']))?;
+        Some((at, mark))
+    });
+    found.min().filter(|(at, _)| (1..=FURTHEST).contains(at))
+}
+
+/// Whether lines of a page are statements of a transcript, and no page's: `C raw: x`, `S closes`, `eol crlf`, a block.
+fn is_transcript(page: &str) -> bool {
+    // In a document there may be several, between fences, beside sessions of others.
+    if page.lines().any(|line| line.trim_start().starts_with("```")) {
+        return false;
+    }
+    let mut opens = false;
+    page.lines().any(|line| {
+        let line = line.trim();
+        let is_block = matches!(line, "repeat" | "either" | "together" | "maybe" | "in any order" | "at any time");
+        let ends = opens && line == "end";
+        opens |= is_block || line.strip_prefix("repeat ").is_some_and(is_number);
+        ends || is_setting(line) || is_statement(line)
+    })
+}
+
+fn is_number(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_setting(line: &str) -> bool {
+    let ending = line.strip_prefix("eol ").map(str::trim);
+    ending.is_some_and(|ending| matches!(ending, "crlf" | "lf" | "any" | "none"))
+}
+
+/// `C raw: x`, `S hex: 0a`, `C file: x`, `S closes`, `C resets`.
+fn is_statement(line: &str) -> bool {
+    let said = line.strip_prefix("C ").or_else(|| line.strip_prefix("S ")).unwrap_or_default();
+    matches!(said, "closes" | "resets" | "stops sending")
+        || ["raw:", "hex:", "file:"].iter().any(|word| said.starts_with(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_and_blocks_are_those_of_a_transcript() {
+        for line in [
+            "eol crlf",
+            "eol none",
+            "C raw: abc",
+            "S hex: 00 ff",
+            "C file: a",
+            "S closes",
+            "C resets",
+            "S stops sending",
+            "repeat\n  C: a\nend",
+            "repeat 3\n  C: a\nend",
+            "either\n  S: a\nor\n  S: b\nend",
+        ] {
+            assert!(is_transcript(&format!("C: a\n{line}\nS: b\n")), "{line}");
+        }
+        for line in [
+            "eol",
+            "eol is CRLF",
+            "C closes it",
+            "Craw: a",
+            "C: raw: a",
+            "S rawly: b",
+            "repeat",
+            "end",
+            "repeat it\nend",
+            "```\neol crlf\n```",
+        ] {
+            assert!(!is_transcript(&format!("C: a\n{line}\nS: b\n")), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_quoted_by_another_program_is_refused() {
+        for line in [
+            "send: 'ehlo x\\r\\n'",
+            "reply: b'250 ok'",
+            "send: b\"a\"",
+            "> 2024/01/02 12:00:00.1  length=5 from=0 to=4",
+        ] {
+            assert!(why(&format!("a\n{line}\nb\n")).is_some(), "{line}");
+        }
+        for line in ["send: it", "reply: 'a' and b", "> length=5", "C: a length=1 from=2 to=3", "send:"] {
+            assert!(why(&format!("a\n{line}\nb\n")).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_mark_that_is_none_is_named() {
+        for (line, told) in [
+            ("host smtpd[1]: C: x", "line 2 has `C:` behind `host smtpd[1]:`: take that off"),
+            ("2024-01-02 12:00 [DEBUG] S: x", "line 2 has `S:` behind `2024-01-02 12:00 [DEBUG]`: take that off"),
+            ("~ C: a S: b", "line 2 has `C:` behind `~`: take that off"),
+            ("(C) a", "line 2 begins with `(C)`: write `C:`"),
+            ("12:00 S : a", "line 2 begins with `S :`: write `S:`"),
+            ("C - a", "line 2 begins with `C -`: write `C:`"),
+        ] {
+            assert_eq!(strange_mark(&format!("words\n{line}\n")).as_deref(), Some(told), "{line}");
+        }
+        for line in [
+            "see C:\\path",
+            "FTPC: a",
+            "the many words that stand C: a",
+            "C",
+            "(C)a",
+            &format!("{} C: a", "a".repeat(60)),
+        ] {
+            assert_eq!(strange_mark(line), None, "{line}");
+        }
+    }
+}
