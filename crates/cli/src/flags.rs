@@ -234,7 +234,8 @@ const LATER: [&str; 1] = ["probe"];
 pub(crate) fn later(verb: &str) -> String {
     if LATER.contains(&verb) {
         return format!(
-            "`sockeye {verb}` is not there yet; this version has serve, talk, relay, fetch, load, check, import, report, ports, addrs and nc"
+            "`sockeye {verb}` is not there yet; this version has serve, talk, relay, fetch, load, check, import, report, ports, addrs, nc, completions \
+             and man"
         );
     }
     if std::path::Path::new(verb).extension().is_some_and(|end| end.eq_ignore_ascii_case("talk"))

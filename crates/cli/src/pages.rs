@@ -77,14 +77,44 @@ fn main_page(command: &clap::Command) -> io::Result<Vec<u8>> {
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     section(&mut page, "EXAMPLES", flags::EXAMPLES)?;
-    section(&mut page, "ADDRESSES", flags::ADDRESSES)?;
+    section(&mut page, "ADDRESSES", &folded(flags::ADDRESSES))?;
     man.render_options_section(&mut page)?;
     man.render_subcommands_section(&mut page)?;
     section(&mut page, "EXIT STATUS", &Exit::table())?;
-    section(&mut page, "BOUNDS", &flags::bounds())?;
+    section(&mut page, "BOUNDS", &folded(&flags::bounds()))?;
     section(&mut page, "SEE ALSO", "sockeye-transcript(5): the language of transcripts")?;
     man.render_version_section(&mut page)?;
     Ok(page)
+}
+
+/// Columns of a line that stays as it is: a terminal has 80, and man(1) keeps 7 of them free on the left.
+const COLUMNS: usize = 73;
+
+/// Text in lines that fit a terminal. What goes on behind an indented line stands further in than it.
+fn folded(text: &str) -> String {
+    let mut folded = String::new();
+    for line in text.lines() {
+        let margin = line.len() - line.trim_start().len();
+        let further = if margin > 0 { margin + 2 } else { 0 };
+        let (mut column, mut is_first) = (margin, true);
+        folded += &" ".repeat(margin);
+        for word in line.split_whitespace() {
+            let width = word.chars().count();
+            if !is_first && column + 1 + width > COLUMNS {
+                folded.push('\n');
+                folded += &" ".repeat(further);
+                column = further;
+            } else if !is_first {
+                folded.push(' ');
+                column += 1;
+            }
+            folded += word;
+            column += width;
+            is_first = false;
+        }
+        folded.push('\n');
+    }
+    folded
 }
 
 /// A section whose lines stay as they are. In roff a backslash is a command, `-` may become a hyphen that a reader cannot
@@ -160,10 +190,31 @@ mod tests {
         for exit in Exit::ALL {
             assert!(text.contains(&format!("{:>3}  {}\n", exit.code(), exit.meaning())), "{exit:?}");
         }
-        for limit in sockeye::limits::TABLE {
-            assert!(text.contains(limit.what), "{limit:?}");
-        }
         assert!(text.contains(flags::EXAMPLES), "{text}");
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for limit in sockeye::limits::TABLE {
+            assert!(words.contains(limit.what), "{limit:?}");
+        }
+        assert!(words.contains(flags::ADDRESSES), "{text}");
+    }
+
+    #[test]
+    fn addresses_and_bounds_of_the_manual_fit_a_terminal() {
+        for (name, page) in pages().unwrap() {
+            let page = String::from_utf8(page).unwrap().replace("\\-", "-").replace("\\(aq", "'").replace("\\e", "\\");
+            for title in ["ADDRESSES", "BOUNDS"] {
+                let section = page.split(&format!(".SH \"{title}\"\n.nf\n")).nth(1);
+                for line in section.and_then(|section| section.split(".fi").next()).into_iter().flat_map(str::lines) {
+                    assert!(line.chars().count() <= COLUMNS, "{name}, {title}: {line}");
+                }
+            }
+        }
+        assert_eq!(folded("  one of two\nthree\n"), "  one of two\nthree\n");
+        let long = "word ".repeat(20);
+        assert_eq!(
+            folded(&format!("  {long}\n")).lines().nth(1),
+            Some(&*format!("    {}", "word ".repeat(6).trim_end()))
+        );
     }
 
     #[test]

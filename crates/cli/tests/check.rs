@@ -143,6 +143,23 @@ fn a_file_is_judged_over_what_it_names() {
     }
 }
 
+/// A reset comes behind what was said before it, as on a socket.
+#[test]
+fn a_file_that_ends_with_a_line_and_a_reset_agrees() {
+    let folder = tempfile::tempdir().unwrap();
+    for conversation in [
+        "C: QUIT\nS: 221 bye\nS resets\n",
+        "C: a\nC resets\n",
+        "C: a\nS: b\nS resets\nC connects\nC: c\nS: d\nC closes\n",
+        "S: a\nC raw: no line\nC resets\n",
+    ] {
+        let path = file(&folder, conversation);
+        assert_code(&run(&["check", &path], b""), 0);
+    }
+    let path = file(&folder, "C: a\nS: b\nS resets\n");
+    assert_code(&run(&["check", "--all-branches", &path], b""), 0);
+}
+
 /// What was not played is not said to agree: neither in words nor as JSON.
 #[test]
 fn a_conversation_that_is_too_long_is_played_up_to_a_bound() {

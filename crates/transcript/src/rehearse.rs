@@ -108,6 +108,8 @@ struct End<'a> {
     holds_datagram: bool,
     said: Vec<u8>,
     until: Option<Moment>,
+    /// It waits for what the other says: what came before is stepped over.
+    listens: bool,
     ending: Option<Ending>,
     /// The last step ended because it had done much.
     worked: bool,
@@ -129,6 +131,8 @@ struct Incoming {
     peer_done: bool,
     /// That was heard.
     half_closed: bool,
+    /// The other reset the connection, behind what it said last.
+    reset: bool,
 }
 
 impl<'a> End<'a> {
@@ -145,6 +149,7 @@ impl<'a> End<'a> {
             holds_datagram: false,
             said: vec![],
             until: None,
+            listens: false,
             ending: None,
             worked: false,
             handshakes: 0,
@@ -235,6 +240,11 @@ impl Incoming {
             self.consumed = 0;
         }
     }
+
+    /// Whether nothing comes any more but the reset: what was said before it is read first, as from a socket.
+    fn is_reset(&self) -> bool {
+        self.reset && self.in_flight.is_empty()
+    }
 }
 
 /// Plays a client and a server against each other. `pieces` says how many of so many waiting bytes come at once (at
@@ -319,7 +329,7 @@ fn turn<'a>(
     }
     if me.handshakes > me.shaken {
         if other.handshakes < me.handshakes {
-            return false;
+            return me.incoming[me.on].is_reset() && hear_reset(me, now, scratch);
         }
         me.shaken = me.handshakes;
         me.until = Some(now);
@@ -329,7 +339,10 @@ fn turn<'a>(
     }
     let came = me.receive(pieces);
     let incoming = &mut me.incoming[me.on];
-    let ended = incoming.peer_done && incoming.in_flight.is_empty();
+    if me.listens && !came && incoming.is_reset() {
+        return hear_reset(me, now, scratch);
+    }
+    let ended = incoming.peer_done && !incoming.reset && incoming.in_flight.is_empty();
     let due = me.until.is_none_or(|until| now >= until);
     let first = me.said.is_empty() && me.until.is_none();
     let ends_now = ended && !incoming.half_closed;
@@ -339,10 +352,11 @@ fn turn<'a>(
     incoming.half_closed |= ended;
     let mut output = Output::default();
     let next = me.step(ended, now, scratch, &mut output);
+    me.listens = matches!(next, Next::Hear { .. });
     send(me, other, &output);
     match next {
-        Next::End(Ending::GoesOn { by_reset }) => leave_connection(me, other, by_reset, now, scratch),
-        Next::End(ending) => end(me, other, ending, now, scratch),
+        Next::End(Ending::GoesOn { by_reset }) => leave_connection(me, other, by_reset, now),
+        Next::End(ending) => end(me, other, ending),
         Next::StopSending => {
             other.incoming[me.on].peer_done = true;
             me.until = Some(now);
@@ -372,21 +386,17 @@ fn send(me: &End<'_>, other: &mut End<'_>, output: &Output) {
 }
 
 /// One end is done with its connection, and its play goes on over another one.
-fn leave_connection(me: &mut End<'_>, other: &mut End<'_>, by_reset: bool, now: Moment, scratch: &mut Scratch) {
-    other.incoming[me.on].peer_done = true;
-    if by_reset && other.ending.is_none() && other.on == me.on {
-        reset(other, now, scratch);
-    }
+fn leave_connection(me: &mut End<'_>, other: &mut End<'_>, by_reset: bool, now: Moment) {
+    let incoming = &mut other.incoming[me.on];
+    (incoming.peer_done, incoming.reset) = (true, by_reset);
     // It hears nothing until it is over another one.
     me.on = 0;
     me.until = Some(now);
 }
 
 /// One end's play is over.
-fn end(me: &mut End<'_>, other: &mut End<'_>, ending: Ending, now: Moment, scratch: &mut Scratch) {
-    if matches!(ending, Ending::DoneByReset) && other.ending.is_none() {
-        reset(other, now, scratch);
-    }
+fn end(me: &mut End<'_>, other: &mut End<'_>, ending: Ending) {
+    other.incoming[me.on].reset |= matches!(ending, Ending::DoneByReset);
     let over_datagrams = me.is_over_datagrams();
     other.incoming.iter_mut().for_each(|incoming| incoming.peer_done = !over_datagrams);
     let all_came = other.incoming[other.on].in_flight.is_empty();
@@ -418,13 +428,15 @@ fn meet<'a>(me: &mut End<'a>, other: &mut End<'a>, connection: usize, now: Momen
     true
 }
 
-/// The other end has reset the connection over which this one goes.
-fn reset(end: &mut End<'_>, now: Moment, scratch: &mut Scratch) {
-    let incoming = std::mem::take(&mut end.incoming[end.on]);
-    match end.play.reset(end.script, &incoming.buffer[incoming.consumed..], scratch) {
-        Ending::GoesOn { .. } => (end.on, end.until) = (0, Some(now)),
-        ending => end.ending = Some(ending),
+/// The other end has reset the connection over which this one goes, and what it said before was read; true, for that changes something.
+fn hear_reset(me: &mut End<'_>, now: Moment, scratch: &mut Scratch) -> bool {
+    let incoming = std::mem::take(&mut me.incoming[me.on]);
+    me.listens = false;
+    match me.play.reset(me.script, &incoming.buffer[incoming.consumed..], scratch) {
+        Ending::GoesOn { .. } => (me.on, me.until) = (0, Some(now)),
+        ending => me.ending = Some(ending),
     }
+    true
 }
 
 #[cfg(test)]

@@ -270,6 +270,32 @@ fn a_file_twice_as_long_costs_twice_as_much() {
     assert!(grown.is_empty(), "{grown:#?}");
 }
 
+/// What may be left out, one below the other: every line of those below may come first at each of them, so that two of them have four
+/// times the lines, and no more.
+#[test]
+fn twice_as_many_choices_in_a_row_cost_four_times_as_much() {
+    let kinds: &[Kind] = &[
+        ("`not` lines", 80, |n| format!("C: a\n{}S: ok\n", each(n, |i| format!("not S: no {i}\n")))),
+        ("`maybe`", 80, |n| format!("C: a\n{}S: ok\n", each(n, |i| format!("maybe\n  S: m {i}\nend\n")))),
+        ("`either` with an empty branch", 80, |n| {
+            let choices = each(n, |i| format!("either\n  S: a {i}\nor\n  S: b {i}\nor\nend\n"));
+            format!("C: a\n{choices}S: ok\n")
+        }),
+    ];
+    let mut taken = Taken::begin();
+    let mut grown = Vec::new();
+    for (kind, size, text) in kinds {
+        let (once, twice) = (cost(&text(*size), &mut taken), cost(&text(2 * size), &mut taken));
+        for (what, once, twice) in [("asked for", once.0, twice.0), ("held", once.1, twice.1)] {
+            let ratio = twice as f64 / once as f64;
+            if ratio > 4.5 {
+                grown.push(format!("{kind}: {once} bytes {what}, and {twice} at twice the size ({ratio:.2})"));
+            }
+        }
+    }
+    assert!(grown.is_empty(), "{grown:#?}");
+}
+
 /// Each branch of a text, as `check --all-branches` plays it: how often both ends were made ready, the plays of single ways, and the
 /// bytes that were asked for.
 fn all_branches(text: &str, taken: &mut Taken) -> (usize, usize, usize) {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use ending::assert_went_as_written;
 use proptest::prelude::*;
 use transcript::rehearse::{Rehearsal, rehearse};
-use transcript::{Carrier, File, Files, PlayOptions, Script, Side, Transcript};
+use transcript::{Carrier, Ending, Fault, File, Files, PlayOptions, Script, Side, Transcript};
 
 /// The folder of the shipped ones, which include each other.
 #[derive(Debug)]
@@ -293,6 +293,42 @@ fn hex_and_raw_messages_are_exact_bytes() {
 fn half_close_pause_and_reset_go_as_written() {
     said("C: question\nC stops sending\nS waits 50ms\nS: answer\nS closes\n");
     said("C: one\nC waits 2s\nC: two\nS: ok\nC resets\n");
+}
+
+#[test]
+fn what_was_said_before_a_reset_is_read_first() {
+    for (text, from_client, from_server) in [
+        ("C: QUIT\nS: 221 bye\nS resets\n", "QUIT\n", "221 bye\n"),
+        ("C: a\nC resets\n", "a\n", ""),
+        ("S: a\nC: b\nC: c\nC resets\n", "b\nc\n", "a\n"),
+        ("C: a\nS: b\nC waits 20ms\nS resets\n", "a\n", "b\n"),
+        ("C: a\nS: b\nS resets\nC connects\nC: c\nC resets\n", "a\nc\n", "b\n"),
+        ("repeat\n  C: a\n  S: b\nend\nC: c\nS: d\nS resets\n", "c\n", "d\n"),
+        ("C: a\neither\n  S: b\n  S resets\nor\n  S closes\nend\n", "a\n", "b\n"),
+        ("C: a\nS raw: no line\nS resets\n", "a\n", "no line"),
+        ("C2 connects\nC2: b\nC2 resets\nC: a\nS: c\nS resets\n", "b\na\n", "c\n"),
+    ] {
+        let said = said(text);
+        assert!(said.0.ends_with(from_client) && said.1.ends_with(from_server), "{text}: {said:?}");
+    }
+}
+
+#[test]
+fn a_reset_behind_less_than_was_awaited_is_told_as_one() {
+    for (client, server) in [
+        ("C: a\nS: b\nS: c\n", "C: a\nS: b\nS resets\n"),
+        ("C: a\nS: bc\n", "C: a\nS raw: b\nS resets\n"),
+        ("C: a\nS: b\nS closes\n", "C: a\nS: b\nS resets\n"),
+        ("C: a\nS: b\nstarttls\n", "C: a\nS: b\nS resets\n"),
+    ] {
+        let [one, other] = [(client, Side::Client), (server, Side::Server)]
+            .map(|(text, side)| prepare(&parse("test.talk", text), side, Carrier::Stream));
+        for rehearsal in [rehearse(&one, &other, |all| all), rehearse(&one, &other, |_| 1)] {
+            assert!(rehearsal.server.is_success() && rehearsal.finished, "{server}");
+            let Ending::Failed(verdict) = &rehearsal.client else { panic!("{client}: {:?}", rehearsal.client) };
+            assert_eq!(verdict.fault, Fault::Reset, "{client}");
+        }
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ const MOST_PAIRS: usize = 4 * MOST_ARMS * MOST_ARMS;
 pub(super) fn resolve(program: &mut Program, source: &Source) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     let spoken = Spoken::of(program);
-    let mut pairs = 0;
+    let (mut pairs, mut compared) = (0, Compared::default());
     for pc in 0..program.ops.len() {
         let Op::Choice(index) = program.ops[pc] else { continue };
         let Search { arms, empty_round, overflow, .. } = Search::from(program, pc);
@@ -40,7 +40,7 @@ pub(super) fn resolve(program: &mut Program, source: &Source) -> Vec<Diagnostic>
                 continue;
             }
         } else {
-            check(program, source, &spoken, index, &arms, &mut findings);
+            check(program, source, &spoken, index, &arms, &mut compared, &mut findings);
         }
         let extra_wait = arms.iter().map(|arm| extra_wait(program, arm)).max().unwrap_or_default();
         let forms = arms.iter().filter_map(|arm| match arm.first {
@@ -241,12 +241,42 @@ impl<'a> Search<'a> {
     }
 }
 
+/// The lines that begin the ways of the choice that was compared last. Of choices that follow each other directly each has some of the
+/// lines of the one above it, and no pair that was not compared there: to compare them at each would grow with their third power.
+#[derive(Default)]
+struct Compared {
+    /// Each line, where it stands, and whether it depends on the rounds so far.
+    lines: Vec<(usize, Pc, bool)>,
+}
+
+impl Compared {
+    /// Goes on to another choice; whether its lines are still to be compared.
+    fn is_new(&mut self, arms: &[Arm]) -> bool {
+        let line = |arm: &Arm| match arm.first {
+            First::Line(message) => Some((message, arm.pc, arm.is_of_a_round())),
+            _ => None,
+        };
+        let lines: Vec<_> = arms.iter().filter_map(line).collect();
+        let known = self.lines.ends_with(&lines) || self.lines.starts_with(&lines);
+        self.lines = lines;
+        !known
+    }
+}
+
+impl Arm {
+    /// Whether it needs another round of a counted loop, or that there is none.
+    fn is_of_a_round(&self) -> bool {
+        self.path.iter().any(|step| matches!(step, Step::Again { .. }))
+    }
+}
+
 fn check(
     program: &Program,
     source: &Source,
     spoken: &Spoken,
     choice: usize,
     arms: &[Arm],
+    compared: &mut Compared,
     findings: &mut Vec<Diagnostic>,
 ) {
     if arms.iter().any(|arm| arm.first == First::Wrong) {
@@ -260,7 +290,8 @@ fn check(
     let place = program.choices[choice].place;
     match lines_differ(program, source, place, arms) {
         Some(finding) => findings.push(finding),
-        None => hidden_lines(program, source, spoken, arms, findings),
+        None if compared.is_new(arms) => hidden_lines(program, source, spoken, arms, findings),
+        None => {}
     }
 }
 
@@ -569,7 +600,14 @@ fn extra_wait(program: &Program, arm: &Arm) -> Duration {
 
 /// Notes for every message which others a listener would try before it.
 fn set_rivals(program: &mut Program) {
-    for choice in &program.choices {
+    let mut compared = Compared::default();
+    // In the order in which they stand.
+    for op in &program.ops {
+        let Op::Choice(index) = op else { continue };
+        let choice = &program.choices[*index];
+        if !compared.is_new(&choice.arms) {
+            continue;
+        }
         let mut earlier: Vec<(usize, Pc)> = Vec::new();
         for arm in &choice.arms {
             let First::Line(message) = arm.first else { continue };
@@ -676,5 +714,43 @@ pub(super) fn is_ours(program: &Program, arm: &Arm, side: crate::Side) -> Option
         | First::Wrong => None,
         First::Do(_) => Some(true),
         First::Expect(_) => Some(false),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use super::*;
+    use crate::script::{PlayOptions, Script};
+    use crate::{Carrier, Transcript};
+
+    /// What stands there, and how the one with a number is written.
+    type Kind = (&'static str, fn(usize) -> String);
+
+    /// How many pairs of lines are compared in what follows `C: a`, and comes so often.
+    fn pairs(count: usize, block: impl Fn(usize) -> String) -> usize {
+        let text = format!("C: a\n{}S: ok\n", (0..count).map(block).collect::<String>());
+        let transcript = Transcript::parse("t.talk", text.as_bytes(), &[]).unwrap();
+        let script = Script::prepare(&transcript, &PlayOptions::new(Side::Client, Carrier::Stream)).unwrap();
+        let mut compared = Compared::default();
+        let choices = script.program.choices.iter().filter(|choice| compared.is_new(&choice.arms));
+        choices.map(|choice| choice.arms.len() * choice.arms.len()).sum()
+    }
+
+    #[test]
+    fn lines_of_choices_in_a_row_are_compared_once() {
+        let kinds: &[Kind] = &[
+            ("not", |i| format!("not S: no {i}\n")),
+            ("maybe", |i| format!("maybe\n  S: m {i}\nend\n")),
+            ("loops", |i| format!("repeat\n  S: r {i}\nend\n")),
+            ("either", |i| format!("either\n  S: a {i}\nor\n  S: b {i}\nor\nend\n")),
+        ];
+        for &(kind, block) in kinds {
+            let (once, twice) = (pairs(30, block), pairs(60, block));
+            assert!(once >= 30 * 30 && twice <= 4 * once, "{kind}: {once} pairs, then {twice}");
+        }
+        // What a line that always comes parts is compared on both sides of it.
+        let parted = pairs(2, |i| format!("maybe\n  S: a{i}\nend\nS: b{i}\n"));
+        assert_eq!(parted, 4 + 4);
     }
 }

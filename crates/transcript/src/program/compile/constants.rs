@@ -73,7 +73,9 @@ impl Compiler<'_> {
                 if let Err(why) = &made {
                     let help = match function {
                         Function::Sum | Function::Difference => {
-                            format!("write numbers with spaces between them, and no signs: `{function} {{a}} 4`")
+                            format!(
+                                "write whole numbers with spaces between them, and no sign but a minus: `{function} {{a}} 4`"
+                            )
                         }
                         _ => encoding_meant(*function, &value, template),
                     };
