@@ -289,16 +289,6 @@ fn a_choice_by_a_name_is_a_choose_in_every_language() {
     assert_eq!(Transcript::parse("x", fixed.as_bytes(), &[]).unwrap().warnings(), []);
     let inline = chosen("choose {k}", "is a", "else S: d");
     assert_eq!(told(&inline), ["5:6 nothing follows `else` on its line; put `S: d` on a line below `else`"]);
-    for (value, before) in [("a S: b", "a"), ("a: S: b", "a"), ("a then C: b", "a")] {
-        let text = chosen("choose {k}", &format!("is {value}"), "else");
-        let transcript = Transcript::parse("x", text.as_bytes(), &[]).unwrap();
-        let warning = transcript.warnings().first().expect(value);
-        let said = &value[value.find(['S', 'C']).unwrap()..];
-        let help = format!("put `{said}` on a line below `is {before}`; or write `{{0x20}}` for a space of the value");
-        assert_eq!(warning.help.as_deref(), Some(help.as_str()), "{value}");
-        let silent = text.replace(value, &value.replace(" S:", "{0x20}S:").replace(" C:", "{0x20}C:"));
-        assert_eq!(Transcript::parse("x", silent.as_bytes(), &[]).unwrap().warnings(), [], "{silent}");
-    }
     assert_eq!(
         told("C: a\nis b\nS: x\n"),
         [

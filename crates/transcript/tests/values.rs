@@ -299,7 +299,7 @@ fn what_is_written_wrong_is_refused_with_what_to_write() {
         ("C hex: {x=00…}\n", "`…` says a default again and again"),
         ("C raw: {n:9 bytes=aa…|bb…}\n", "a default that is repeated stands alone"),
         ("C raw: {n:9 bytes=…}\n", "nothing stands before `…`"),
-        ("C: {n:uint16_t=1}\n", "write `{n:u16}`"),
+        ("C: {n:uint16_t=1}\n", "write `{n:u16=1}`"),
         ("let n = add {x} 1\nC: {n}\n", "did you mean `sum`?"),
         ("let n = crc {x}\nC: {n}\n", "did you mean `crc32`?"),
         ("let n = random hex 16\nC: {n}\n", "write `let n = random 16 hex`"),

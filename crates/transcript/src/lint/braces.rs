@@ -1,42 +1,14 @@
 //! Braces: holes that end earlier than they seem to, and signs that other languages put around a name.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
+use super::known::{Found, Known, is_pattern};
 use super::near_holes::{brace, regex_without_colon};
-use super::patterns::{self, Patterns};
+use super::patterns;
 use super::payload::Payload;
-use crate::diagnostic::{Diagnostic, Source};
+use crate::diagnostic::Diagnostic;
 use crate::pattern::Pattern;
 use crate::syntax::Hole;
-
-/// What the file has that braces and tags may stand for.
-pub(super) struct Known<'a> {
-    pub(super) names: BTreeSet<&'a str>,
-    /// The same in small letters.
-    pub(super) in_any_case: HashSet<String>,
-    /// Names in tags that end an element: `</name>`.
-    closed: HashSet<&'a str>,
-    pub(super) patterns: Patterns,
-}
-
-impl<'a> Known<'a> {
-    pub(super) fn new(names: BTreeSet<&'a str>, source: &'a Source) -> Self {
-        let in_any_case = names.iter().map(|name| name.to_ascii_lowercase()).collect();
-        let ends = source.text().match_indices("</").filter_map(|(at, sign)| {
-            let behind = &source.text()[at + sign.len()..];
-            let length = behind.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
-            behind[length..].starts_with('>').then_some(&behind[..length])
-        });
-        Self { names, in_any_case, closed: ends.collect(), patterns: Patterns::new() }
-    }
-}
-
-impl Known<'_> {
-    /// Whether the file has a tag that ends an element of this name.
-    pub(super) fn closes_tag(&self, name: &str) -> bool {
-        self.closed.contains(name)
-    }
-}
 
 /// Holes that are other than they look.
 pub(super) fn holes(payload: &Payload<'_>, known: &Known<'_>, lonely: &BTreeSet<&str>, findings: &mut Vec<Diagnostic>) {
@@ -223,13 +195,6 @@ fn from_elsewhere(hole: &Hole, all: &str, known: &Known<'_>) -> Option<(String, 
     Some((format!("one = stands before a default: this one is `{all}`"), help))
 }
 
-pub(super) fn is_pattern(text: &str) -> bool {
-    let is_count = text
-        .strip_suffix(" bytes")
-        .is_some_and(|count| !count.is_empty() && count.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
-    patterns::word(text).is_some() || is_count || text.len() > 2 && text.starts_with('/') && text.ends_with('/')
-}
-
 /// Text that looks like a hole, or like the holes of other languages.
 pub(super) fn text(payload: &Payload<'_>, known: &Known<'_>, findings: &mut Vec<Diagnostic>) {
     let end = payload.characters.len();
@@ -252,8 +217,6 @@ pub(super) fn text(payload: &Payload<'_>, known: &Known<'_>, findings: &mut Vec<
         }
     }
 }
-
-pub(super) type Found = Option<(usize, String, String)>;
 
 /// `｛name=Ann｝`.
 fn wide_braces(payload: &Payload<'_>, at: usize) -> Found {
@@ -302,7 +265,7 @@ fn other_language(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found 
         '@' if is_known && after.starts_with('@') && !in_brackets => name.len() + 2,
         '%' if is_known && in_brackets && after.starts_with(")s") => name.len() + 4,
         // A tag of XML has its end somewhere.
-        '<' if is_known && after.starts_with('>') && !known.closed.contains(name.as_str()) => name.len() + 2,
+        '<' if is_known && after.starts_with('>') && !known.closes_tag(&name) => name.len() + 2,
         _ => {
             let is_directive = matches!(name.as_str(), "s" | "d") && sign == '%' && !in_brackets;
             let alone = payload.text_before(at).is_none_or(|c| c == ' ')

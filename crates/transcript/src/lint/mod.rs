@@ -4,6 +4,7 @@
 mod braces;
 mod cases;
 mod escapes;
+mod known;
 mod layout;
 mod names;
 mod near_holes;
@@ -32,7 +33,7 @@ pub(crate) fn warnings(
     let census = names::Census::of(body, roles, given);
     let mut linter = Linter {
         source,
-        known: braces::Known::new(census.known(), source),
+        known: known::Known::new(census.known(), source),
         lonely: census.lonely(),
         in_fields: census.in_fields(),
         findings: census.findings(source),
@@ -49,7 +50,7 @@ pub(crate) fn warnings(
 
 struct Linter<'a> {
     source: &'a Source,
-    known: braces::Known<'a>,
+    known: known::Known<'a>,
     /// Those that stand in one place only.
     lonely: BTreeSet<&'a str>,
     /// Those whose values stand in fields, beside quotes and in bodies, where quotes are a protocol's.

@@ -1,6 +1,6 @@
 //! Braces that begin no hole and seem to: a pattern without a name, a space too many, signs of other languages.
 
-use super::braces::{Found, Known, is_pattern};
+use super::known::{Found, Known, is_pattern};
 use super::patterns;
 use super::payload::Payload;
 use crate::function::Function;

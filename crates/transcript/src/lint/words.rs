@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::braces::Known;
+use super::known::Known;
 use super::payload::Payload;
 use crate::Side;
 use crate::diagnostic::Diagnostic;

@@ -150,19 +150,6 @@ impl Parser<'_> {
                 }
             }
         }
-        // `is a S: b`: the value may well be so, and then it is said to be.
-        let line_in =
-            written.match_indices([' ', '\t']).map(|(at, _)| &written[at + 1..]).find(|rest| is_message(rest));
-        if let Some(said) = line_in.filter(|_| template.holes().next().is_none()) {
-            let before = written[..written.len() - said.len()].trim_end().trim_end_matches(':');
-            let before = before.strip_suffix(" then").unwrap_or(before);
-            let help = format!(
-                "put `{}` on a line below `is {before}`; or write `{{0x20}}` for a space of the value",
-                clip(said)
-            );
-            let message = format!("this value is all of `{}`", clip(written));
-            self.findings.push(Diagnostic::warning(line.place_of(written), message).help(help));
-        }
         self.case(line.place, Some(value));
     }
 
