@@ -96,16 +96,22 @@ fn number(error: &clap::Error) -> Option<String> {
     let (value, flag) = (text(ContextKind::InvalidValue)?, text(ContextKind::InvalidArg)?);
     let source = std::error::Error::source(error)?;
     let why = match source.downcast_ref::<std::num::ParseIntError>().map(std::num::ParseIntError::kind) {
-        Some(std::num::IntErrorKind::PosOverflow) => "the number is too large",
-        Some(_) => "write a whole number, such as 3",
-        None if source.to_string().contains("..") => match value.parse::<i128>() {
-            Ok(..=0) => "write a number from 1 up",
-            Ok(_) => "the number is too large",
-            Err(_) => return None,
+        Some(std::num::IntErrorKind::PosOverflow) => "the number is too large".to_owned(),
+        Some(_) => "write a whole number, such as 3".to_owned(),
+        None if source.to_string().contains("..") => match (value.parse::<i128>(), most(&source.to_string())) {
+            (Ok(..=0), _) => "write a number from 1 up".to_owned(),
+            (Ok(_), Some(most)) => format!("the number is too large: {most} is the most"),
+            (Ok(_), None) => "the number is too large".to_owned(),
+            (Err(_), _) => return None,
         },
         None => return None,
     };
     Some(format!("error: invalid value '{value}' for '{flag}': {why}\n\nFor more information, try '--help'.\n"))
+}
+
+/// The upper end of a range, as clap names it: `65 is not in 1..=64`. Those that are only the type's are no bound to be told.
+fn most(range: &str) -> Option<u16> {
+    range.rsplit_once("..=").and_then(|(_, end)| end.trim().parse().ok()).filter(|most| *most < u16::MAX)
 }
 
 /// The whole definition, as help and the manual show it.
@@ -305,7 +311,8 @@ pub(crate) struct Completions {
 
 #[derive(Debug, Args)]
 pub(crate) struct Man {
-    /// A folder for all pages; without it the main page goes to standard output
+    /// A folder for all pages, of which those of another section go beside it where it is one of man's own; without it the main
+    /// page goes to standard output
     pub(crate) folder: Option<PathBuf>,
 }
 

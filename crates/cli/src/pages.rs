@@ -3,7 +3,7 @@
 mod reference;
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap_mangen::Man;
 use sockeye::file::AtomicFile;
@@ -33,13 +33,14 @@ pub(crate) fn man(folder: Option<&Path>, console: &Console) -> Exit {
     let Some(folder) = folder else {
         return pages.first().map_or(Exit::Done, |(_, page)| console.print(page));
     };
-    if let Err(error) = std::fs::create_dir_all(folder) {
-        return console.fail(
-            Exit::CannotWrite,
-            &format!("cannot make the folder {}: {error}", folder.display(), error = sockeye::net::words(&error)),
-        );
-    }
     for (name, page) in &pages {
+        let folder = &folder_of(name, folder);
+        if let Err(error) = std::fs::create_dir_all(folder) {
+            return console.fail(
+                Exit::CannotWrite,
+                &format!("cannot make the folder {}: {error}", folder.display(), error = sockeye::net::words(&error)),
+            );
+        }
         let written = AtomicFile::create(&folder.join(name)).and_then(|mut file| {
             file.append(page)?;
             file.commit()
@@ -49,6 +50,15 @@ pub(crate) fn man(folder: Option<&Path>, console: &Console) -> Exit {
         }
     }
     Exit::Done
+}
+
+/// Where man(1) looks for a page: below a folder `man1` are those of section 1, and beside it, in `man5`, those of section 5. Any
+/// other folder has all of them.
+fn folder_of(name: &str, folder: &Path) -> PathBuf {
+    match (folder.file_name(), name.rsplit_once('.')) {
+        (Some(own), Some((_, section))) if own == "man1" => folder.with_file_name(format!("man{section}")),
+        _ => folder.to_owned(),
+    }
 }
 
 const SEE_ALSO: &str =

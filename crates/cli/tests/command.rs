@@ -246,6 +246,7 @@ fn values_that_are_no_numbers_and_files_that_are_not_there_are_told_in_words() {
         (&["talk", "--repeat", "1.5", "--play", "x", "1"], "write a whole number, such as 3"),
         (&["serve", "--times", "0"], "write a number from 1 up"),
         (&["serve", "--times", "99999999999999999999999"], "the number is too large"),
+        (&["serve", "--threads", "65"], "the number is too large: 64 is the most"),
         (&["import", "--session", "one", "x"], "write a whole number, such as 3"),
         (&["check", "no-such-file"], "cannot read the transcript no-such-file: No such file or directory\n"),
         (&["import", "no-such-file"], "cannot read no-such-file: No such file or directory\n"),
@@ -264,10 +265,16 @@ fn values_that_are_no_numbers_and_files_that_are_not_there_are_told_in_words() {
 #[test]
 fn pages_and_completions_are_written_or_it_is_said_why_not() {
     let folder = tempfile::tempdir().unwrap();
-    let pages = folder.path().join("new/man1");
+    let folder_of = |name: &str| folder.path().join(name);
+    let pages = folder_of("new/man1");
     assert_code(&run(&["man".as_ref(), pages.as_os_str()], b""), 0);
     let serve = std::fs::read_to_string(pages.join("sockeye-serve.1")).unwrap();
     assert!(serve.contains(".TH sockeye-serve 1") && serve.contains("\\-\\-port\\-file"), "{serve}");
+    // man(1) looks for a section where it has its name, and any other folder has all of them.
+    let language = |folder: &str| folder_of(folder).join("sockeye-transcript.5").exists();
+    assert!(language("new/man5") && !language("new/man1"));
+    assert_code(&run(&["man".as_ref(), folder_of("all").as_os_str()], b""), 0);
+    assert!(language("all") && folder_of("all").join("sockeye.1").exists());
     for shell in ["bash", "zsh", "fish"] {
         let output = run(&["completions", shell], b"");
         assert_code(&output, 0);

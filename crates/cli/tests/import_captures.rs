@@ -594,7 +594,7 @@ fn an_archive_of_http_becomes_a_server_for_real_clients() {
     let output = run(&["import", "--har", file], b"");
     assert_code(&output, 2);
     assert!(
-        text(&output.stderr).contains("\n  --stream 1    https://b.example:8443, 1 requests"),
+        text(&output.stderr).contains("\n  --stream 1    https://b.example:8443, 1 request"),
         "{}",
         text(&output.stderr)
     );

@@ -231,10 +231,10 @@ impl AddressError {
     pub fn not_yet(scheme: Scheme) -> Self {
         let help = match scheme {
             Scheme::Http | Scheme::Https => {
-                "this verb speaks tcp, tls, udp and unix; `sockeye fetch` fetches a page, and a transcript that speaks HTTP \
+                "this verb speaks tcp, tls, udp, unix, ws and wss; `sockeye fetch` fetches a page, and a transcript that speaks HTTP \
                 is played over tcp://"
             }
-            _ => "this verb speaks tcp, tls, udp and unix",
+            _ => "this verb speaks tcp, tls, udp, unix, ws and wss",
         };
         Self::new(&scheme.written(), "is not there yet", help)
     }
@@ -518,7 +518,7 @@ mod tests {
         ("TCP4-LISTEN:9000,reuseaddr,fork", "write tcp://:9000"),
         ("UDP-SENDTO:localhost:53", "write udp://localhost:53"),
         ("unix-connect:/run/x", "write unix:/run/x"),
-        ("openssl:localhost:443", "begins with `starttls`"),
+        ("openssl:localhost:443", "write tls://localhost:443"),
         ("-", "standard input and output are stdio"),
         ("7001,7002", "names several ports: an address has one"),
         ("localhost:7001-7003", "has the port `7001-7003`: an address has one port"),

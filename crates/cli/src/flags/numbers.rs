@@ -238,7 +238,7 @@ fn rows_of_the_reference() -> Vec<Row> {
 /// What is no bound of ours in docs.
 const NO_BOUND_IN_DOCS: &[(&str, &str)] = &[
     // What a number in a transcript is: other code than a bound.
-    ("transcript.md", "no more than 64 bits"),
+    ("transcript.md", "no sign and 64 bits at most, up to 18446744073709551615"),
     ("transcript.md", "| a number | 64 bits |"),
     ("transcript.md", "in 1, 2, 3, 4 or 8 bytes"),
     ("transcript.md", "varint` | 7 bits a byte"),
@@ -246,6 +246,9 @@ const NO_BOUND_IN_DOCS: &[(&str, &str)] = &[
     ("transcript.md", "all bytes added up (8 bits)"),
     // The largest datagram that another program may read.
     ("exec.md", "64 KiB at once finds the bounds"),
+    // What the kernel's terminals take (termios(3)).
+    ("ends.md", "lines of at most 4,095 bytes"),
+    ("exec.md", "lines of at most 4,095 bytes"),
     // What rustls takes.
     ("fetch.md", "below 2048 bits"),
     // Examples, what was measured, and the system's own.

@@ -37,7 +37,13 @@ fn chosen<'a>(name: &str, archives: &'a [Archive], wanted: Option<StreamWanted>)
     found.ok_or_else(|| {
         let mut text = format!("{name} has requests to {} servers: say which one", archives.len());
         for (number, archive) in archives.iter().enumerate() {
-            let _ = write!(text, "\n  --stream {number:<4} {}, {} requests", archive.origin, archive.requests);
+            let _ = write!(
+                text,
+                "\n  --stream {number:<4} {}, {} request{}",
+                archive.origin,
+                archive.requests,
+                if archive.requests == 1 { "" } else { "s" }
+            );
         }
         text
     })

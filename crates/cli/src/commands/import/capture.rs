@@ -175,11 +175,11 @@ fn what_else(survey: &Survey) -> String {
             links.join(", ")
         );
     }
-    let silent = survey.streams.len();
-    format!(
-        "of {} packets {} are neither TCP nor UDP, and in {silent} connections nothing is said",
-        survey.packets, survey.others
-    )
+    let silent = match survey.streams.len() {
+        1 => "1 connection".to_owned(),
+        count => format!("{count} connections"),
+    };
+    format!("of {} packets {} are neither TCP nor UDP, and in {silent} nothing is said", survey.packets, survey.others)
 }
 
 /// The conversation with its client where the command line has it.
