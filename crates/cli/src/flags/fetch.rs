@@ -20,7 +20,7 @@ use super::parsers::{duration, large_size, pin};
 #[derive(Debug, Args)]
 #[command(
     after_help = "The head goes to standard output as it came, the body to FILE, or to a name made from the URL that is not taken \
-    yet.\nWithout a scheme a URL is http; PORT and :PORT are the loopback. Whatever goes wrong, no part of a file appears and an old one stays;\n\
+    yet.\nWithout a scheme a URL is http; PORT and :PORT are the loopback. Whatever goes wrong, no part of a file appears and an old one stays; \
     only --resume leaves FILE.part behind.\n\
     Proxies: http_proxy, https_proxy, all_proxy, no_proxy. Certificates: the system's, SSL_CERT_FILE and SSL_CERT_DIR. \
     SSLKEYLOGFILE names a file for the keys of sessions."

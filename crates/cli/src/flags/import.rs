@@ -9,10 +9,10 @@ use sockeye::capture::{Protocol, StreamId};
 #[derive(Debug, Args)]
 #[command(
     after_help = "FILE is a page of text, or a capture as tcpdump and Wireshark write it (.pcap, .pcapng): how it begins tells.\n\n\
-    Pages: it knows margins, padding, page breaks, C: and S:, [C] and [S], C->S: with unmarked lines under it, RFC 821's S: and R:,\n\
-    two labels that take turns, folded lines, and directions such as <open connection>. What it guesses is a comment in the\n\
+    Pages: it knows margins, padding, page breaks, C: and S:, [C] and [S], C->S: with unmarked lines under it, RFC 821's S: and R:, \
+    two labels that take turns, folded lines, and directions such as <open connection>. What it guesses is a comment in the \
     transcript and a warning.\n\n\
-    Captures: one conversation over TCP or UDP becomes a transcript that says the same bytes. --stream says which, by the numbers of\n\
+    Captures: one conversation over TCP or UDP becomes a transcript that says the same bytes. --stream says which, by the numbers of \
     Wireshark; without it a capture of several is listed. What is missing is a comment in its place, a warning, and exit code 18.\n\
     Dates, ids and digests become holes with what they were as defaults; --exact keeps them as they are."
 )]

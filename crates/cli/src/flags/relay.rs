@@ -15,13 +15,13 @@ use super::values::FamilyFlags;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Each client of FROM gets a connection of its own to TO. A half-close is passed on as a half-close, a reset as\n\
+    after_help = "Each client of FROM gets a connection of its own to TO. A half-close is passed on as a half-close, a reset as \
     a reset, and what was said before either arrives first.\n\
-    FROM and TO are [tcp://|tls://|ws://|wss://|udp://][HOST]:PORT, PORT, unix:PATH, unix-dgram:PATH, unix-seqpacket:PATH (@NAME for PATH is\n\
-    an abstract one), exec:CMD, sh:LINE (exec+pty:, sh+pty: with a terminal), stdio or fd:N; :PORT is every interface. stdio, a connection as fd:N and a program as FROM have one conversation. Options stand in a query:\n\
-    'tls://db.example:6380?ca=ca.pem&sni=db', '127.0.0.1:80?bind=192.0.2.7&keepalive=30s'. Sockets have bind, keepalive, nodelay,\n\
-    mptcp, accept-proxy, sndbuf, rcvbuf, tos, ttl, interface, mark, broadcast and join=GROUP[%IF]; tls:// has ca, cert, key, alpn, sni,\n\
-    min=1.3, pin=sha256:… and insecure; ws:// and wss:// have subprotocol=A,B and binary=off, and a path. Between a stream and datagrams,\n\
+    FROM and TO are [tcp://|tls://|ws://|wss://|udp://][HOST]:PORT, PORT, unix:PATH, unix-dgram:PATH, unix-seqpacket:PATH (@NAME for PATH is \
+    an abstract one), exec:CMD, sh:LINE (exec+pty:, sh+pty: with a terminal), stdio or fd:N; :PORT is every interface. stdio, a connection as fd:N and a program as FROM have one conversation. Options stand in a query: \
+    'tls://db.example:6380?ca=ca.pem&sni=db', '127.0.0.1:80?bind=192.0.2.7&keepalive=30s'. Sockets have bind, keepalive, nodelay, \
+    mptcp, accept-proxy, sndbuf, rcvbuf, tos, ttl, interface, mark, broadcast and join=GROUP[%IF]; tls:// has ca, cert, key, alpn, sni, \
+    min=1.3, pin=sha256:… and insecure; ws:// and wss:// have subprotocol=A,B and binary=off, and a path. Between a stream and datagrams, \
     packets or messages frame=none, line or u16 of either address says how the stream holds them.\n\
     With several TO each client goes to the next one that answers. SIGINT or SIGTERM drains; the second ends at once."
 )]

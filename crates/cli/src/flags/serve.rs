@@ -15,7 +15,7 @@ use super::values::{FamilyFlags, Values};
 #[derive(Debug, Args)]
 #[command(
     group = clap::ArgGroup::new("program").args(["exec", "shell"]),
-    after_help = "Without an address it listens on port 9999 of 127.0.0.1 and ::1, over TCP and UDP or, with --files, HTTP;\n\
+    after_help = "Without an address it listens on port 9999 of 127.0.0.1 and ::1, over TCP and UDP or, with --files, HTTP; \
     without --play or another role it greets.\n\
     :PORT is every interface. An address without a scheme means TCP and UDP. SIGINT or SIGTERM drains; the second ends at once."
 )]
