@@ -111,7 +111,10 @@ fn number(error: &clap::Error) -> Option<String> {
 
 /// The upper end of a range, as clap names it: `65 is not in 1..=64`. Those that are only the type's are no bound to be told.
 fn most(range: &str) -> Option<u16> {
-    range.rsplit_once("..=").and_then(|(_, end)| end.trim().parse().ok()).filter(|most| *most < u16::MAX)
+    range
+        .rsplit_once("..=")
+        .and_then(|(_, end)| end.trim().parse().ok())
+        .filter(|most| ![u16::from(u8::MAX), u16::MAX].contains(most))
 }
 
 /// The whole definition, as help and the manual show it.

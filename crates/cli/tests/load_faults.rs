@@ -659,4 +659,17 @@ fn plays_whose_last_words_nobody_heard_have_failed() {
         let output = run(&[&["load", &address, "--play", &says, "--plays", "1"], more].concat(), b"");
         assert_code(&output, 7);
     }
+    // A port that is closed later had taken what came before.
+    let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = format!("udp://{}", server.local_addr().unwrap());
+    let heard = std::thread::spawn(move || {
+        for _ in 0..20 {
+            server.recv(&mut [0; 64]).unwrap();
+        }
+    });
+    let arguments = [&address as &str, "--play", &says, "--plays", "40", "--connections", "1", "--think", "5ms"];
+    let (output, figures) = folder.load(&arguments);
+    heard.join().unwrap();
+    assert_code(&output, 1);
+    assert!((1..=21).contains(&count(&figures, "failures")), "{}", both(&output));
 }

@@ -571,4 +571,20 @@ fn a_play_whose_last_words_meet_a_reset_under_tls_has_failed_unless_they_were_an
         drop(talk.stdin.take());
         assert_eq!((code, talk.finish().0), (code, code), "{text:.20} {:?}", log.to_end());
     }
+    // One that read them and then closes, without a word, would answer our end with a reset: it is held back for that long.
+    for text in ["C: only\n", "S: b\nC: only\n", "C: only\nC: more\n"] {
+        let play = file("p.talk", text);
+        let config = Arc::clone(&place.config);
+        let (says, asked) = (if text.starts_with('S') { "b\n" } else { "" }, text.matches("C: ").count());
+        let (address, serving) = serve_one(move |stream| {
+            let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
+            stream.write_all(says.as_bytes()).unwrap();
+            for _ in 0..asked {
+                assert!(!line(&mut stream).is_empty());
+            }
+        });
+        let address = format!("tls://localhost:{}?ca={}", address.port(), place.ca());
+        assert_code(&run(&["talk", &address, "-4", "--play", &play], b""), 0);
+        serving.join().unwrap();
+    }
 }

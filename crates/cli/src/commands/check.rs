@@ -86,7 +86,7 @@ fn format_files(flags: &Check, console: &Console) -> Exit {
             "json" | "jsonl" | "ndjson" | "text" | "plain" | "xml" | "junit" | "sarif" | "tap" | "github"
         ) && !path.exists()
     };
-    if flags.files.len() > 1 && flags.files.first().is_some_and(|first| is_no_file(first)) {
+    if flags.files.iter().any(|file| is_no_file(file)) {
         return console.fail(Exit::Usage, &format_of_findings());
     }
     if flags.files.len() > 1 && !flags.write {

@@ -88,16 +88,25 @@ fn store(path: &Path, text: &str, updated: &[usize], console: &Console) -> Resul
     Ok(())
 }
 
+/// Whether the text of the line that differs is that of a file: `S file: body.txt`.
+fn is_of_file(verdict: &Verdict) -> bool {
+    let line = verdict.source.line(verdict.place.line);
+    line.split_once(':').is_some_and(|(head, _)| head.trim_end().ends_with(" file"))
+}
+
 /// Says why a line that the play failed at stays as it is.
 fn tell_of_rest(verdict: &Verdict, last: Option<&usize>, console: &Console) {
     let (file, line) = verdict.source.locate(verdict.place.line);
     let why = if file != verdict.source.name() {
         // It may be one of many conversations: only who keeps it knows whether it is to change.
         "--update changes the file that is played, and none that it includes"
-    } else if last == Some(&verdict.place.line) {
+    } else if last == Some(&verdict.place.line) && matches!(verdict.fault, Fault::Differs) {
         "it was written anew, and is another one each time: write a pattern in its place"
     } else {
         match (&verdict.fault, verdict.expected.len()) {
+            (Fault::Differs, _) if is_of_file(verdict) => {
+                "its text stands in another file, which --update does not change"
+            }
             (Fault::Differs, 2..) => "several lines may stand there, and which of them it is to be cannot be known",
             (Fault::Differs, _) => {
                 "what came has no line here whose text it could become: a line is too much or missing"

@@ -6,10 +6,19 @@ use std::os::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
 
 use super::option;
+use crate::limits;
 
 /// Bytes written to a TCP or Unix socket that the peer's system has not taken yet.
 pub(crate) fn unsent(fd: impl AsFd) -> io::Result<u64> {
     count(fd, libc::TIOCOUTQ)
+}
+
+/// Bytes of a TCP connection that the peer's system had not taken when it was reset; our end is none, and counts as one where the
+/// system has it. Of the last two segments that system may have taken all without saying so (RFC 9293, section 3.8.6.3): they are
+/// as good as there.
+pub(crate) fn not_arrived(fd: impl AsFd, has_end: bool) -> u64 {
+    let unsent = unsent(fd).unwrap_or(0).saturating_sub(u64::from(has_end));
+    if unsent > limits::UNTOLD { unsent } else { 0 }
 }
 
 /// Bytes that can be read from a pipe or a socket without waiting.

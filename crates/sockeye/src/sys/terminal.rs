@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{InputModes, LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{InputModes, LocalModes, SpecialCodeIndex, Winsize, tcgetattr, tcsetwinsize};
 
 /// What a program is told that cannot know how large the peer's terminal is.
 const SIZE: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
@@ -39,20 +39,21 @@ pub(crate) struct TypedLine {
     is_canonical: bool,
     /// A carriage return ends one.
     has_returns: bool,
+    /// Keys that end a line or throw it away (termios(3): VEOF, VEOL, VKILL, VINTR), and the one that takes its last byte back
+    /// (VERASE).
+    ends: [u8; 4],
+    erases: u8,
 }
 
 impl TypedLine {
     /// How many of these bytes the terminal takes as it is now: fewer than all if a line is too long.
     pub(crate) fn room(&mut self, terminal: impl AsFd, bytes: &[u8]) -> usize {
-        let Ok(modes) = tcgetattr(terminal) else { return bytes.len() };
-        self.is_canonical = modes.local_modes.contains(LocalModes::ICANON);
-        self.has_returns = modes.input_modes.contains(InputModes::ICRNL);
-        if !self.is_canonical {
+        if !self.looks_at(terminal) {
             return bytes.len();
         }
         let mut length = self.length;
         let too_long = bytes.iter().position(|byte| {
-            length = if self.is_end(*byte) { 0 } else { length + 1 };
+            length = self.length_behind(length, *byte);
             length > LONGEST_LINE
         });
         too_long.unwrap_or(bytes.len())
@@ -60,22 +61,41 @@ impl TypedLine {
 
     /// These bytes were typed, after [`Self::room`] was asked.
     pub(crate) fn add(&mut self, bytes: &[u8]) {
-        self.length = match bytes.iter().rposition(|byte| self.is_end(*byte)) {
-            _ if !self.is_canonical => 0,
-            Some(at) => bytes.len() - at - 1,
-            None => self.length + bytes.len(),
+        self.length = match self.is_canonical {
+            true => bytes.iter().fold(self.length, |length, byte| self.length_behind(length, *byte)),
+            false => 0,
         };
     }
 
-    /// What says that nothing more is typed, behind bytes that wait. In a line the first such byte only hands over what was typed
-    /// (termios(3), VEOF).
-    pub(crate) fn end(&self, waiting: &[u8]) -> &'static [u8] {
-        let is_in_line = waiting.last().map_or(self.length > 0, |byte| !self.is_end(*byte));
+    /// Learns how the terminal is now; whether it assembles lines.
+    fn looks_at(&mut self, terminal: impl AsFd) -> bool {
+        let Ok(modes) = tcgetattr(terminal) else { return false };
+        self.is_canonical = modes.local_modes.contains(LocalModes::ICANON);
+        self.has_returns = modes.input_modes.contains(InputModes::ICRNL);
+        let keys = [SpecialCodeIndex::VEOF, SpecialCodeIndex::VEOL, SpecialCodeIndex::VKILL, SpecialCodeIndex::VINTR];
+        self.ends = keys.map(|key| modes.special_codes[key]);
+        self.erases = modes.special_codes[SpecialCodeIndex::VERASE];
+        self.is_canonical
+    }
+
+    fn length_behind(&self, length: usize, byte: u8) -> usize {
+        match byte {
+            byte if self.is_end(byte) => 0,
+            byte if byte != 0 && byte == self.erases => length.saturating_sub(1),
+            _ => length + 1,
+        }
+    }
+
+    /// What says to a terminal that nothing more is typed, behind bytes that wait. In a line the first such byte only hands over
+    /// what was typed (termios(3), VEOF).
+    pub(crate) fn end(&mut self, terminal: impl AsFd, waiting: &[u8]) -> &'static [u8] {
+        let is_canonical = self.looks_at(terminal);
+        let is_in_line = is_canonical && waiting.last().map_or(self.length > 0, |byte| !self.is_end(*byte));
         if is_in_line { &[END_OF_TRANSMISSION; 2] } else { &[END_OF_TRANSMISSION] }
     }
 
     fn is_end(&self, byte: u8) -> bool {
-        matches!(byte, b'\n' | END_OF_TRANSMISSION) || byte == b'\r' && self.has_returns
+        byte == b'\n' || byte != 0 && self.ends.contains(&byte) || byte == b'\r' && self.has_returns
     }
 }
 
@@ -100,6 +120,9 @@ mod tests {
             (vec![], [vec![b'x'; 4096], vec![b'\n']].concat(), 4095),
             (vec![b'x'; 4000], vec![b'x'; 96], 95),
             (b"before\n".repeat(900), b"x\r".repeat(9000), 18000),
+            // ^U throws it away, and DEL takes a byte back.
+            ([vec![b'x'; 3000], vec![0x15]].concat(), vec![b'y'; 3000], 3000),
+            (vec![b'x'; 4095], [[0x7f; 10], [b'y'; 10]].concat(), 20),
         ] {
             let mut line = TypedLine::default();
             assert_eq!(line.room(&ours, &typed), typed.len());
@@ -123,7 +146,7 @@ mod tests {
             let mut line = TypedLine::default();
             line.room(&ours, typed.as_bytes());
             line.add(typed.as_bytes());
-            assert_eq!(line.end(waiting.as_bytes()).len(), end, "{typed:?} {waiting:?}");
+            assert_eq!(line.end(&ours, waiting.as_bytes()).len(), end, "{typed:?} {waiting:?}");
         }
     }
 }

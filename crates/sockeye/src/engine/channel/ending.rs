@@ -68,11 +68,10 @@ impl Channel {
         self.fail(Kind::Fault(FaultKind::Reset), &reason, context);
     }
 
-    /// Bytes of a TCP connection that the peer's system had not taken when it was reset (tcp(7), `SIOCOUTQ`). Of the last two
-    /// segments it may have taken all without saying so (RFC 9293, section 3.8.6.3): they are as good as there.
+    /// Bytes of a TCP connection that the peer's system had not taken when it was reset.
     fn not_arrived(&self, context: &Context<'_>) -> u64 {
-        match (context.origin.endpoint.protocol, self.line.unsent()) {
-            (Protocol::Tcp, unsent) if unsent > limits::UNTOLD => unsent,
+        match context.origin.endpoint.protocol {
+            Protocol::Tcp => self.line.not_arrived(),
             _ => 0,
         }
     }
@@ -167,7 +166,8 @@ impl Channel {
             }
             // Once: the queue may be met here again, in the phase of finishing.
             self.phase = Phase::Finishing;
-            if self.say_end(context) == ChannelStatus::Closed {
+            self.holds_end = self.may_hold_end(context);
+            if !self.holds_end && self.say_end(context) == ChannelStatus::Closed {
                 return ChannelStatus::Closed;
             }
         }
@@ -191,10 +191,35 @@ impl Channel {
             self.tell_tap(context, |tap, ours| tap.ended(ours));
             return self.gone(context);
         }
+        if self.holds_end {
+            self.phase = Phase::Draining { until: context.now.after(limits::END_HOLD), bytes: 0 };
+            return if self.is_broken { self.reset(context) } else { ChannelStatus::Open };
+        }
         self.shut(context);
         let drain = if context.stopping { context.linger } else { context.origin.drain_wait() };
         self.phase = Phase::Draining { until: context.now.after(drain), bytes: 0 };
         if self.is_broken { self.reset(context) } else { ChannelStatus::Open }
+    }
+
+    /// Whether our end is held back for a moment: under a session, a server that read our last words and then closes would answer
+    /// our end with a reset, as does one that read nothing. Without it, what it read is plain from how it ends.
+    fn may_hold_end(&self, context: &Context<'_>) -> bool {
+        let is_unheard = self.secure.as_ref().is_some_and(|session| session.is_unheard());
+        is_unheard
+            && context.origin.is_client()
+            && self.agent.has_transcript()
+            && self.reason.is_none()
+            && !context.stopping
+    }
+
+    /// The moment is over.
+    pub(super) fn say_held_end(&mut self, context: &mut Context<'_>) -> ChannelStatus {
+        self.holds_end = false;
+        self.phase = Phase::Finishing;
+        if self.say_end(context) == ChannelStatus::Closed {
+            return ChannelStatus::Closed;
+        }
+        self.finish(context)
     }
 
     /// What still comes is read and thrown away.

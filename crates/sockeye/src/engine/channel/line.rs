@@ -113,10 +113,10 @@ impl Line {
         }
     }
 
-    /// Bytes that the peer's system has not taken yet.
-    pub(super) fn unsent(&self) -> u64 {
+    /// Bytes that a peer's system had not taken when it was reset, behind our end.
+    pub(super) fn not_arrived(&self) -> u64 {
         match self {
-            Self::Socket(fd) => queue::unsent(fd).unwrap_or(0),
+            Self::Socket(fd) => queue::not_arrived(fd, true),
             _ => 0,
         }
     }

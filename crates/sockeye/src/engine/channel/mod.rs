@@ -106,6 +106,8 @@ pub(super) struct Channel {
     pub(super) first_end: Option<Closer>,
     /// The peer is gone; what it said before may still stand in the kernel.
     pub(super) is_broken: bool,
+    /// All is said, and our end is held back for a moment: see [`limits::END_HOLD`].
+    pub(super) holds_end: bool,
     pub(super) by: Closer,
     pub(super) reason: Option<Box<str>>,
     /// Who hears it, where its play has several connections.
@@ -157,6 +159,7 @@ impl Channel {
             interest: Interest::Read,
             first_end: None,
             is_broken: false,
+            holds_end: false,
             by: Closer::Us,
             reason: None,
             hearing: None,
@@ -264,7 +267,11 @@ impl Channel {
             return self.flush(context);
         }
         if let Phase::Draining { until, .. } = self.phase {
-            return if now >= until { self.gone(context) } else { ChannelStatus::Open };
+            return match now >= until {
+                true if self.holds_end => self.say_held_end(context),
+                true => self.gone(context),
+                false => ChannelStatus::Open,
+            };
         }
         if self.write_deadline.is_some_and(|at| now >= at) {
             self.by = Closer::Timeout;

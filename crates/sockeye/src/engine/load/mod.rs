@@ -490,7 +490,7 @@ impl Generator {
     /// A play failed, or its connection came to nothing. Once for each play.
     pub(super) fn failed(&mut self, slot: usize, failure: &Failure, conversation: impl Fn() -> Conversation) {
         let kind = failure.kind();
-        if matches!(kind, Kind::Fault(FaultKind::Reset) | Kind::Refused) {
+        if matches!(kind, Kind::Fault(FaultKind::Reset) | Kind::Refused | Kind::Unreachable) {
             self.lose_unheard(slot, kind, failure, &conversation);
         }
         let place = &mut self.slots[slot];
@@ -523,10 +523,14 @@ impl Generator {
         self.record(|recorder| recorder.failure(place, kind.name(), account));
     }
 
-    /// A connection broke over which plays had gone well, and nothing shows that the last of them were heard: they were not.
+    /// A connection broke over which plays had gone well, and nothing shows that the last of them were heard. Over datagrams that
+    /// is told of the last one alone: a port may have been open for those before.
     fn lose_unheard(&mut self, slot: usize, kind: Kind, failure: &Failure, conversation: &dyn Fn() -> Conversation) {
         let place = &mut self.slots[slot];
         let mut count = std::mem::take(&mut place.unheard);
+        if self.job.targets[0].protocol.keeps_bounds() {
+            count = count.min(1);
+        }
         // The play at hand is counted for itself.
         if matches!(place.stage, Stage::Said | Stage::Passed) {
             count = count.saturating_sub(1);

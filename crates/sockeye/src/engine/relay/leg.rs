@@ -566,7 +566,11 @@ impl Leg {
     /// Bytes that were said to its peer and do not arrive if it is gone now: those that wait here, and those that its system has not
     /// taken. What it took and nobody read cannot be known.
     pub(super) fn undelivered(&self) -> u64 {
-        self.waiting() as u64 + self.untaken().saturating_sub(u64::from(self.has_end_queued))
+        let not_arrived = match (self.behind, self.protocol) {
+            (PeerKind::Peer, Protocol::Tcp) => queue::not_arrived(&self.fd, self.has_end_queued),
+            _ => 0,
+        };
+        self.waiting() as u64 + not_arrived
     }
 
     /// Bytes that stand in the socket to be read.

@@ -216,7 +216,7 @@ impl State {
             }
         }
         if let (Some(output), true, false) = (&output, self.is_master, has_failed) {
-            let _ = sink::write_all(output.as_fd(), line.end(&[]));
+            let _ = sink::write_all(output.as_fd(), line.end(output, &[]));
         }
         drop((writer, output));
         self.is_written.store(true, Ordering::Release);

@@ -302,7 +302,7 @@ impl Channel {
         }
         served.hear_messages(context.now);
         if self.ended && served.how == Input::Terminal && !std::mem::replace(&mut served.is_told_end, true) {
-            let end = served.typed.end(&self.inbox);
+            let end = served.input.as_ref().map_or(&[][..], |input| served.typed.end(input, &self.inbox));
             self.inbox.extend_from_slice(end);
         }
         let taken = served.hear(&self.inbox, context.now);

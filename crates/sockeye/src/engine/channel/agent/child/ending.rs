@@ -146,7 +146,7 @@ impl Channel {
         if !served.is_running() {
             return false;
         }
-        (served.out, served.input) = (None, None);
+        (served.out, served.input, served.too_long) = (None, None, None);
         let grace = context.now.after(context.grace);
         served.signal.get_or_insert(Signal::Term(grace));
         if let Line::Socket(_) | Line::Datagrams(_) = &self.line
