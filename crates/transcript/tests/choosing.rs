@@ -345,6 +345,37 @@ fn a_value_that_says_something_else_than_it_seems_is_warned_of() {
     }
 }
 
+/// What is a default of the name is meant as it is written; a number with its thousands apart is one.
+#[test]
+fn a_value_that_seems_to_be_several_and_is_one_is_not_warned_of() {
+    for (default, value) in [
+        ("a, b", "a, b"),
+        ("a or b", "a or b"),
+        ("1,2,3", "1,2,3"),
+        ("not a", "not a"),
+        ("a:", "a:"),
+        ("x", "1,000"),
+        ("x", "12,345,678"),
+        ("x", "100,000"),
+    ] {
+        let text = format!("C: {{x={default}}}\nchoose {{x}}\nis {value}\n  S: 1\nelse\n  S: 2\nend\n");
+        let told = parse(&text).warnings().to_vec();
+        assert!(told.iter().all(|one| one.line != 3), "{text}{told:?}");
+    }
+    // Another default, another name's, or a space that nobody sees says nothing of this value.
+    for (line, value) in [
+        ("C: {x=a}", "a, b"),
+        ("C: {x=a} {y=a, b}", "a, b"),
+        ("C: {x=a}", "1,00"),
+        ("C: {x=a}", "1, 000"),
+        ("C: {x=a}", "200,404"),
+        ("C: {x=a }.", "a "),
+    ] {
+        let text = format!("{line}\nchoose {{x}}\nis {value}\n  S: 1\nelse\n  S: 2\nend\n");
+        assert!(parse(&text).warnings().iter().any(|one| one.line == 3), "{text}");
+    }
+}
+
 /// A value that no hole can give the name is told, with one that can be where that is plain.
 #[test]
 fn a_value_that_the_pattern_of_its_name_does_not_take_is_warned_of() {
@@ -360,6 +391,10 @@ fn a_value_that_the_pattern_of_its_name_does_not_take_is_warned_of() {
         ("{x:hex=26}", "1a", "write `is 26`"),
         ("{x:int=5}", "0x01", "write `is 1`"),
         ("{x:int=5}", "one", "a whole number is decimal digits"),
+        ("{x:int=5}", "bad", "a whole number is decimal digits: let one stand here"),
+        ("{x:int=5}", "1f", "a whole number is decimal digits: let one stand here"),
+        ("{x:int=5}", "0x1f", "write `is 31`"),
+        ("{x:u16=5}", "bad", "fits into u16"),
         ("{x:/a|b/=a}", "c", "let a value stand here that the pattern takes"),
         ("{x:word=a}", "a b", "let a value stand here that the pattern takes"),
         ("{x:2 bytes=ab}", "abc", "let a value stand here that the pattern takes"),
@@ -382,6 +417,10 @@ fn a_value_that_the_pattern_of_its_name_does_not_take_is_warned_of() {
         ("{x=a}", "anything at all"),
     ] {
         assert!(parse(&text(hole, value)).warnings().is_empty(), "{hole} {value}");
+    }
+    for (hole, value) in [("{x:int=5}", ""), ("{x:word=a}", ""), ("{x:u8=5}", "")] {
+        let told = parse(&text(hole, value)).warnings().to_vec();
+        assert!(told.len() == 1 && told[0].message.starts_with("{x} is never empty: its hole takes"), "{told:?}");
     }
     // Another hole, or a line, may give the name other values.
     for given in

@@ -249,6 +249,12 @@ fn a_file_twice_as_long_costs_twice_as_much() {
             let asides = each(n, |i| format!("at any time\n  S raw: ping {i};\n  C: pong {i}\nend\n"));
             asides + &each(n, |i| format!("C: a{i}\nS raw: b{i};\n"))
         }),
+        ("values that decide", 250, |n| {
+            each(n, |_| "C: {x=a}\nchoose {x}\nis a\n  S: a\nelse\n  S: b\nend\n".to_owned())
+        }),
+        ("values that decide and are never had", 250, |n| {
+            each(n, |_| "C: {x:int=5}\nchoose {x}\nis a\n  S: a\nis 5\n  S: b\nend\n".to_owned())
+        }),
         ("patterns where defaults stand", 500, |n| {
             each(n, |i| format!("C: {{n{i}=/a{i}[0-9]+/}}\nS: {{/b{i}+/=b{i}}}\n"))
         }),

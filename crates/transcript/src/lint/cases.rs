@@ -1,19 +1,55 @@
 //! The values of a `choose`: each is exactly what stands behind its `is`, whatever that means elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::names::{Role, Roles};
+use crate::number::Number;
 use crate::syntax::{Case, Pattern, Statement, StatementKind, Template, throughout};
 
-/// `is "a"`, `is a|b`, `is not a` and their like.
-pub(super) fn case(source: &Source, case: &Case, findings: &mut Vec<Diagnostic>) {
-    let Case { place, value: Some(_), .. } = case else { return };
+/// The defaults of each name that a `choose` looks at: a value that is one of them is meant as it is written.
+pub(super) struct Defaults<'a>(BTreeMap<&'a str, BTreeSet<&'a [u8]>>);
+
+impl<'a> Defaults<'a> {
+    pub(super) fn of(body: &'a [Statement]) -> Self {
+        let chosen: BTreeSet<&str> = throughout(body).filter_map(chosen).collect();
+        let mut defaults: BTreeMap<&str, BTreeSet<&[u8]>> = BTreeMap::new();
+        if !chosen.is_empty() {
+            let holes = throughout(body).flat_map(Statement::templates).flat_map(Template::holes);
+            for (hole, _) in holes.filter(|(hole, _)| chosen.contains(hole.name.as_str())) {
+                let of_name = defaults.entry(hole.name.as_str()).or_default();
+                of_name.extend(hole.defaults.iter().map(|sample| &sample.bytes[..]));
+            }
+        }
+        Self(defaults)
+    }
+
+    fn has(&self, name: Option<&str>, value: &[u8]) -> bool {
+        name.and_then(|name| self.0.get(name)).is_some_and(|defaults| defaults.contains(value))
+    }
+}
+
+/// The name whose value a `choose` looks at.
+pub(super) fn chosen(statement: &Statement) -> Option<&str> {
+    let StatementKind::Choose { name, .. } = &statement.kind else { return None };
+    name.holes().next().map(|(hole, _)| hole.name.as_str())
+}
+
+/// `is "a"`, `is a|b`, `is not a` and their like; `name` is that of the `choose`.
+pub(super) fn case(
+    source: &Source,
+    name: Option<&str>,
+    case: &Case,
+    defaults: &Defaults<'_>,
+    findings: &mut Vec<Diagnostic>,
+) {
+    let Case { place, value: Some(value), .. } = case else { return };
     let line = source.line(place.line);
     let Some(behind) = line.trim_start_matches([' ', '\t']).strip_prefix("is") else { return };
     let written = behind.strip_prefix([' ', '\t']).unwrap_or(behind);
     let written = written.strip_suffix('\r').unwrap_or(written);
-    let Some((message, help)) = other_than_it_seems(written) else { return };
+    let found = unseen(written).or_else(|| other_than_it_seems(written).filter(|_| !defaults.has(name, value)));
+    let Some((message, help)) = found else { return };
     let end = line.strip_suffix('\r').unwrap_or(line).len();
     let column = line[..end - written.len()].chars().count() + 1;
     let place = Span { line: place.line, column, width: written.chars().count().max(1) };
@@ -38,25 +74,44 @@ pub(super) fn never_had(
         })
         .chain(given.iter().copied())
         .collect();
+    let names: BTreeSet<&str> = throughout(body).filter_map(chosen).filter(|name| !others.contains(name)).collect();
+    if names.is_empty() {
+        return;
+    }
+    let captured = captured(body, roles, &names);
+    let told: BTreeSet<usize> = findings.iter().map(|told| told.line).collect();
     for statement in throughout(body) {
-        let StatementKind::Choose { name, cases } = &statement.kind else { continue };
-        let Some((chosen, _)) = name.holes().next().filter(|(chosen, _)| !others.contains(chosen.name.as_str())) else {
-            continue;
-        };
-        let holes = throughout(body).flat_map(Statement::templates).flat_map(Template::holes);
-        let patterns: Vec<&Pattern> = holes
-            .filter(|(hole, place)| hole.name == chosen.name && roles.of(*place) == Role::Capture)
-            .map(|(hole, _)| &hole.pattern)
-            .collect();
-        let tells = |case: &Case, findings: &[Diagnostic]| findings.iter().any(|told| told.line == case.place.line);
+        let StatementKind::Choose { cases, .. } = &statement.kind else { continue };
+        let Some((name, patterns)) = chosen(statement).and_then(|name| captured.get_key_value(name)) else { continue };
         for case in cases {
             let Some(value) = &case.value else { continue };
             let is_had = patterns.iter().any(|pattern| may_be_had(pattern, value));
-            if !patterns.is_empty() && !is_had && !tells(case, findings) {
-                findings.push(is_never_had(source, case, &chosen.name, patterns[0], value));
+            if !is_had && !told.contains(&case.place.line) {
+                findings.push(is_never_had(source, case, name, patterns[0], value));
             }
         }
     }
+}
+
+/// The patterns of the holes that capture each of these names, each pattern once.
+fn captured<'a>(
+    body: &'a [Statement],
+    roles: &Roles,
+    names: &BTreeSet<&'a str>,
+) -> BTreeMap<&'a str, Vec<&'a Pattern>> {
+    let mut captured: BTreeMap<&str, Vec<&Pattern>> = BTreeMap::new();
+    let mut known = BTreeSet::new();
+    let holes = throughout(body).flat_map(Statement::templates).flat_map(Template::holes);
+    for (hole, place) in holes {
+        let name = hole.name.as_str();
+        if names.contains(name)
+            && roles.of(place) == Role::Capture
+            && known.insert((name, hole.pattern.written(|count| count.as_str())))
+        {
+            captured.entry(name).or_default().push(&hole.pattern);
+        }
+    }
+    captured
 }
 
 /// Whether a hole with this pattern gives its name this value.
@@ -76,10 +131,14 @@ fn is_never_had(source: &Source, case: &Case, name: &str, pattern: &Pattern, val
     let indent = line.chars().take_while(|letter| matches!(letter, ' ' | '\t')).count();
     let width = line.trim().chars().count();
     let place = Span { line: case.place.line, column: indent + 1, width: width.max(1) };
-    let shown = crate::notation::show(value);
+    let shown = match value {
+        [] => "empty".to_owned(),
+        value => format!("`{}`", crate::notation::show(value)),
+    };
     let written = pattern.written(|count| count.as_str());
-    let message = format!("{{{name}}} is never `{shown}`: its hole takes `{{{name}{written}}}`");
-    let help = match (pattern, decimal(value)) {
+    let message = format!("{{{name}}} is never {shown}: its hole takes `{{{name}{written}}}`");
+    let in_hex = matches!(pattern, Pattern::Number(Number::Hex { .. }));
+    let help = match (pattern, decimal(value, in_hex)) {
         (Pattern::Number(_), Some(digits)) if may_be_had(pattern, digits.as_bytes()) => {
             format!("the value of a number is decimal digits: write `is {digits}`")
         }
@@ -95,26 +154,32 @@ fn is_never_had(source: &Source, case: &Case, name: &str, pattern: &Pattern, val
     Diagnostic::warning(place, message).help(help)
 }
 
-/// The number that `007`, `+7`, `0x1f` or `1f` stands for, in decimal digits.
-fn decimal(value: &[u8]) -> Option<String> {
+/// The number that `007`, `+7` or `0x1f` stands for, in decimal digits; `1f` only where numbers are written `in_hex`: elsewhere
+/// `bad` is a word.
+fn decimal(value: &[u8], in_hex: bool) -> Option<String> {
     let text = std::str::from_utf8(value).ok()?.trim();
     let text = text.strip_prefix('+').unwrap_or(text);
     if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         return u64::from_str_radix(hex, 16).ok().map(|number| number.to_string());
     }
     let decimal = text.parse::<u64>().ok();
-    decimal.or_else(|| u64::from_str_radix(text, 16).ok()).map(|number| number.to_string())
+    decimal.or_else(|| u64::from_str_radix(text, 16).ok().filter(|_| in_hex)).map(|number| number.to_string())
+}
+
+/// A space at the end of a value, which is said even where a default has it: nobody sees it.
+fn unseen(written: &str) -> Option<(String, String)> {
+    let trimmed = written.trim_end_matches([' ', '\t']);
+    if trimmed.len() == written.len() {
+        return None;
+    }
+    let hex: String = written[trimmed.len()..].bytes().map(|byte| format!("{byte:02x}")).collect();
+    let bare = format!("is {trimmed}");
+    let help = format!("write `{}`, or `is {trimmed}{{0x{hex}}}` so that it can be seen", bare.trim_end());
+    Some(("a space that cannot be seen stands at the end".to_owned(), help))
 }
 
 /// What is wrong with a value, and what to write.
 fn other_than_it_seems(written: &str) -> Option<(String, String)> {
-    let trimmed = written.trim_end_matches([' ', '\t']);
-    if trimmed.len() < written.len() {
-        let hex: String = written[trimmed.len()..].bytes().map(|byte| format!("{byte:02x}")).collect();
-        let bare = format!("is {trimmed}");
-        let help = format!("write `{}`, or `is {trimmed}{{0x{hex}}}` so that it can be seen", bare.trim_end());
-        return Some(("a space that cannot be seen stands at the end".to_owned(), help));
-    }
     written.chars().next().filter(char::is_ascii)?;
     let found = quoted(written).or_else(|| other_values(written)).or_else(|| signs_around(written));
     let (why, help) = found.or_else(|| line_behind(written)).or_else(|| compared(written))?;
@@ -223,8 +288,26 @@ fn line_behind(written: &str) -> Option<(String, String)> {
     Some(("its `then` belongs to the value".to_owned(), instead(written, bare, at)))
 }
 
+/// `1,000`, `12,000,345`: one number. `200,404` are rather two.
+fn has_thousands(written: &str) -> bool {
+    let mut groups = written.split(',');
+    let first = groups.next().unwrap_or_default();
+    let is_group = |group: &str| group.bytes().all(|byte| byte.is_ascii_digit());
+    let (mut behind, mut has_zero) = (0, false);
+    for group in groups {
+        if group.len() != 3 || !is_group(group) {
+            return false;
+        }
+        (behind, has_zero) = (behind + 1, has_zero || group.starts_with('0'));
+    }
+    behind > 0 && is_group(first) && ((1..3).contains(&first.len()) || first.len() == 3 && has_zero)
+}
+
 /// `a or b`, `a, b`, `> 3`, `A*`, `^a`: a value is one, and is compared as a whole.
 fn compared(written: &str) -> Option<(String, String)> {
+    if has_thousands(written) {
+        return None;
+    }
     for mark in [" or ", " || ", ", ", ","] {
         let parts: Vec<&str> = written.split(mark).map(str::trim).collect();
         let is_short = |part: &&str| part.len() <= 2 || part.bytes().all(|byte| byte.is_ascii_digit());

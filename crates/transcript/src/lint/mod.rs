@@ -40,6 +40,7 @@ pub(crate) fn warnings(
         blocks: false,
         bare: settings.eol == Eol::None && !is_udp,
         bare_datagrams: is_udp && matches!(settings.eol, Eol::Any | Eol::None),
+        defaults: cases::Defaults::of(body),
     };
     linter.block(body);
     layout::never_heard(body, &mut linter.findings);
@@ -56,6 +57,7 @@ struct Linter<'a> {
     /// Those whose values stand in fields, beside quotes and in bodies, where quotes are a protocol's.
     in_fields: BTreeSet<&'a str>,
     findings: Vec<Diagnostic>,
+    defaults: cases::Defaults<'a>,
     /// A line that says `repeat` or the like was met.
     blocks: bool,
     /// Lines are said without an ending, on a stream.
@@ -108,8 +110,9 @@ impl Linter<'_> {
                 | StatementKind::Aside { body } => self.block(body),
                 StatementKind::Either { branches } => branches.iter().for_each(|branch| self.block(&branch.body)),
                 StatementKind::Choose { cases, .. } => {
+                    let name = cases::chosen(statement);
                     for case in cases {
-                        cases::case(self.source, case, &mut self.findings);
+                        cases::case(self.source, name, case, &self.defaults, &mut self.findings);
                         self.block(&case.body);
                     }
                 }
