@@ -8,6 +8,7 @@ mod random;
 
 use bounded::Taken;
 use random::Random;
+use transcript::import::{Import, import};
 use transcript::rehearse::{BranchOutcome, Branches, left_of, rehearse};
 use transcript::{
     Carrier, Ending, Fault, Input, MOST_VALUES, Moment, Next, Output, Play, PlayOptions, Scratch, Script, Side,
@@ -274,6 +275,20 @@ fn a_file_twice_as_long_costs_twice_as_much() {
         }
     }
     assert!(grown.is_empty(), "{grown:#?}");
+}
+
+#[test]
+fn a_line_with_twice_as_many_signs_of_quoting_costs_twice_as_much_to_import() {
+    let mut taken = Taken::begin();
+    for sign in [">", "> ", "1 "] {
+        let [once, twice] = [4000, 8000].map(|count| {
+            let page = format!("> C: a\n> S: b\n{}\n> C: c\n> S: d\n", sign.repeat(count));
+            taken.again();
+            assert!(import(&page, Import::default()).is_some());
+            taken.asked()
+        });
+        assert!(twice as f64 <= 2.5 * once as f64, "{sign}: {once} bytes asked for, then {twice}");
+    }
 }
 
 /// What may be left out, one below the other: every line of those below may come first at each of them, so that two of them have four

@@ -196,6 +196,15 @@ fn a_line_that_a_not_forbids_as_a_whole_is_told_with_what_to_leave_out() {
             assert_eq!(transcript.warnings(), [], "{fixed}");
         }
     }
+    // Also below what may be left out and takes it first.
+    for (above, at) in [("maybe\n  S: {_}\nend\n", 3), ("maybe\n  S: bye\nend\n", 3), ("maybe\n  S: b{_}\nend\n", 3)] {
+        let text = format!("C: a\n{above}not S: bye\nS: bye\n");
+        let transcript = Transcript::parse("x", text.as_bytes(), &[]).unwrap();
+        let last = transcript.warnings().iter().filter(|warning| warning.line == 6);
+        let told: Vec<&str> = last.map(|warning| warning.message.as_str()).collect();
+        let first = format!("this line is never reached: line {at} takes it first");
+        assert_eq!(told, [&first, "this line is never reached: line 5 forbids whatever it takes"], "{text}");
+    }
     // What is narrower leaves something to the line below it.
     for forbidden in ["b", "ERR{_}", "{_:int}"] {
         let text = format!("C: a\nnot S: {forbidden}\nS: {{_}}\n");

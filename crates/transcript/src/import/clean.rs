@@ -94,6 +94,9 @@ pub(super) fn shape(prefix: &str) -> String {
     shape
 }
 
+/// Of a longer one no session is known by: each word of a line would be looked at with all those before it.
+pub(super) const LONGEST_SHAPE: usize = 48;
+
 /// What stands behind a prefix of one of these shapes, the longest; nothing may.
 pub(super) fn behind_shape<'a>(body: &'a str, shapes: &[String]) -> Option<&'a str> {
     let (mut rest, mut found) = (body, None);
@@ -102,7 +105,11 @@ pub(super) fn behind_shape<'a>(body: &'a str, shapes: &[String]) -> Option<&'a s
         let is_word = !rest.contains([' ', '\t']);
         let Some(behind) = behind_one(rest).or(is_word.then_some("")) else { break };
         rest = behind;
-        if shapes.contains(&shape(&body[..body.len() - rest.len()])) {
+        let shape = shape(&body[..body.len() - rest.len()]);
+        if shape.len() > LONGEST_SHAPE {
+            break;
+        }
+        if shapes.contains(&shape) {
             found = Some(rest);
         }
     }

@@ -1,16 +1,20 @@
 //! The rest of a line that whoever printed the page has folded, told from a remark that stands below it.
 
 use super::label::names_speaker;
+use super::line::is_answer;
 
 /// A line this wide reached the edge of the page: what did not fit stands below it, also in the column of the mark.
 const FULL: usize = 60;
 
-/// Whether a line without a mark, in the column of the mark above it, is the rest of what was said there. `width` is that of the
+/// Whether a line without a mark, in the column of the mark above it, is the rest of what was `said` there. `width` is that of the
 /// line above. What stands further in is.
-pub(super) fn goes_on_beside(rest: &str, width: usize) -> bool {
+pub(super) fn goes_on_beside(rest: &str, said: &str, width: usize) -> bool {
     let word = rest.split([' ', '\t']).next().unwrap_or_default();
-    let is_upper =
-        word.bytes().filter(u8::is_ascii_uppercase).count() > 1 && !word.bytes().any(|byte| byte.is_ascii_lowercase());
+    let in_capitals = |word: &str| {
+        word.bytes().filter(u8::is_ascii_uppercase).count() > 1 && !word.bytes().any(|byte| byte.is_ascii_lowercase())
+    };
+    // `NOTE that` is prose below what has no such word itself.
+    let is_upper = in_capitals(word) && (is_answer(said) || said.split([' ', '\t']).any(in_capitals));
     !names_speaker(rest)
         && (rest.starts_with('"')
             || rest.starts_with("(\"")
@@ -49,6 +53,12 @@ mod tests {
 
     #[test]
     fn what_stands_in_the_column_of_its_mark_goes_on_if_it_looks_so() {
+        for said in ["* CAPABILITY", "a1 OK done", "250-SIZE", "a1 LOGIN x", "AUTH=PLAIN"] {
+            assert!(goes_on_beside("NOTE that", said, 20), "{said}");
+        }
+        for said in ["b", "", "hello there", "So I say", "A"] {
+            assert!(!goes_on_beside("NOTE that", said, 20), "{said}");
+        }
         for (rest, width) in [
             ("LOGINDISABLED", 20),
             ("AUTH=PLAIN x", 20),
@@ -58,7 +68,7 @@ mod tests {
             ("words", 60),
             ("That", 70),
         ] {
-            assert!(goes_on_beside(rest, width), "{rest}");
+            assert!(goes_on_beside(rest, "* OK", width), "{rest}");
         }
         for (rest, width) in [
             ("That ends the session.", 20),
@@ -71,7 +81,7 @@ mod tests {
             ("P: what", 70),
             ("Client (subscriber): b", 70),
         ] {
-            assert!(!goes_on_beside(rest, width), "{rest}");
+            assert!(!goes_on_beside(rest, "* OK", width), "{rest}");
         }
     }
 

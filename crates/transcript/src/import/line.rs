@@ -324,7 +324,7 @@ pub(super) fn without_pages(page: &str) -> Vec<(usize, String)> {
         [feed(breaks[0]), line, feed(breaks[1])].into_iter().flatten().map(move |line| (at, line))
     });
     for (at, line) in parts {
-        if is_foot(&line) || line == BREAK {
+        if is_foot(&line) && !is_marked(line.trim_start()) || line == BREAK {
             if !breaking {
                 while lines.last().is_some_and(|(_, line)| line.is_empty()) {
                     lines.pop();
@@ -359,13 +359,18 @@ fn is_foot(line: &str) -> bool {
     last.or(first).is_some_and(is_number)
 }
 
+/// Whether a mark stands at the beginning of a line, or behind a time, a bullet or a sign of quoting.
+pub(super) fn is_marked(body: &str) -> bool {
+    marked(body, &mut Parties::default()).is_some()
+        || behind_prefix(body).and_then(|behind| marked_behind(behind, &mut Parties::default())).is_some()
+}
+
 /// `RFC 1939                          POP3                          May 1996`, in one line or two: what stands at the very
 /// beginning of a line behind a page break, and is neither a heading nor said by anybody.
 fn is_head(line: &str) -> bool {
     !line.is_empty()
         && !line.starts_with(' ')
-        && marked(line, &mut Parties::default()).is_none()
-        && behind_prefix(line).and_then(|behind| marked_behind(behind, &mut Parties::default())).is_none()
+        && !is_marked(line)
         && !has_mark_inside(line)
         && !is_letter(line)
         && !super::is_heading(line)

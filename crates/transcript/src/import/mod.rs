@@ -21,6 +21,8 @@ mod signs;
 mod volatile;
 mod writer;
 
+use std::collections::HashMap;
+
 use padding::Padding;
 use pair::Pair;
 use parts::{Part, Parts};
@@ -29,7 +31,8 @@ pub use volatile::with_holes;
 use writer::Writer;
 
 use clean::{
-    behind_prefix, behind_shape, behind_time, has_mark_inside, shape, with_newlines, without_bom, without_colours,
+    LONGEST_SHAPE, behind_prefix, behind_shape, behind_time, has_mark_inside, shape, with_newlines, without_bom,
+    without_colours,
 };
 use fold::goes_on_beside;
 use label::{names_speaker, names_speaker_further_in};
@@ -254,6 +257,10 @@ struct Reader {
     close: usize,
     /// The last item that stands behind a marker.
     last_said: Option<usize>,
+    /// Who waits for a message: the last that this one said is 354 of SMTP, or 335 or 340 of NNTP.
+    waits: Option<Marker>,
+    /// How far in the lines stand that have no mark, since the last one that has: of a message that is said too.
+    indents: HashMap<usize, usize>,
     /// The lines under an arrow that is the last marker.
     block: Option<Block>,
     /// The line at which a request or answer of HTTP's kind begins whose end no empty line shows yet.
@@ -276,9 +283,6 @@ struct Marked<'a> {
 
 /// So many kinds of prefixes of one session are known; a page has one or two.
 const MOST_SHAPES: usize = 16;
-
-/// So many lines of a message may stand above the one that tells of it.
-const MOST_HEAD: usize = 64;
 
 /// Lines under an arrow, or under a mark that stands alone.
 struct Block {
@@ -386,11 +390,12 @@ impl Reader {
         if !prefix.is_empty() {
             self.left_out.get_or_insert_with(|| (line, prefix.trim_end().to_owned()));
             let shape = shape(prefix);
-            if self.shapes.len() < MOST_SHAPES && !self.shapes.contains(&shape) {
+            if shape.len() <= LONGEST_SHAPE && self.shapes.len() < MOST_SHAPES && !self.shapes.contains(&shape) {
                 self.shapes.push(shape);
             }
         }
         self.column = indent + prefix.len();
+        self.indents.clear();
         self.close = 0;
         self.end_block();
         self.shorten_remarks();
@@ -423,6 +428,9 @@ impl Reader {
             return;
         };
         self.see_mark_alone((indent, column), body, blank);
+        if self.waits.is_some() {
+            self.indents.insert(line, indent);
+        }
         if self.signs.is_some() {
             self.remarks.push(Item { line, kind: Kind::Remark(body.to_owned()) });
         } else if body == "." && self.block.is_none() && indent >= column && self.is_message(marker) {
@@ -476,6 +484,11 @@ impl Reader {
         let Some(first) = self.last_said.map(|said| said + 1) else { return };
         let mut above = self.items[first - 1].line;
         let lines: Vec<Item> = self.items.drain(first..).chain(self.remarks.drain(..)).collect();
+        // What stands further in than the others is said so: YAML, code, a header that was folded.
+        let indents = std::mem::take(&mut self.indents);
+        let indent = |line: usize| indents.get(&line).copied().unwrap_or_default();
+        let is_said = |item: &&Item| matches!(item.kind, Kind::Folded(_) | Kind::Remark(_));
+        let margin = lines.iter().filter(is_said).map(|item| indent(item.line)).min().unwrap_or_default();
         for Item { line, kind } in lines {
             let (Kind::Folded(said) | Kind::Remark(said)) = kind else {
                 self.items.push(Item { line, kind });
@@ -485,19 +498,16 @@ impl Reader {
                 self.items.push(Item { line: above + 1, kind: Kind::Under(marker, String::new()) });
             }
             above = line;
+            let said = format!("{:1$}{said}", "", indent(line) - margin);
             self.items.push(Item { line, kind: Kind::Under(marker, said) });
         }
         self.close = 0;
         self.items.push(Item { line, kind: Kind::Under(marker, ".".to_owned()) });
     }
 
-    /// Whether the other side has said that it waits for a message: 354 of SMTP, 335 and 340 of NNTP.
+    /// Whether the other side has said that it waits for a message.
     fn is_message(&self, marker: Marker) -> bool {
-        let said = self.items.iter().rev().take(MOST_HEAD).filter_map(|item| match &item.kind {
-            Kind::Said(other, said) if *other != marker => Some(said.trim()),
-            _ => None,
-        });
-        said.take(1).any(|said| ["354", "335", "340"].iter().any(|code| said.starts_with(code)))
+        self.waits.is_some_and(|waits| waits != marker)
     }
 
     /// Whether a line without a mark is the next of a listing, or the rest of the line above.
@@ -506,7 +516,17 @@ impl Reader {
             && !is_direction(body)
             && !is_numbered(body)
             && !names_speaker_further_in(body)
-            && (indent > column || self.goes_on(body) || !has_mark_inside(body) && goes_on_beside(body, self.width))
+            && (indent > column
+                || self.goes_on(body)
+                || !has_mark_inside(body) && goes_on_beside(body, self.above(), self.width))
+    }
+
+    /// What stands behind the last mark.
+    fn above(&self) -> &str {
+        match self.last_said.and_then(|at| self.items.get(at)).map(|item| &item.kind) {
+            Some(Kind::Said(_, said)) => said.trim(),
+            _ => "",
+        }
     }
 
     /// Whether an unmarked line belongs to the arrow above it.
@@ -541,6 +561,11 @@ impl Reader {
 
     fn said(&mut self, line: usize, marker: Marker, said: String) {
         self.see_head(line, marker, &said);
+        if ["354", "335", "340"].iter().any(|code| said.trim_start().starts_with(code)) {
+            self.waits = Some(marker);
+        } else if self.waits == Some(marker) {
+            self.waits = None;
+        }
         if let Some((before, direction)) = direction_behind(&said) {
             let (before, direction) = (before.to_owned(), format!(" {direction}"));
             self.items.push(Item { line, kind: Kind::Said(marker, before) });
@@ -569,12 +594,8 @@ impl Reader {
     fn goes_on(&self, body: &str) -> bool {
         let code =
             |text: &str| text.get(..3).filter(|code| code.bytes().all(|byte| byte.is_ascii_digit())).map(str::to_owned);
-        let before = self.last_said.and_then(|at| match &self.items.get(at)?.kind {
-            Kind::Said(_, said) => Some(said.trim()),
-            _ => None,
-        });
-        before
-            .is_some_and(|before| before.get(3..4) == Some("-") && code(before).is_some() && code(before) == code(body))
+        let before = self.above();
+        before.get(3..4) == Some("-") && code(before).is_some() && code(before) == code(body)
     }
 
     /// The lines under an arrow are at their end.
@@ -610,7 +631,8 @@ impl Reader {
         // A rule or a frame says nothing.
         let says = |item: &Item| !matches!(&item.kind, Kind::Remark(text) if !text.contains(char::is_alphanumeric));
         items.extend(remarks.map(|(_, item)| item).filter(says));
-        (self.last, self.last_said) = (None, None);
+        (self.last, self.last_said, self.waits) = (None, None, None);
+        self.indents.clear();
         self.shapes.clear();
         let left_out = self.left_out.take();
         let (alone, ended) = (self.alone.take(), self.ended);

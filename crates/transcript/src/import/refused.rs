@@ -1,17 +1,23 @@
 //! Pages with marks on them that are no sessions as people print them, and marks that are none of those we know.
 
 use super::clean::behind_prefix;
+use super::line::is_marked;
 
 /// Why no session is looked for on a page.
 pub(super) fn why(page: &str) -> Option<&'static str> {
-    let is_any = |is_one: fn(&str) -> bool| page.lines().any(|line| is_one(line.trim()));
+    // One such line is said by somebody, or is the page's, where more lines are marked as a session's.
+    let count = |is_one: fn(&str) -> bool| page.lines().filter(|line| is_one(line.trim())).count();
+    let are_all = |is_one: fn(&str) -> bool| {
+        let found = count(is_one);
+        found > 0 && found >= count(is_marked)
+    };
     if is_transcript(page) {
         Some("it is a transcript already: `sockeye check` and `--play` take it as it is")
-    } else if is_any(is_quoted_by_python) {
+    } else if are_all(is_quoted_by_python) {
         Some(
             "its lines are quoted, as Python prints them: put a relay between, which writes down what is said (`sockeye relay --record`)",
         )
-    } else if is_any(is_head_of_socat) {
+    } else if are_all(is_head_of_socat) {
         Some(
             "it is what `socat -v` prints: put a relay between, which writes down what is said (`sockeye relay --record`)",
         )
@@ -83,13 +89,52 @@ fn is_transcript(page: &str) -> bool {
         return false;
     }
     let mut opens = false;
-    page.lines().any(|line| {
+    let is_one = page.lines().any(|line| {
         let line = line.trim();
         let is_block = matches!(line, "repeat" | "either" | "together" | "maybe" | "in any order" | "at any time");
         let ends = opens && line == "end";
         opens |= is_block || line.strip_prefix("repeat ").is_some_and(is_number);
         ends || is_setting(line) || is_statement(line)
-    })
+    });
+    is_one && !is_mostly_prose(page)
+}
+
+/// The words that lines of a transcript begin with.
+const KEYWORDS: [&str; 22] = [
+    "repeat",
+    "either",
+    "or",
+    "end",
+    "set",
+    "let",
+    "gap",
+    "eol",
+    "timeout",
+    "transcript",
+    "at",
+    "ignore",
+    "together",
+    "maybe",
+    "choose",
+    "is",
+    "else",
+    "not",
+    "include",
+    "in",
+    "starttls",
+    "stoptls",
+];
+
+/// Whether most lines of a page begin as none of a transcript does: it has one of those words by chance.
+fn is_mostly_prose(page: &str) -> bool {
+    let lines = || page.lines().map(str::trim).filter(|line| !line.is_empty());
+    let is_known = |line: &str| {
+        let word = line.split([' ', '\t', ':']).next().unwrap_or_default();
+        let is_side = word.strip_prefix(['C', 'S']).is_some_and(|number| number.is_empty() || is_number(number));
+        line.starts_with('#') || is_side || KEYWORDS.contains(&word)
+    };
+    let known = lines().filter(|line| is_known(line)).count();
+    2 * known < lines().count()
 }
 
 fn is_number(word: &str) -> bool {
@@ -146,6 +191,16 @@ mod tests {
     }
 
     #[test]
+    fn a_statement_in_a_page_of_prose_makes_no_transcript_of_it() {
+        for line in ["S closes", "C resets", "eol crlf", "C raw: abc"] {
+            let page = format!("Words of the page\nthat go on.\n\nC: a\nS: b\n{line}\n\nMore words\nand\nmore.\n");
+            assert!(!is_transcript(&page), "{page}");
+            let body = "set x = 1\nat :7000\nC2 connects\nC2: a\nnot S: b\nchoose {x}\nis 1\n  S: c\nend\n";
+            assert!(is_transcript(&format!("# words\n{body}{line}\nA line that is wrong\n")), "{line}");
+        }
+    }
+
+    #[test]
     fn what_is_quoted_by_another_program_is_refused() {
         for line in [
             "send: 'ehlo x\\r\\n'",
@@ -155,6 +210,17 @@ mod tests {
         ] {
             assert!(why(&format!("a\n{line}\nb\n")).is_some(), "{line}");
         }
+        // One among more marked ones is said, or is the page's.
+        for page in [
+            "C: send: it\nsend: \"x\"\nS: 250 ok\n",
+            "C: a\nreply: b'250 ok'\nS: b\n",
+            "C: a\nS: b\n> x length=5 from=0 to=4\n",
+            "> C: a\n> S: b\n> x length=5 from=0 to=4\n",
+        ] {
+            assert!(why(page).is_none(), "{page}");
+        }
+        let python = "send: 'C: a\\r\\n'\nreply: b'250 ok'\n".repeat(2);
+        assert!(why(&format!("C: what follows is\n{python}")).is_some());
         for line in ["send: it", "reply: 'a' and b", "> length=5", "C: a length=1 from=2 to=3", "send:"] {
             assert!(why(&format!("a\n{line}\nb\n")).is_none(), "{line}");
         }

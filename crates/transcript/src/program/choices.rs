@@ -395,20 +395,26 @@ fn hidden_lines(program: &Program, source: &Source, spoken: &Spoken, arms: &[Arm
         // Ways that need another round, or none, exclude each other.
         let guarded = arm.path.iter().any(|step| matches!(step, Step::Again { .. }));
         // Of lines in any order each is taken once, so that none hides another for good.
-        let hider = seen.iter().find(|&&(earlier, pc)| {
+        let mut hiders = seen.iter().filter(|&&(earlier, pc)| {
             pc != arm.pc
                 && hides(program, earlier, message)
                 && !one_or_the_other(program, spoken, (earlier, pc), (message, arm.pc))
         });
-        if let Some(&(hider, pc)) = hider {
-            let is_same = hides(program, message, hider);
-            let hidden = program.messages[message].place;
-            let hider = source.mention(program.messages[hider].place.line);
+        let first = hiders.next();
+        // A `not` behind it forbids the line where the first may be left out: that choice is not compared again.
+        let is_reached = first.is_none_or(|&(_, pc)| program.is_forbidden(pc));
+        let forbidding = if is_reached { None } else { hiders.find(|&&(_, pc)| program.is_forbidden(pc)) };
+        let hidden = &program.messages[message];
+        for &(earlier, pc) in first.into_iter().chain(forbidding) {
+            let hider = source.mention(program.messages[earlier].place.line);
             if program.is_forbidden(pc) {
-                findings.push(never_allowed(hidden, program.messages[message].side, &hider));
-                continue;
+                findings.push(never_allowed(hidden.place, hidden.side, &hider));
+            } else {
+                findings.push(never_reached(hidden.place, &hider, hides(program, message, earlier)));
             }
-            findings.push(never_reached(hidden, &hider, is_same));
+        }
+        if first.is_some_and(|&(_, pc)| program.is_forbidden(pc)) {
+            continue;
         }
         if !guarded {
             seen.push((message, arm.pc));

@@ -211,3 +211,64 @@ fn a_transcript_is_told_to_be_one() {
         assert!(why_none(page, None).contains("it is a transcript already"), "{page}");
     }
 }
+
+#[test]
+fn the_lines_of_a_message_stand_as_far_in_as_the_page_has_them() {
+    says(
+        "C: DATA\nS: 354 go\nC: Subject: x\n     y\n\n   body:\n       - deeper\n   .\nS: 250 ok\n",
+        &["C: DATA", "S: 354 go", "C: Subject: x", "C:   y", "C:", "C: body:", "C:     - deeper", "C: .", "S: 250 ok"],
+    );
+    // What all have is the page's margin; a mark that stands further in changes nothing.
+    says(
+        "    C: POST\n    S: 340 go\n    C: From: x\n       a\n         b\n    .\n    S: 240 ok\n",
+        &["C: POST", "S: 340 go", "C: From: x", "C: a", "C:   b", "C: .", "S: 240 ok"],
+    );
+    says(
+        "C: IHAVE\nS: 335 go\nC: From: x\na\n  b\n.\nS: 235 ok\n",
+        &["C: IHAVE", "S: 335 go", "C: From: x", "C: a", "C:   b", "C: .", "S: 235 ok"],
+    );
+}
+
+#[test]
+fn a_message_has_as_many_lines_as_it_has() {
+    for count in [1, 63, 64, 65, 500] {
+        let body: String = (0..count).map(|n| format!("   line {n}\n")).collect();
+        let imported = whole(&format!("C: DATA\nS: 354 go\nC: Subject: x\n{body}   .\nS: 250 ok\n"));
+        let lines = said(&imported.text);
+        assert_eq!(lines.len(), count + 5, "{count}");
+        assert_eq!(lines[count + 2..], [&format!("C: line {}", count - 1), "C: .", "S: 250 ok"], "{count}");
+    }
+    // Of another answer a dot alone ends nothing.
+    says(
+        "C: DATA\nS: 354 go\nS: 250 ok\nC: a\n   b\n   .\nS: c\n",
+        &["C: DATA", "S: 354 go", "S: 250 ok", "C: a b .", "S: c"],
+    );
+}
+
+#[test]
+fn what_is_said_may_end_as_the_foot_of_a_page_does() {
+    says("C: a [Page 12]\nS: b\nC: c\nS: d\n", &["C: a [Page 12]", "S: b", "C: c", "S: d"]);
+    says("   C: a\n   S: b [Page 3]\n   C: c\n", &["C: a", "S: b [Page 3]", "C: c"]);
+    says("> C: a [Page 12]\n> S: b\n", &["C: a [Page 12]", "S: b"]);
+    says(
+        "C: a\n\nMyers & Rose   Standards Track   [Page 19]\n\u{c}\nRFC 1939   POP3   May 1996\n\nS: b\n",
+        &["C: a", "S: b"],
+    );
+}
+
+#[test]
+fn prose_that_begins_with_a_word_in_capitals_is_not_said() {
+    for line in ["NOTE that", "OK", "RFC 5321 has more"] {
+        says(&format!("C: a\nS: b\n{line}\nC: c\n"), &["C: a", "S: b", "C: c"]);
+    }
+    says("C: a\nS: * CAPABILITY X\nLOGINDISABLED\nC: c\n", &["C: a", "S: * CAPABILITY X LOGINDISABLED", "C: c"]);
+    says("C: a LOGIN x\nPASS y\nS: b\n", &["C: a LOGIN x PASS y", "S: b"]);
+}
+
+#[test]
+fn a_line_that_another_program_could_have_printed_refuses_no_page() {
+    says("C: send: it\nsend: \"x\"\nS: 250 ok\n", &["C: send: it", "S: 250 ok"]);
+    says("> C: a\n> S: b\n> x length=5 from=0 to=4\n", &["C: a", "S: b"]);
+    let prose = "Words of the page that go on.\n".repeat(9);
+    says(&format!("{prose}\nC: a\nS: b\n\n{prose}\nS closes\n"), &["C: a", "S: b"]);
+}
