@@ -309,10 +309,11 @@ fn a_handshake_that_leads_nowhere_ends_in_time() {
     let office = Office::open();
     office.sign("root", "root", AUTHORITY, USUAL);
     office.sign("localhost", "root", LOCALHOST, USUAL);
+    // Without -WWW it ends with its standard input, once somebody has knocked.
     let other = Peer::start(|port| {
         let mut command = Command::new("openssl");
         let arguments =
-            format!("s_server -quiet -alpn imap -accept 127.0.0.1:{port} -cert localhost.pem -key localhost.key");
+            format!("s_server -quiet -WWW -alpn imap -accept 127.0.0.1:{port} -cert localhost.pem -key localhost.key");
         command.args(arguments.split(' ')).current_dir(&office.0);
         command
     });

@@ -104,7 +104,7 @@ fn a_flood_of_plays_ends_with_its_time() {
     let path = write(folder.path(), "flood.talk", "C: x\n");
     let sink = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = format!("udp://{}", sink.local_addr().unwrap());
-    let output = run(&["load", &address, "--play", &path, "--connections", "1", "--duration", "100ms"], b"");
+    let output = run(&["load", &address, "--play", &path, "--connections", "1", "--duration", "2s"], b"");
     assert_code(&output, 0);
     drop(sink);
 }

@@ -61,8 +61,6 @@ pub const DRAIN: u64 = 16 * 1024 * 1024;
 /// How long `talk --play` and `load` hold their end back under TLS and in a WebSocket where the last words are theirs: how the server
 /// ends then tells whether it read them.
 pub const END_HOLD: Duration = Duration::from_millis(200);
-/// Bytes that may have arrived though the peer's system has not said so: two segments, as large as the loopback has them.
-pub const UNTOLD: u64 = 2 * 64 * 1024;
 /// How long a closed connection is drained of what still arrives, at most.
 pub const DRAIN_WAIT: Duration = Duration::from_secs(5);
 /// How long `talk --play` waits for the other side to end once all is said: it only has to read what we sent.

@@ -119,8 +119,9 @@ impl Function {
     /// Applies it.
     ///
     /// # Errors
-    /// What the value is not, for the two that read an encoding.
+    /// What the value is not, for those that read an encoding or numbers; or that the result is too large a number.
     pub(crate) fn apply(self, key: &[u8], value: &[u8]) -> Result<Vec<u8>, NotEncoded> {
+        let not_encoded = NotEncoded { function: self, is_result: false };
         Ok(match self {
             Self::Length => value.len().to_string().into_bytes(),
             Self::Md5 => hex(&Md5::digest(value)),
@@ -130,25 +131,25 @@ impl Function {
             Self::HmacSha1 => hex(&hmac::<Sha1>(key, value)),
             Self::HmacSha256 => hex(&hmac::<Sha256>(key, value)),
             Self::Base64 => STANDARD.encode(value).into_bytes(),
-            Self::Unbase64 => STANDARD.decode(value).map_err(|_| NotEncoded { function: self })?,
-            Self::Unhex => unhex(value).ok_or(NotEncoded { function: self })?,
+            Self::Unbase64 => STANDARD.decode(value).map_err(|_| not_encoded)?,
+            Self::Unhex => unhex(value).ok_or(not_encoded)?,
             Self::Hex => hex(value),
             Self::Sum | Self::Difference => {
-                let numbers = numbers(value).ok_or(NotEncoded { function: self })?;
-                let (first, others) = numbers.split_first().ok_or(NotEncoded { function: self })?;
+                let numbers = numbers(value).ok_or(not_encoded)?;
+                let (first, others) = numbers.split_first().ok_or(not_encoded)?;
                 let result = others.iter().try_fold(*first, |all, next| match self {
                     Self::Sum => all.checked_add(*next),
                     _ => all.checked_sub(*next),
                 });
                 let result = result.filter(|result| fits(*result));
-                result.ok_or(NotEncoded { function: self })?.to_string().into_bytes()
+                result.ok_or(NotEncoded { is_result: true, ..not_encoded })?.to_string().into_bytes()
             }
             Self::Crc32 => crc(value, u32::MAX, 0xedb8_8320, u32::MAX).to_string().into_bytes(),
             Self::Crc16 => crc(value, 0xffff, 0xa001, 0).to_string().into_bytes(),
             Self::Sum8 => value.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)).to_string().into_bytes(),
             Self::Xor8 => value.iter().fold(0_u8, |all, byte| all ^ byte).to_string().into_bytes(),
-            Self::Write(number) => number.write(value).ok_or(NotEncoded { function: self })?,
-            Self::Read(number) => number.read(value).ok_or(NotEncoded { function: self })?.to_string().into_bytes(),
+            Self::Write(number) => number.write(value).ok_or(not_encoded)?,
+            Self::Read(number) => number.read(value).ok_or(not_encoded)?.to_string().into_bytes(),
         })
     }
 }
@@ -162,15 +163,25 @@ impl fmt::Display for Function {
     }
 }
 
-/// A value is not what `unbase64` or `unhex` reads.
+/// A value is not what `unbase64`, `unhex` or a sum reads, or no number can be made of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotEncoded {
     pub(crate) function: Function,
+    /// What it was given is right, and the result has more than 64 bits.
+    is_result: bool,
+}
+
+impl NotEncoded {
+    /// Whether what the function was given is right, and its result a number of more than 64 bits.
+    pub(crate) fn is_result(self) -> bool {
+        self.is_result
+    }
 }
 
 impl fmt::Display for NotEncoded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.function {
+            _ if self.is_result => write!(f, "the {} is a number of more than 64 bits", self.function),
             Function::Unhex => f.write_str("the value is not pairs of hex digits"),
             Function::Sum | Function::Difference => {
                 f.write_str("the value is not whole numbers with spaces between them, of at most 64 bits")

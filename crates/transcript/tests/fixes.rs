@@ -79,6 +79,12 @@ fn a_setting_with_a_sign_or_a_set_before_it_is_that_setting() {
         (top("at = h:1"), "at = h:1", "at h:1"),
         (top("at:h:1"), "at:h:1", "at h:1"),
         (top("at::1:80"), "at::1:80", "at ::1:80"),
+        (top("at: ::1:80"), "at: ::1:80", "at ::1:80"),
+        (top("at = ::1:80"), "at = ::1:80", "at ::1:80"),
+        (top("at:::1:80"), "at:::1:80", "at ::1:80"),
+        (top("at: :7000"), "at: :7000", "at :7000"),
+        (top("at::7000"), "at::7000", "at :7000"),
+        (top("at = :7000"), "at = :7000", "at :7000"),
         (top("at:"), "at:", "at tcp://127.0.0.1:9999"),
         (top("at udp h:1"), "at udp h:1", "at udp://h:1"),
         (top("at TCP h 1"), "at TCP h 1", "at tcp://h:1"),
@@ -86,6 +92,10 @@ fn a_setting_with_a_sign_or_a_set_before_it_is_that_setting() {
         (top("at unix /x"), "at unix /x", "at unix:/x"),
         (top("gap:"), "gap:", "gap 100ms"),
         (top("timeout: 20"), "timeout: 20", "timeout 20s"),
+        (top("timeout = 5s;"), "timeout = 5s;", "timeout 5s"),
+        (top("gap: 100ms ;"), "gap: 100ms ;", "gap 100ms"),
+        (top("eol = crlf;"), "eol = crlf;", "eol crlf"),
+        (top("ignore: case;"), "ignore: case;", "ignore case"),
         (top("timeout = 20 seconds"), "timeout = 20 seconds", "timeout 20s"),
         (top("ignore:"), "ignore:", "ignore case"),
         (top("set timeout 20"), "set timeout 20", "timeout 20s"),
@@ -105,6 +115,15 @@ fn a_setting_with_a_sign_or_a_set_before_it_is_that_setting() {
         (named("let = md5 a"), "let = md5 a", "let name = md5 a"),
         (named("set x := 1"), "set x := 1", "set x = 1"),
         (named("set x: = 1"), "set x: = 1", "set x = 1"),
+        (named("let = 5"), "let = 5", "set name = 5"),
+        (named("let x := 5"), "let x := 5", "set x = 5"),
+        (named("set = sha1 a"), "set = sha1 a", "let name = sha1 a"),
+        (named("set x := sha1 a"), "set x := sha1 a", "let x = sha1 a"),
+        (named("set x := length {n}"), "set x := length {n}", "let x = length {n}"),
+        (named("set x := sum {n} 1"), "set x := sum {n} 1", "let x = sum {n} 1"),
+        // Words of a language as well.
+        (named("set x := length of it"), "set x := length of it", "set x = length of it"),
+        (named("set x := hex"), "set x := hex", "set x = hex"),
         (named("let x := md5 a"), "let x := md5 a", "let x = md5 a"),
         (named("set n += 1"), "set n += 1", "let n = sum {n} 1"),
         (named("n += 1"), "n += 1", "let n = sum {n} 1"),
@@ -166,6 +185,12 @@ fn a_pattern_of_another_language_is_mended_with_its_default() {
         ("{n:bytes(8)}", "{n:8 bytes}"),
         ("{n:bytes{8}}", "{n:8 bytes}"),
         ("{n:8 chars}", "{n:8 bytes}"),
+        ("{n:hex{2,4}}", "{n:/[0-9a-fA-F]{2,4}/}"),
+        ("{n:hex(2, 4)=abc}", "{n:/[0-9a-fA-F]{2,4}/=abc}"),
+        ("{n:bytes{1,3}}", "{n:/.{1,3}/}"),
+        ("{n:chars(1,20)=abc}", "{n:/.{1,20}/=abc}"),
+        ("{n:digits{2,}=12}", "{n:/[0-9]{2,}/=12}"),
+        ("{n:digits{,3}=12}", "{n:/[0-9]{0,3}/=12}"),
         ("{n:char[8]}", "{n:8 bytes}"),
         ("{n:int(5)}", "{n:int=5}"),
         ("{n:int|5}", "{n:int=5}"),
@@ -301,6 +326,54 @@ fn a_choice_by_a_name_is_a_choose_in_every_language() {
         "{:?}",
         told(open)
     );
+}
+
+#[test]
+fn the_block_of_the_next_statement_is_not_that_of_a_wrong_line() {
+    let mut wrong = Vec::new();
+    for line in ["EHLO x", "foo bar", "if you like", "begin", "frobnicate", "on x"] {
+        for block in [
+            "repeat 2\n  C: a\n  S: c\nend",
+            "either\n  S: a\nor\n  S: c\nend",
+            "maybe\n  C: a\n  C: c\nend",
+            "repeat 2\nC: a\nS: c\nend",
+        ] {
+            let flat = format!("C: q\n{line}\n{block}\nC: b\n");
+            let deeper: String = flat.lines().map(|line| format!("  {line}\n")).collect();
+            for text in [flat, format!("repeat 2\n{deeper}end\n"), format!("{line}\n\n# why\n{block}\nC: b\n")] {
+                let told = told(&text);
+                if told.len() != 1 {
+                    wrong.push(format!("{text}{told:#?}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn an_act_of_a_connection_is_answered_with_one_that_there_is() {
+    for (act, help) in [
+        ("S2 connect", "did you mean `C2 connects`, or `S2 connects to {port}` with a port that the client says?"),
+        ("S3 opens", "did you mean `C3 connects`, or `S3 connects to {port}` with a port that the client says?"),
+        ("C2 dials", "did you mean `C2 connects`?"),
+        ("C opens", "the first connection is open from the start; a second one is `C2 connects`"),
+        ("C dials", "the first connection is open from the start; a second one is `C2 connects`"),
+        ("S opens", "the first connection is open from the start; a second one is `C2 connects`"),
+    ] {
+        let told = told(&format!("C: a\n{act}\nC: b\n"));
+        assert_eq!(told, [format!("2:1 `{act}` is not a statement; {help}")]);
+    }
+    for (act, used) in [("C2 connects", 2), ("C3 connects", 3)] {
+        let text = format!("C: a\n{act}\nC{used}: x\nS{used}: y\n");
+        assert_eq!(told(&text), Vec::<String>::new(), "{text}");
+    }
+    // Behind its end the first one is opened again.
+    for (act, fixed) in [("C opens", "C connects"), ("S opens", "C connects"), ("C connect", "C connects")] {
+        let text = format!("C: a\nS: b\nS closes\nC waits 1s\n{act}\nC: c\nS: d\n");
+        assert_eq!(told(&text), [format!("5:1 `{act}` is not a statement; did you mean `{fixed}`?")]);
+        assert_eq!(told(&text.replace(act, fixed)), Vec::<String>::new(), "{act}");
+    }
 }
 
 #[test]

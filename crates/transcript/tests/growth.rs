@@ -291,6 +291,19 @@ fn a_line_with_twice_as_many_signs_of_quoting_costs_twice_as_much_to_import() {
     }
 }
 
+/// One word may be as long as a file: for each of many known words it is neither copied nor compared.
+#[test]
+fn a_word_as_long_as_a_file_is_compared_with_no_known_one() {
+    let mut taken = Taken::begin();
+    let size = 1 << 20;
+    for (text, most) in [("{}", 60), ("{} x", 60), ("C {}", 36), ("C: a\nlet x = {}", 36)] {
+        let text = text.replace("{}", &"x".repeat(size)) + "\n";
+        taken.again();
+        assert!(parse(&text).is_err());
+        assert!(taken.asked() < most * size, "{} bytes for {}", taken.asked(), &text[..20]);
+    }
+}
+
 /// What may be left out, one below the other: every line of those below may come first at each of them, so that two of them have four
 /// times the lines, and no more.
 #[test]

@@ -386,6 +386,10 @@ fn a_set_that_computes_nothing_is_told_with_the_let() {
         ("set r = 'abc'", "set r = abc"),
         ("set r = \"\"", "set r ="),
         ("set r = \" \"", "set r = {0x20}"),
+        ("set r = \"  \"", "set r = {0x20}{0x20}"),
+        ("set r = \"   \"", "set r = {0x20} {0x20}"),
+        ("set r = \"  a\"", "set r = {0x20} a"),
+        ("set r = 'a  '", "set r = a {0x20}"),
     ];
     let slips: Vec<_> = lines.into_iter().map(|(written, meant)| (given(written), written, meant)).collect();
     each_is_mended(&slips);

@@ -237,6 +237,9 @@ fn a_function_that_is_given_something_else_says_what_it_takes() {
     for (function, value, why) in [
         ("sum {x} 1", "one", "the value is not whole numbers with spaces between them, of at most 64 bits"),
         ("difference 1 {x}", "1,2", "the value is not whole numbers with spaces between them, of at most 64 bits"),
+        ("sum {x} 1", "18446744073709551615", "the sum is a number of more than 64 bits"),
+        ("difference 0 {x}", "18446744073709551615", "the difference is a number of more than 64 bits"),
+        ("difference {x} 1", "-9223372036854775808", "the difference is a number of more than 64 bits"),
         ("unhex {x}", "zz", "the value is not pairs of hex digits"),
         ("unbase64 {x}", "a", "the value is not base64 (RFC 4648)"),
     ] {
@@ -248,6 +251,21 @@ fn a_function_that_is_given_something_else_says_what_it_takes() {
         assert_eq!((verdict.fault, verdict.place.line), (Fault::NotEncoded, 2));
         assert_eq!(verdict.headline(), format!("{{b}} cannot be made: {why}"));
     }
+}
+
+#[test]
+fn a_sum_that_is_too_large_is_told_before_anything_is_played() {
+    for (formula, name) in [
+        ("difference 0 18446744073709551615", "difference"),
+        ("sum 18446744073709551615 1", "sum"),
+        ("sum -9223372036854775808 -1", "sum"),
+    ] {
+        let told = refusal(&format!("let y = {formula}\nC: {{y}}\nS: ok\n"));
+        assert!(told.contains(&format!("the {name} is a number of more than 64 bits")), "{told}");
+        assert!(told.contains("between -9223372036854775808 and 18446744073709551615"), "{told}");
+    }
+    let told = refusal("let y = sum 18446744073709551616 1\nC: {y}\nS: ok\n");
+    assert!(told.contains("the value is not whole numbers with spaces between them, of at most 64 bits"), "{told}");
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
 
 use super::option;
-use crate::limits;
+
+/// Bytes that may have arrived though the peer's system has not said so: two segments, as large as the loopback has them.
+const UNTOLD: u64 = 2 * 64 * 1024;
 
 /// Bytes written to a TCP or Unix socket that the peer's system has not taken yet.
 pub(crate) fn unsent(fd: impl AsFd) -> io::Result<u64> {
@@ -18,7 +20,7 @@ pub(crate) fn unsent(fd: impl AsFd) -> io::Result<u64> {
 /// as good as there.
 pub(crate) fn not_arrived(fd: impl AsFd, has_end: bool) -> u64 {
     let unsent = unsent(fd).unwrap_or(0).saturating_sub(u64::from(has_end));
-    if unsent > limits::UNTOLD { unsent } else { 0 }
+    if unsent > UNTOLD { unsent } else { 0 }
 }
 
 /// Bytes that can be read from a pipe or a socket without waiting.

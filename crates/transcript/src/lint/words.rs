@@ -145,10 +145,9 @@ fn quotes_around(payload: &Payload<'_>, name: &str, findings: &mut Vec<Diagnosti
     let text = payload.slice(0, end);
     let Some(quote) = text.chars().next().filter(|quote| matches!(quote, '"' | '\'')) else { return };
     let Some(bare) = text[1..].strip_suffix(quote).filter(|bare| !bare.contains(quote)) else { return };
-    // Quotes may be there for the spaces inside.
-    let inside = bare.trim_matches(' ');
-    let begin = if bare.starts_with(' ') { "{0x20}" } else { "" };
-    let end_of_it = if bare.len() > 1 && bare.ends_with(' ') { "{0x20}" } else { "" };
+    // Quotes may be there for the spaces inside, of which those at the ends would be none.
+    let (begin, inside) = bare.strip_prefix(' ').map_or(("", bare), |inside| ("{0x20}", inside));
+    let (inside, end_of_it) = inside.strip_suffix(' ').map_or((inside, ""), |inside| (inside, "{0x20}"));
     let help = format!(
         "write `{}`; quotes that are meant are `set {name} = {{0x{:02x}}}{}`",
         format!("set {name} = {begin}{inside}{end_of_it}").trim_end(),

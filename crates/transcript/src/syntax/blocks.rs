@@ -63,7 +63,7 @@ impl Parser<'_> {
                 self.error(place, message, help);
             }
             // Alone it may be no head at all.
-            if rest.is_empty() && !line.has_block(self.open.len()) {
+            if rest.is_empty() && !line.has_block(self.open.len(), &mut self.looked_at) {
                 return;
             }
             // Its cases are read for their mistakes.
@@ -80,7 +80,7 @@ impl Parser<'_> {
         };
         let help = format!("write `choose {{{name}}}`, {way}");
         self.error(line.place, format!("`{word}` begins no statement"), help);
-        if line.has_block(self.open.len()) {
+        if line.has_block(self.open.len(), &mut self.looked_at) {
             self.begin(line.place, Block::Choose { name: Template::default(), done: vec![] });
             if value.is_some() {
                 self.case(line.place, Some(value_of_its_own(line)));

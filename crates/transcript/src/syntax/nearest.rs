@@ -4,9 +4,13 @@
 #[must_use]
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let most = if word.chars().count() < 4 { 1 } else { 2 };
+    let lower = word.to_lowercase();
+    let length = lower.chars().count();
     candidates
         .into_iter()
-        .map(|candidate| (distance(&word.to_lowercase(), candidate), candidate))
+        // A word may be as long as a file.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= most)
+        .map(|candidate| (distance(&lower, candidate), candidate))
         .filter(|&(edits, _)| edits <= most)
         // Of two that are as near, the one with the same letters: two of them changed places.
         .min_by_key(|&(edits, candidate)| (edits, letters(candidate) != letters(word)))

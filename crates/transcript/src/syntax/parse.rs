@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::duration::duration;
 use super::encoding;
 use super::foreign::{decides_by_name, is_case};
-use super::line::Line;
+use super::line::{Line, LookedAt};
 use super::meant::{Instead, Meant};
 use super::nearest::nearest;
 use super::open::{Block, Open};
@@ -55,6 +55,7 @@ pub(crate) fn read(name: &str, text: &[u8], files: Option<&dyn Files>) -> Result
         connection: FIRST,
         is_full: false,
         size: Size::default(),
+        looked_at: LookedAt::default(),
         expressions: Expressions::default(),
         body: Vec::new(),
     };
@@ -104,6 +105,7 @@ pub(super) struct Parser<'a> {
     /// No more is read.
     pub(super) is_full: bool,
     pub(super) size: Size,
+    pub(super) looked_at: LookedAt,
     /// Those of all files together: what one includes shares them.
     pub(super) expressions: Expressions,
     pub(super) body: Vec<Statement>,
@@ -390,6 +392,17 @@ impl Parser<'_> {
                         self.connects_all_the_same(line, connection);
                     }
                     let help = match near {
+                        // A server hears of a port at most, and the first connection is open from the start.
+                        Some("connects") if connection == FIRST && self.has_ended() => {
+                            "did you mean `C connects`?".to_owned()
+                        }
+                        Some("connects") if connection == FIRST => {
+                            "the first connection is open from the start; a second one is `C2 connects`".to_owned()
+                        }
+                        Some("connects") if side == Side::Server => format!(
+                            "did you mean `C{} connects`, or `{word} connects to {{port}}` with a port that the client says?",
+                            &word[1..]
+                        ),
                         Some(near) => format!("did you mean `{word} {near}`?"),
                         None => format!(
                             "a line said is `{word}: text`; an act is `{word} closes`, `{word} stops \
@@ -438,10 +451,18 @@ impl Parser<'_> {
         self.push_on(line.place, connection, StatementKind::Connects { side, to });
     }
 
+    /// Whether the first connection was ended above, in the same block.
+    fn has_ended(&self) -> bool {
+        self.body
+            .iter()
+            .filter(|statement| statement.connection == FIRST)
+            .any(|statement| matches!(&statement.kind, StatementKind::Act { act, .. } if act.that_ends().is_some()))
+    }
+
     /// A connection that was meant to be opened is open: what is said over it is no second mistake.
     fn connects_all_the_same(&mut self, line: Line<'_>, connection: u8) {
         // The first one is open from the start.
-        if connection != FIRST {
+        if connection != FIRST || self.has_ended() {
             self.push_on(line.place, connection, StatementKind::Connects { side: Side::Client, to: None });
         }
     }
@@ -481,7 +502,9 @@ impl Parser<'_> {
                 }
             }
             Instead::Block => self.begin(line.place, Block::Broken),
-            Instead::BlockIfClosed if line.has_block(self.open.len()) => self.begin(line.place, Block::Broken),
+            Instead::BlockIfClosed if line.has_block(self.open.len(), &mut self.looked_at) => {
+                self.begin(line.place, Block::Broken)
+            }
             Instead::Inline => self.inline += 1,
             Instead::Or if !self.open.is_empty() => self.or_broken(line.place),
             Instead::End if !self.open.is_empty() => self.end(line.place),

@@ -2,6 +2,7 @@
 
 use super::duration::nearest_duration;
 use super::template;
+use crate::function::Function;
 
 /// The setting that was meant by a `set` with its word as the name: `set timeout = 20`, `set eol crlf`.
 pub(crate) fn setting_meant(name: &str, value: &str) -> Option<String> {
@@ -36,6 +37,32 @@ pub(super) fn counted_on(text: &str) -> Option<(&str, &'static str, &str)> {
     };
     let name = name.trim().trim_start_matches('$').trim_matches(['{', '}']);
     (is_name(name) && name != "_" && !value.is_empty()).then_some((name, function, value))
+}
+
+/// The statement that gives a name this value, where `word` was written with a wrong sign or without a name: what a
+/// function makes is given by `let`, and what is text by `set`.
+pub(super) fn giving<'a>(word: &'a str, value: &str) -> &'a str {
+    let (function, operands) = value.split_once(' ').unwrap_or((value, ""));
+    let is_made = matches!(function, "random" | "time") || Function::named(function).is_some();
+    match word {
+        "let" if !is_made && value.parse::<f64>().is_ok() => "set",
+        "set" if computes(function, operands.trim()) => "let",
+        word => word,
+    }
+}
+
+/// Whether these are surely a function and what it works on: names of functions are words of a language too.
+fn computes(function: &str, operands: &str) -> bool {
+    let Some(known) = Function::named(function).filter(|known| !known.takes_key() && !operands.is_empty()) else {
+        return false;
+    };
+    let is_hole = |word: &str| word.strip_prefix('{').and_then(|word| word.strip_suffix('}')).is_some_and(is_name);
+    let is_operand = |word: &str| is_hole(word) || word.parse::<u32>().is_ok();
+    if operands.contains(' ') {
+        return matches!(known, Function::Sum | Function::Difference) && operands.split(' ').all(is_operand);
+    }
+    let is_coined = function.contains(|c: char| c.is_ascii_digit()) || known == Function::Unhex;
+    is_hole(operands) || is_coined && operands.is_ascii() && known.apply(b"", operands.as_bytes()).is_ok()
 }
 
 /// The line ending that was meant by a word or by signs.

@@ -4,7 +4,7 @@ use super::duration::{duration, nearest_duration};
 use super::line::Line;
 use super::nearest::nearest;
 use super::parse::Parser;
-use super::setting_meant::{address_meant, counted_on, ending_meant, is_name, setting_meant};
+use super::setting_meant::{address_meant, counted_on, ending_meant, giving, is_name, setting_meant};
 use super::template::{self, At as Origin};
 use super::{At, Eol, StatementKind, Template};
 use crate::diagnostic::Span;
@@ -290,7 +290,7 @@ impl Parser<'_> {
         if name.is_empty() {
             let help = match value.trim() {
                 "" => shape.to_owned(),
-                value => format!("write `{} name = {value}`", &shape[7..10]),
+                value => format!("write `{} name = {value}`", giving(&shape[7..10], value)),
             };
             self.error(line.place, "no name stands before the `=`", help);
             return None;
@@ -300,7 +300,7 @@ impl Parser<'_> {
         if is_name(bare) && bare != "_" && bare != name {
             let help = match counted_on(rest.trim()) {
                 Some((name, function, value)) => format!("write `let {name} = {function} {{{name}}} {value}`"),
-                None => format!("write `{} {bare} = {}`", &shape[7..10], value.trim()),
+                None => format!("write `{} {bare} = {}`", giving(&shape[7..10], value.trim()), value.trim()),
             };
             let sign = line.place_of(&name[bare.len()..]);
             self.error(sign, "one space and a `=` stand behind the name", help);

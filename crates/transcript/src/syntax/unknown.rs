@@ -4,7 +4,7 @@ use super::foreign::{begins_block, foreign};
 use super::heads::head;
 use super::meant::{Instead, Meant, clip, is_message};
 use super::nearest::{distance, is_swapped};
-use super::setting_meant::counted_on;
+use super::setting_meant::{counted_on, giving};
 use super::side_mark::{side_mark, side_of};
 
 /// Words that begin a statement, for suggestions.
@@ -127,7 +127,9 @@ fn near_keyword(word: &str) -> Option<&'static str> {
         _ => edits <= if length <= 5 { 1 } else { 2 },
     };
     let edits = |keyword: &&str| if is_swapped(&lower, keyword) { 1 } else { distance(&lower, keyword) };
-    KEYWORDS.into_iter().filter(|keyword| is_near(keyword, distance(&lower, keyword))).min_by_key(edits)
+    // A word may be as long as a file.
+    let alike = KEYWORDS.into_iter().filter(|keyword| keyword.len().abs_diff(length) <= 2);
+    alike.filter(|keyword| is_near(keyword, distance(&lower, keyword))).min_by_key(edits)
 }
 
 /// `EHLO x`, `GET / HTTP/1.1`, `+OK ready`: a line of a protocol that has lost its side.
@@ -296,11 +298,15 @@ fn sign_behind(text: &str) -> Option<Meant<'_>> {
     if lower == "at" && sign == ":" && !value.is_empty() && !value.starts_with([' ', '\t']) && !touches {
         return None;
     }
+    // `at::1:80`: the sign belongs to the address, of which `:7000` is a whole one.
+    let is_cut = sign == ":" && value.starts_with(':') && !value.starts_with("::") && value[1..].contains(':');
     let value = value.trim_start();
     let repaired = match lower.as_str() {
-        "at" if sign == ":" && value.starts_with(':') => format!("at :{value}"),
-        "eol" => format!("eol {}", value.to_ascii_lowercase()),
-        "set" | "let" if sign == "=" && !value.is_empty() => format!("{lower} name = {value}"),
+        "at" if is_cut => format!("at :{value}"),
+        "eol" => format!("eol {}", value.trim_end_matches([';', ' ']).to_ascii_lowercase()),
+        "set" | "let" if sign == "=" && !value.is_empty() => format!("{} name = {value}", giving(&lower, value)),
+        // No value of a setting ends so.
+        "gap" | "timeout" | "ignore" => format!("{lower} {}", value.trim_end_matches([';', ' '])),
         _ => format!("{lower} {value}"),
     };
     Some(Meant {

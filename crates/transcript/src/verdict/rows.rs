@@ -100,7 +100,7 @@ impl Verdict {
     fn lookalikes(&self, before: &str, after: &str) -> Option<String> {
         let [Expected { text, .. }] = &self.expected[..] else { return None };
         // A hole begins with its name's brace, and is no text that could be the same.
-        let wanted = text.strip_prefix(before)?;
+        let wanted = text.strip_prefix(before).filter(|wanted| !wanted.starts_with('{'))?;
         let is_plain = |text: &str| !text.is_empty() && !text.starts_with("{0x") && !is_odd_space(text.chars().next());
         if !is_plain(wanted) || !is_plain(after) {
             return None;

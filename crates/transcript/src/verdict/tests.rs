@@ -126,6 +126,10 @@ fn what_looks_the_same_is_told_apart() {
         // Nothing is added to what everybody sees.
         ("Hello", "Hullo", 2, "Hullo", ""),
         ("a{b}", "ac", 2, "ac", ""),
+        // A hole is no letter.
+        ("{n:int}", "\u{e9}", 1, "\u{e9}", ""),
+        ("ab {name}", "ab \u{e9}", 4, "ab \u{e9}", ""),
+        ("\u{e9}{2 bytes}", "\u{e9}\u{20ac}", 3, "\u{e9}\u{20ac}", ""),
         ("\u{e9}a", "\u{e9}", 3, "\u{e9}", ""),
         ("a", "\u{200b}a", 1, "{0xe2808b}a", ""),
     ] {

@@ -72,6 +72,9 @@ impl Compiler<'_> {
                 let made = function.apply(&key, &value);
                 if let Err(why) = &made {
                     let help = match function {
+                        _ if why.is_result() => {
+                            format!("the result is between {} and {}", i64::MIN, u64::MAX)
+                        }
                         Function::Sum | Function::Difference => {
                             format!(
                                 "write whole numbers with spaces between them, and no sign but a minus: `{function} {{a}} 4`"

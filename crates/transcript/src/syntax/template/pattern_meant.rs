@@ -57,16 +57,71 @@ pub(super) fn pattern_meant(name: &str, written: &str, default: &str, takes: imp
         }
         return regex_or_anything(&meant, pattern);
     }
-    counted(&meant, &lower)
+    range(&meant, &lower)
+        .or_else(|| counted(&meant, &lower))
         .or_else(|| with_default(&meant, written.trim()))
         .or_else(|| by_name(&meant, &lower))
         .or_else(|| number_meant(&meant, &lower))
         .or_else(|| regex_or_anything(&meant, written.trim()))
 }
 
+/// The digits of a text, if they stand together: what stands apart is no one number.
+fn one_number(text: &str) -> Option<&str> {
+    let is_digit = |c: char| c.is_ascii_digit();
+    let begin = text.find(is_digit)?;
+    let digits = &text[begin..];
+    let (digits, behind) = digits.split_at(digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len()));
+    (!behind.contains(is_digit)).then_some(digits)
+}
+
+/// `hex{2,4}`, `bytes(1,3)`, `digits {2,}`: between so many and so many.
+fn range(meant: &Meant<'_>, lower: &str) -> Option<String> {
+    let (first, last) = lower.split_once(',').filter(|(_, last)| !last.contains(','))?;
+    let (begin, end) = (first.find(['{', '(', '<', '['])?, last.find(['}', ')', '>', ']'])?);
+    let (least, most) = (first[begin + 1..].trim(), last[..end].trim());
+    let is_count = |count: &str| count.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_count(least) || !is_count(most) || least.is_empty() && most.is_empty() || !last[end + 1..].trim().is_empty()
+    {
+        return None;
+    }
+    let class = match first[..begin].trim() {
+        "hex" | "x" => "[0-9a-fA-F]",
+        "digits" | "digit" | "d" => "[0-9]",
+        word if is_text(word) => ".",
+        _ => return None,
+    };
+    let least = if least.is_empty() { "0" } else { least };
+    let regex = format!("{class}{{{least},{most}}}");
+    if Regex::new(&regex).is_ok() { meant.says(&format!("/{regex}/")) } else { None }
+}
+
+/// What other languages call bytes and text.
+fn is_text(word: &str) -> bool {
+    matches!(
+        word,
+        "bytes"
+            | "byte"
+            | "octets"
+            | "octet"
+            | "b"
+            | "chars"
+            | "char"
+            | "characters"
+            | "character"
+            | "string"
+            | "str"
+            | "text"
+            | "raw"
+            | "binary"
+            | "blob"
+            | "letters"
+            | "letter"
+    )
+}
+
 /// `8hex`, `hex 4`, `4 digits`, `bytes[8]`, `8 chars`, `8`, `{size} bytes`.
 fn counted(meant: &Meant<'_>, lower: &str) -> Option<String> {
-    let digits: String = lower.chars().filter(char::is_ascii_digit).collect();
+    let digits = one_number(lower).unwrap_or_default();
     let letters: String = lower.chars().filter(char::is_ascii_alphabetic).collect();
     let signs = [' ', '*', '{', '}', '(', ')', '<', '>', ','];
     let is_counted = lower.len() == digits.len() + letters.len() + lower.matches(signs).count();
@@ -79,11 +134,7 @@ fn counted(meant: &Meant<'_>, lower: &str) -> Option<String> {
         (_, Some(1..=16)) if is_hex && !is_indexed => return meant.says(&format!("{digits} hex")),
         (_, Some(_)) if is_hex && !is_indexed => return meant.says(&format!("/[0-9a-fA-F]{{{digits}}}/")),
         ("digits" | "digit" | "d", Some(_)) if !is_indexed => return meant.says(&format!("/[0-9]{{{digits}}}/")),
-        (
-            "bytes" | "byte" | "octets" | "octet" | "b" | "chars" | "char" | "characters" | "character" | "string"
-            | "str" | "text" | "raw" | "binary" | "blob" | "letters" | "letter",
-            Some(_),
-        ) => return meant.says(&format!("{digits} bytes")),
+        (word, Some(_)) if is_text(word) => return meant.says(&format!("{digits} bytes")),
         ("", Some(8 | 16 | 24 | 32 | 64)) if digits == lower => {
             let (bytes, number) = (format!("{digits} bytes"), format!("u{digits}"));
             // A default tells which of the two is meant.
@@ -201,7 +252,7 @@ pub(super) fn regex_meant(name: &str, written: &str, behind: &str) -> String {
 /// The number that is meant by what other languages call it.
 fn number_meant(meant: &Meant<'_>, lower: &str) -> Option<String> {
     let is_low = lower.contains("le") || lower.starts_with('<');
-    let bare: String = lower.chars().filter(char::is_ascii_digit).collect();
+    let bare = one_number(lower)?;
     let kind: String = lower.chars().filter(|c| c.is_ascii_alphabetic()).collect();
     let kind = kind.trim_end_matches("be").trim_end_matches("le");
     let is_kind = matches!(kind, "u" | "i" | "s" | "int" | "uint" | "intt" | "uintt" | "");
