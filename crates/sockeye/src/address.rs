@@ -84,6 +84,12 @@ impl Scheme {
         self != Self::Quic
     }
 
+    /// Whether a connection begins with a handshake of its own: TLS, a WebSocket, or one inside the other.
+    #[must_use]
+    pub fn has_handshake(self) -> bool {
+        matches!(self, Self::Tls | Self::Ws | Self::Wss)
+    }
+
     /// As it is written before `://` or `:`.
     #[must_use]
     pub fn name(self) -> &'static str {

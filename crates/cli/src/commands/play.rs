@@ -231,13 +231,12 @@ fn open_record(
     connection::begin_record(flags, path, connection::Recorded { at, protocol, secrets, ports }, console).map(Some)
 }
 
-/// The record, where a play may be said again: over datagrams, and where a handshake is tried again.
-fn held_back(flags: &Talk, target: &Target, record: Arc<dyn Tap>) -> Option<Arc<Held>> {
-    let begins_with_handshake = matches!(target.address.scheme, Some(Scheme::Tls | Scheme::Ws | Scheme::Wss));
+/// How long the record is held back, where a play may be said again: over datagrams, and where a handshake is tried again.
+fn held_until(flags: &Talk, target: &Target) -> Option<Until> {
+    let has_handshake = target.address.scheme.is_some_and(Scheme::has_handshake);
     match target.protocol.keeps_bounds() {
-        true => Some(Held::new(record, Until::ServerSpeaks)),
-        false if begins_with_handshake && flags.retry.is_some() => Some(Held::new(record, Until::Secured)),
-        false => None,
+        true => Some(Until::ServerSpeaks),
+        false => (has_handshake && flags.retry.is_some()).then_some(Until::Secured),
     }
 }
 
@@ -262,8 +261,7 @@ fn play_once(
     connection::tell_attempts(&connected, console);
     let hex = flags.hex.then(|| Arc::new(Hex::new(Side::Client, connection::carrier(target.protocol))) as Arc<dyn Tap>);
     let record = record.map(|record| Arc::clone(record) as Arc<dyn Tap>);
-    let held = record.clone().and_then(|record| held_back(flags, target, record));
-    let recording = held.clone().map(|held| held as Arc<dyn Tap>).or(record);
+    let (held, recording) = Held::before(record, held_until(flags, target));
     let tap = taps::tee(recording.into_iter().chain(hex).collect());
     let host = target.address.tls_host();
     let reconnect = connection::reconnect(flags, &target.address);
@@ -287,9 +285,6 @@ fn play_once(
             held.forget();
         }
         played = play(next, script, &setting);
-    }
-    if let Some(held) = &held {
-        held.release();
     }
     judge(played, number, console)
 }

@@ -50,7 +50,7 @@ pub(super) fn prepare(
 /// Whether TLS is begun once: by the address or by the transcript.
 pub(super) fn begins_once(target: &Target, script: &Script) -> Result<(), AddressError> {
     match target.address.scheme {
-        Some(scheme @ (Scheme::Tls | Scheme::Ws | Scheme::Wss)) if script.has_tls() => {
+        Some(scheme) if scheme.has_handshake() && script.has_tls() => {
             let help = "the transcript begins TLS itself, with `starttls`: write tcp://";
             Err(AddressError::not_here(scheme, help))
         }

@@ -119,10 +119,7 @@ fn reloading(flags: &Serve, console: &Console) -> io::Result<Option<Reloading>> 
 }
 
 fn options(flags: &Serve, console: &Console) -> Result<serve::ServeOptions, Exit> {
-    let has_transcript = !flags.play.is_empty();
-    let values = flags.values.refused_without(has_transcript);
-    let values = values.and_then(|()| flags.values.fresh_refused_without(has_transcript));
-    values.map_err(|why| console.fail(Exit::Usage, &why))?;
+    flags.values.all_refused_without(!flags.play.is_empty()).map_err(|why| console.fail(Exit::Usage, &why))?;
     let addresses = Address::parse_words(&flags.addresses).map_err(|error| {
         let folder = flags.addresses.iter().find(|word| flags.web.files.is_none() && Path::new(word).is_dir());
         let hint =

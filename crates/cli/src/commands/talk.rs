@@ -59,8 +59,7 @@ fn talk(flags: &Talk, console: &Console) -> Result<Exit, Exit> {
     if !flags.play.is_empty() {
         return play::run(flags, addresses.first(), console);
     }
-    let values = flags.values.refused_without(false).and_then(|()| flags.values.fresh_refused_without(false));
-    values.map_err(|why| console.fail(Exit::Usage, &why))?;
+    flags.values.all_refused_without(false).map_err(|why| console.fail(Exit::Usage, &why))?;
     let Some(address) = addresses.first() else {
         return Err(console.fail(Exit::Usage, "talk needs an address: HOST:PORT, HOST PORT, PORT or unix:PATH"));
     };
@@ -147,7 +146,7 @@ fn converse(
             return Err(finish(record.as_ref(), exit, console));
         }
     }
-    if matches!(to.scheme, Some(Scheme::Tls | Scheme::Ws | Scheme::Wss))
+    if to.scheme.is_some_and(Scheme::has_handshake)
         && let Err(exit) = begin_secure(flags, to, &mut connected, until, console)
     {
         return Err(finish(record.as_ref(), exit, console));
@@ -240,8 +239,7 @@ fn begin_tls(
     let trust = ready_trust(flags, console)?;
     let (mut again, host) = (RetryClock::until(until), to.tls_host());
     // What was said in an attempt that failed is no part of the conversation.
-    let held = tap.clone().filter(|_| until.is_some()).map(|tap| Held::new(tap, Until::Released));
-    let tap = held.clone().map(|held| held as Arc<dyn Tap>).or(tap);
+    let (held, tap) = Held::before(tap, until.map(|_| Until::Dropped));
     let who = loop {
         let (who, at) = (name_of(connected), Instant::now() + flags.connect_timeout);
         let Err(error) = upgrade(connected, protocol, (&trust, &host), at, tap.as_ref()) else { break who };
@@ -253,9 +251,6 @@ fn begin_tls(
             held.forget();
         }
     };
-    if let Some(held) = &held {
-        held.release();
-    }
     if console.verbose > 0 {
         console.note(&format!("{who}: TLS by {protocol}"));
     }

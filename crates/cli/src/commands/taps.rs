@@ -34,8 +34,8 @@ pub(super) enum Until {
     ServerSpeaks,
     /// Until TLS or a WebSocket has begun.
     Secured,
-    /// Until it is released.
-    Released,
+    /// Until it is dropped.
+    Dropped,
 }
 
 /// Something that is told of a conversation.
@@ -48,8 +48,11 @@ enum Act {
 }
 
 impl Held {
-    pub(super) fn new(tap: Arc<dyn Tap>, until: Until) -> Arc<Self> {
-        Arc::new(Self { tap, until, acts: Mutex::new(Some(Vec::new())) })
+    /// One before a tap, where there is a reason to hold anything back; and who is to be told in its place.
+    pub(super) fn before(tap: Option<Arc<dyn Tap>>, until: Option<Until>) -> (Option<Arc<Self>>, Option<Arc<dyn Tap>>) {
+        let (Some(tap), Some(until)) = (&tap, until) else { return (None, tap) };
+        let held = Arc::new(Self { tap: Arc::clone(tap), until, acts: Mutex::new(Some(Vec::new())) });
+        (Some(Arc::clone(&held)), Some(held))
     }
 
     /// It is begun again: none of it counts.
@@ -60,7 +63,7 @@ impl Held {
     }
 
     /// What was kept is passed on, and from now on at once.
-    pub(super) fn release(&self) {
+    fn release(&self) {
         let acts = self.acts().take();
         acts.into_iter().flatten().for_each(|act| self.pass_on(&act));
     }
@@ -69,7 +72,7 @@ impl Held {
         let is_over = match self.until {
             Until::ServerSpeaks => matches!(act, Act::Said(Side::Server, _)),
             Until::Secured => matches!(act, Act::Secured),
-            Until::Released => false,
+            Until::Dropped => false,
         };
         match &mut *self.acts() {
             Some(acts) if !is_over => return acts.push(act),

@@ -60,8 +60,9 @@ impl Values {
         }
     }
 
-    /// The same of the seed and the time, where nothing but a transcript makes use of them.
-    pub(crate) fn fresh_refused_without(&self, has_transcript: bool) -> Result<(), String> {
+    /// The same, and of the seed and the time, where nothing but a transcript makes use of them.
+    pub(crate) fn all_refused_without(&self, has_transcript: bool) -> Result<(), String> {
+        self.refused_without(has_transcript)?;
         let flag = match (self.seed, self.at) {
             (Some(_), _) => "--seed",
             (_, Some(_)) => "--at",

@@ -416,10 +416,9 @@ fn of_another_tool(typed: &str) -> Option<AddressError> {
         return None;
     }
     let rest = rest.split(',').next().unwrap_or(rest);
+    let scheme = if matches!(scheme, "ssl" | "openssl") { "tls" } else { scheme };
     let help = match scheme {
         "unix" => format!("write unix:{rest}"),
-        "ssl" | "openssl" if rest.contains(':') => format!("write tls://{rest}"),
-        "ssl" | "openssl" => format!("write tls://:{rest}"),
         _ if rest.contains(':') => format!("write {scheme}://{rest}"),
         _ => format!("write {scheme}://:{rest}"),
     };

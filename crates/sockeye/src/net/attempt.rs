@@ -123,9 +123,7 @@ impl Source {
         if let Self::Interface(name) = self {
             return interface::number(name).is_none().then_some(SourceError::NoInterface);
         }
-        let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let kind = if protocol == Protocol::Udp { SocketType::DGRAM } else { SocketType::STREAM };
-        match self.take(&socket_with(family, kind, SocketFlags::CLOEXEC, None).ok()?, to) {
+        match self.check(to, protocol) {
             Err(Errno::ADDRNOTAVAIL) => Some(SourceError::NotLocal),
             Err(Errno::AFNOSUPPORT) => Some(SourceError::OtherFamily),
             Err(Errno::ADDRINUSE) => Some(SourceError::InUse),
@@ -137,10 +135,10 @@ impl Source {
     ///
     /// # Errors
     /// This machine does not have it, or it leads to other kinds of addresses.
-    #[cfg_attr(not(feature = "figures"), allow(dead_code, reason = "only a generator of load asks before it connects"))]
-    pub(crate) fn check(&self, to: &SocketAddr) -> Result<(), Errno> {
+    pub(crate) fn check(&self, to: &SocketAddr, protocol: Protocol) -> Result<(), Errno> {
         let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        self.take(&socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?, to)
+        let kind = if protocol == Protocol::Udp { SocketType::DGRAM } else { SocketType::STREAM };
+        self.take(&socket_with(family, kind, SocketFlags::CLOEXEC, None)?, to)
     }
 }
 

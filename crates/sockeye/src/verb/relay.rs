@@ -291,8 +291,7 @@ impl Relay {
         let mut listeners = Vec::new();
         for mut socket in sockets {
             is_single |= socket.has_one_client();
-            let is_over = |scheme: &Scheme| matches!(scheme, Scheme::Tls | Scheme::Ws | Scheme::Wss);
-            socket.endpoint.over = options.from.scheme.filter(is_over).map(Scheme::name);
+            socket.endpoint.over = options.from.scheme.filter(|scheme| scheme.has_handshake()).map(Scheme::name);
             if let Some(target) = targets.iter().find(|target| leads_to(target, &socket.endpoint)) {
                 let to = target.address.clone();
                 return Err(RelayError::Itself { endpoint: socket.endpoint.clone(), to });

@@ -50,7 +50,6 @@ impl Channel {
             return;
         }
         let reason = match (self.phase, context.origin.is_client()) {
-            (Phase::Draining { .. }, false) if !context.is_judged || self.not_arrived(context) == 0 => return,
             (Phase::Draining { .. }, true) if self.secure.as_ref().is_some_and(|session| !session.is_unheard()) => {
                 return;
             }
@@ -59,10 +58,11 @@ impl Channel {
                 let why = "the connection was reset, and not everything that was said may have been read";
                 format!("{why}; {sent} bytes sent, {received} received")
             }
-            (Phase::Draining { .. }, false) => {
-                let left = self.not_arrived(context);
-                format!("the client reset the connection before all had arrived: {left} bytes had not")
-            }
+            (Phase::Draining { .. }, false) if !context.is_judged => return,
+            (Phase::Draining { .. }, false) => match self.not_arrived(context) {
+                0 => return,
+                left => format!("the client reset the connection before all had arrived: {left} bytes had not"),
+            },
             (_, false) => "the client reset the connection before all was sent".to_owned(),
         };
         self.fail(Kind::Fault(FaultKind::Reset), &reason, context);

@@ -494,14 +494,10 @@ impl Leg {
                     // On this kind of socket the peer does not learn of it.
                     return Ok(());
                 }
-                return match shutdown(&self.fd, Shutdown::Write) {
-                    Ok(()) => {
-                        self.has_end_queued = self.protocol == Protocol::Tcp;
-                        Ok(())
-                    }
+                return match self.end() {
                     // It is broken, and reading tells how.
                     Err(Errno::NOTCONN) => Ok(()),
-                    Err(error) => Err(error),
+                    ended => ended,
                 };
             }
         }
@@ -540,8 +536,14 @@ impl Leg {
     pub(super) fn say_due_end(&mut self) {
         if std::mem::take(&mut self.ends_by_closing) {
             // If it is broken, reading or asking tells how.
-            self.has_end_queued = shutdown(&self.fd, Shutdown::Write).is_ok() && self.protocol == Protocol::Tcp;
+            let _ = self.end();
         }
+    }
+
+    fn end(&mut self) -> Result<(), Errno> {
+        shutdown(&self.fd, Shutdown::Write)?;
+        self.has_end_queued = self.protocol == Protocol::Tcp;
+        Ok(())
     }
 
     /// Whether our end was said and all before it taken.

@@ -297,7 +297,7 @@ impl Load {
         }
         known.truncate(1);
         if let Some(to) = known.first() {
-            options.sources.iter().try_for_each(|ip| check_source(*ip, to))?;
+            options.sources.iter().try_for_each(|ip| check_source(*ip, to, target.protocol))?;
         }
         target.known = Some(known);
         Ok(target)
@@ -485,10 +485,10 @@ impl Load {
 }
 
 /// Where no connection can come from is known before one is tried.
-fn check_source(ip: IpAddr, to: &SocketAddr) -> Result<(), LoadError> {
+fn check_source(ip: IpAddr, to: &SocketAddr, protocol: Protocol) -> Result<(), LoadError> {
     let wrong = |why: String| Err(LoadError::Nothing(format!("cannot connect from {ip} (--source): {why}")));
     let kind = |is_v4: bool| if is_v4 { "IPv4" } else { "IPv6" };
-    match Source::Address(ip).check(to) {
+    match Source::Address(ip).check(to, protocol) {
         Ok(()) => Ok(()),
         Err(Errno::AFNOSUPPORT) => {
             wrong(format!("it is an address of {}, and {to} is one of {}", kind(ip.is_ipv4()), kind(to.is_ipv4())))

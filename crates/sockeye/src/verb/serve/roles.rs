@@ -132,7 +132,7 @@ impl Roles {
     fn named_protocol(&self, address: &Address) -> Result<Option<Protocol>, AddressError> {
         let serves_files = self.over.is_some();
         match address.scheme {
-            Some(scheme @ (Scheme::Tls | Scheme::Ws | Scheme::Wss)) if self.has_tls() => {
+            Some(scheme) if scheme.has_handshake() && self.has_tls() => {
                 let help = "the transcript begins TLS itself, with `starttls`: write tcp://";
                 Err(AddressError::not_here(scheme, help))
             }

@@ -434,6 +434,13 @@ impl Outcome {
     }
 }
 
+impl Ending {
+    /// Whether it is the end of what the peer says, and of nothing else: it may read on.
+    fn is_end(&self) -> bool {
+        matches!(self, Self::Done | Self::Cut | Self::NoClose)
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.ending {

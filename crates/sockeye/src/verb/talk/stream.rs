@@ -346,7 +346,7 @@ fn finish_sending(
     times: &Times<'_>,
 ) -> (Ending, Unsent) {
     let mut ending = ending;
-    if !matches!(ending, Ending::Done | Ending::Cut | Ending::NoClose) {
+    if !ending.is_end() {
         // The rest has no reader: what waits in a write returns at once.
         connection.call_off();
     }
@@ -387,21 +387,16 @@ fn conclude(
     if let Some(SendOutcome::Broken { in_hand }) = &up {
         unsent.bytes += *in_hand as u64;
     }
-    let may_come = matches!(ending, Ending::Done | Ending::Cut | Ending::NoClose)
-        && matches!(up, Some(SendOutcome::Ended | SendOutcome::Empty | SendOutcome::Idle));
+    let may_come = ending.is_end() && matches!(up, Some(SendOutcome::Ended | SendOutcome::Empty | SendOutcome::Idle));
     let is_only_sent = may_come && times.options.direction == Direction::Send && connection.has_ended();
     let missing = if may_come { connection.settle(|| times.next()) } else { connection.unacknowledged() };
     let ending = match (ending, up) {
-        (Ending::Done | Ending::Cut | Ending::NoClose, Some(SendOutcome::Failed(what, error))) => {
-            Ending::Failed(what, error.into())
-        }
-        (Ending::Done | Ending::Cut | Ending::NoClose, Some(SendOutcome::InputFailed(error))) => {
-            Ending::InputFailed(error)
-        }
+        (ending, Some(SendOutcome::Failed(what, error))) if ending.is_end() => Ending::Failed(what, error.into()),
+        (ending, Some(SendOutcome::InputFailed(error))) if ending.is_end() => Ending::InputFailed(error),
         (Ending::Done, Some(SendOutcome::Broken { .. })) => {
             Ending::Reset(connection.ask_broken().unwrap_or(Errno::CONNRESET).into())
         }
-        (Ending::Done | Ending::Cut | Ending::NoClose, None) => Ending::Failed("cannot send", Errno::CANCELED.into()),
+        (ending, None) if ending.is_end() => Ending::Failed("cannot send", Errno::CANCELED.into()),
         (Ending::Done, Some(SendOutcome::Idle)) => Ending::PeerEnded,
         (Ending::Done, Some(SendOutcome::Ended | SendOutcome::Empty)) => Ending::Done,
         (other, _) => other,
