@@ -116,6 +116,11 @@ impl Function {
         matches!(self, Self::HmacMd5 | Self::HmacSha1 | Self::HmacSha256)
     }
 
+    /// Whether its name is no word of a language: `length` and `hex` may be said, `md5` hardly.
+    pub(crate) fn is_coined(self) -> bool {
+        self == Self::Unhex || self.to_string().contains(|c: char| c.is_ascii_digit())
+    }
+
     /// Applies it.
     ///
     /// # Errors

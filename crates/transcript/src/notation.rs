@@ -2,6 +2,11 @@
 
 use crate::secret::Secret;
 
+/// Bytes as pairs of hex digits, one behind the other.
+pub(crate) fn in_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The same with a secret's hole in the place of its value.
 pub(crate) fn show_hiding(bytes: &[u8], secrets: &[Secret]) -> String {
     if secrets.is_empty() {

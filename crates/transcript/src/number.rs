@@ -18,6 +18,11 @@ pub(crate) enum Number {
     Hex { digits: Option<u8>, upper: bool },
 }
 
+/// Whether some text is decimal digits and nothing else, at least one.
+pub(crate) fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Most digits that a number in hex has: those of 64 bits.
 const MOST_DIGITS: u8 = 16;
 /// Most bytes of a varint: 64 bits.
@@ -117,7 +122,7 @@ impl Number {
     /// The bytes that a number in decimal digits becomes; `None` if it is no number, or does not fit.
     pub(crate) fn write(self, decimal: &[u8]) -> Option<Vec<u8>> {
         let text = std::str::from_utf8(decimal).ok()?;
-        let is_decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_decimal = is_digits(text);
         let mut number: u64 = is_decimal.then(|| text.parse().ok()).flatten()?;
         match self {
             Self::High(count) | Self::Low(count) => {

@@ -9,6 +9,7 @@ pub(crate) use expressions::Expressions;
 pub(crate) use regex::Regex;
 
 use crate::number::Number;
+use crate::number::is_digits;
 
 /// What a hole accepts. `N` is how a name is known: as text in the tree, as a slot in a program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -119,6 +120,6 @@ impl Count {
 /// The number of bytes that a value names, as `{size}` does in `{body:size bytes}`.
 pub(crate) fn count_in(value: &[u8]) -> Option<usize> {
     let text = std::str::from_utf8(value).ok()?;
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = is_digits(text);
     digits.then(|| text.parse().ok()).flatten().filter(|&count| count <= MOST_BYTES)
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Further in than this nobody's mark stands.
-const FURTHEST: usize = 48;
+pub(super) const FURTHEST: usize = 48;
 /// Most words before a mark that may be a prefix; more are prose.
 const MOST_WORDS: usize = 3;
 

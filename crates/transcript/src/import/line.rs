@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::clean::{behind_prefix, has_mark_inside, without_bom, without_colours};
 use super::label::is_letter;
+use crate::number::is_digits;
 use crate::side::Side;
 
 /// Whom a line is marked as said by.
@@ -205,7 +206,7 @@ pub(super) fn marked_behind<'a>(behind: &'a str, parties: &mut Parties) -> Optio
 /// `C1:`, `S2:`: one of several clients or servers.
 pub(super) fn is_numbered(body: &str) -> bool {
     let number = body.strip_prefix(['C', 'S']).and_then(|rest| rest.split_once(':')).map(|(number, _)| number);
-    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    number.is_some_and(is_digits)
 }
 
 /// Every way to print an arrow; whether it points to the left.
@@ -353,10 +354,9 @@ fn with_margin(line: &str) -> String {
 
 /// `Myers & Rose                Standards Track                   [Page 19]`, or with the number first, as on pages to the left.
 fn is_foot(line: &str) -> bool {
-    let is_number = |number: &str| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     let last = line.strip_suffix(']').and_then(|line| line.rsplit_once("[Page ")).map(|(_, number)| number);
     let first = line.strip_prefix("[Page ").and_then(|line| line.split_once(']')).map(|(number, _)| number);
-    last.or(first).is_some_and(is_number)
+    last.or(first).is_some_and(is_digits)
 }
 
 /// Whether a mark stands at the beginning of a line, or behind a time, a bullet or a sign of quoting.

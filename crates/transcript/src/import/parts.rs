@@ -72,15 +72,11 @@ impl Parts {
     /// What only one side says: where, and what to tell.
     pub(super) fn left(&self) -> Vec<(usize, String)> {
         let tell = |one: &OneSided| {
-            let side = match one.side {
-                Side::Client => "client",
-                Side::Server => "server",
-            };
             let why = match one.ended {
                 Some(line) => format!("line {line} ends the session above it"),
                 None => "it is not near the rest".to_owned(),
             };
-            (one.session.items[0].line, format!("what only the {side} says there is left out: {why}"))
+            (one.session.items[0].line, format!("what only the {side} says there is left out: {why}", side = one.side))
         };
         self.one_sided.iter().map(tell).collect()
     }

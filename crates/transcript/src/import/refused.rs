@@ -1,7 +1,9 @@
 //! Pages with marks on them that are no sessions as people print them, and marks that are none of those we know.
 
-use super::clean::behind_prefix;
+use super::clean::{FURTHEST, behind_prefix};
 use super::line::is_marked;
+use crate::number::is_digits;
+use crate::syntax::KEYWORDS;
 
 /// Why no session is looked for on a page.
 pub(super) fn why(page: &str) -> Option<&'static str> {
@@ -36,9 +38,6 @@ fn is_quoted_by_python(line: &str) -> bool {
 fn is_head_of_socat(line: &str) -> bool {
     line.starts_with(['>', '<']) && [" length=", " from=", " to="].iter().all(|field| line.contains(field))
 }
-
-/// Further in than this nobody's mark stands.
-const FURTHEST: usize = 48;
 
 /// More words before a mark are prose.
 const MOST_WORDS: usize = 4;
@@ -93,52 +92,22 @@ fn is_transcript(page: &str) -> bool {
         let line = line.trim();
         let is_block = matches!(line, "repeat" | "either" | "together" | "maybe" | "in any order" | "at any time");
         let ends = opens && line == "end";
-        opens |= is_block || line.strip_prefix("repeat ").is_some_and(is_number);
+        opens |= is_block || line.strip_prefix("repeat ").is_some_and(is_digits);
         ends || is_setting(line) || is_statement(line)
     });
     is_one && !is_mostly_prose(page)
 }
-
-/// The words that lines of a transcript begin with.
-const KEYWORDS: [&str; 22] = [
-    "repeat",
-    "either",
-    "or",
-    "end",
-    "set",
-    "let",
-    "gap",
-    "eol",
-    "timeout",
-    "transcript",
-    "at",
-    "ignore",
-    "together",
-    "maybe",
-    "choose",
-    "is",
-    "else",
-    "not",
-    "include",
-    "in",
-    "starttls",
-    "stoptls",
-];
 
 /// Whether most lines of a page begin as none of a transcript does: it has one of those words by chance.
 fn is_mostly_prose(page: &str) -> bool {
     let lines = || page.lines().map(str::trim).filter(|line| !line.is_empty());
     let is_known = |line: &str| {
         let word = line.split([' ', '\t', ':']).next().unwrap_or_default();
-        let is_side = word.strip_prefix(['C', 'S']).is_some_and(|number| number.is_empty() || is_number(number));
-        line.starts_with('#') || is_side || KEYWORDS.contains(&word)
+        let is_side = word.strip_prefix(['C', 'S']).is_some_and(|number| number.is_empty() || is_digits(number));
+        line.starts_with('#') || is_side || KEYWORDS.contains(&word) || matches!(word, "is" | "else")
     };
     let known = lines().filter(|line| is_known(line)).count();
     2 * known < lines().count()
-}
-
-fn is_number(word: &str) -> bool {
-    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_setting(line: &str) -> bool {

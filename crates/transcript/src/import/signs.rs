@@ -3,6 +3,7 @@
 
 use super::clean::behind_time;
 use super::line::Marker;
+use crate::number::is_digits;
 
 /// Arrows that stand on one page: those of the client, and those of the server. swaks has others under TLS, and for answers
 /// that refuse.
@@ -120,10 +121,7 @@ impl Signs {
 /// `3,4c5`: what diff prints above the lines that it marks with `<` and `>`.
 fn is_change(line: &str) -> bool {
     let Some((before, after)) = line.split_once(['a', 'c', 'd']) else { return false };
-    let is_range = |range: &str| {
-        range.split(',').count() <= 2
-            && range.split(',').all(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
-    };
+    let is_range = |range: &str| range.split(',').count() <= 2 && range.split(',').all(is_digits);
     is_range(before) && is_range(after)
 }
 

@@ -7,6 +7,7 @@ use super::near_holes::{brace, regex_without_colon};
 use super::patterns;
 use super::payload::Payload;
 use crate::diagnostic::Diagnostic;
+use crate::notation::in_hex;
 use crate::pattern::Pattern;
 use crate::syntax::Hole;
 
@@ -165,7 +166,7 @@ fn signs_of_lists(name: &str, all: &str, parts: &[&str]) -> Option<(String, Stri
 fn unquoted_defaults(name: &str, parts: &[&str]) -> Option<String> {
     let quoted: Vec<(char, &str)> = parts.iter().map(|part| in_quotes(part)).collect::<Option<_>>()?;
     let tidy = quoted.iter().map(|(_, bare)| *bare).collect::<Vec<_>>().join("|");
-    let hex: String = quoted.first()?.0.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = in_hex(quoted.first()?.0.to_string().as_bytes());
     Some(format!("write `{{{name}={tidy}}}`, or `{{0x{hex}}}` for a quote that is meant"))
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::payload::escaped;
 use crate::diagnostic::{Diagnostic, Source, Span};
 use crate::names::{Role, Roles};
+use crate::notation::in_hex;
 use crate::number::Number;
 use crate::syntax::{Case, Pattern, Statement, StatementKind, Template, throughout};
 
@@ -172,7 +174,7 @@ fn unseen(written: &str) -> Option<(String, String)> {
     if trimmed.len() == written.len() {
         return None;
     }
-    let hex: String = written[trimmed.len()..].bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = in_hex(&written.as_bytes()[trimmed.len()..]);
     let bare = format!("is {trimmed}");
     let help = format!("write `{}`, or `is {trimmed}{{0x{hex}}}` so that it can be seen", bare.trim_end());
     Some(("a space that cannot be seen stands at the end".to_owned(), help))
@@ -188,8 +190,7 @@ fn other_than_it_seems(written: &str) -> Option<(String, String)> {
 
 /// The same value, so that it is seen that the character there is meant.
 fn meant(written: &str, at: usize) -> String {
-    let byte = written.as_bytes()[at];
-    format!("text that is meant is `is {}{{0x{byte:02x}}}{}`", &written[..at], &written[at + 1..])
+    format!("text that is meant is `is {}`", escaped(written, at))
 }
 
 /// What to write instead of a value, and the value itself if it is meant.

@@ -2,6 +2,7 @@
 
 use super::payload::Payload;
 use crate::diagnostic::Diagnostic;
+use crate::notation::in_hex;
 
 /// An escape of C's kind: how many characters, and the bytes that it would be elsewhere.
 fn escape(payload: &Payload<'_>, at: usize) -> Option<(usize, Vec<u8>)> {
@@ -71,7 +72,7 @@ pub(super) fn escapes(payload: &Payload<'_>, is_bytes: bool, findings: &mut Vec<
         if !is_string && (payload.is_quoted(from) || !(ends && is_ending) && word.goes_on(payload, from, at)) {
             continue;
         }
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = in_hex(&bytes);
         let written = payload.slice(from, at);
         let help = match (is_ending, ends || is_string, is_bytes) {
             (true, true, false) => {
@@ -250,7 +251,7 @@ pub(super) fn unseen(payload: &Payload<'_>, findings: &mut Vec<Diagnostic>) {
     let odd = |at: &usize| payload.text_at(*at).filter(|c| !is_meant(*c)).and_then(unseen_name).map(|name| (*at, name));
     if let Some((at, name)) = (0..end).find_map(|at| odd(&at)) {
         let character = payload.characters[at];
-        let hex: String = character.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = in_hex(character.to_string().as_bytes());
         let message = format!("{name} (U+{:04X}) stands in what is said", character as u32);
         let instead = if matches!(character, '\u{a0}' | '\u{202f}') { "write a plain space" } else { "leave it out" };
         let help = format!("{instead}, or `{{0x{hex}}}` where it is meant");

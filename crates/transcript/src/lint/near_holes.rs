@@ -4,6 +4,9 @@ use super::known::{Found, Known, is_pattern};
 use super::patterns;
 use super::payload::Payload;
 use crate::function::Function;
+use crate::notation::in_hex;
+use crate::number::is_digits;
+use crate::syntax::is_name;
 
 /// A brace that begins no hole.
 pub(super) fn brace(payload: &Payload<'_>, at: usize, known: &Known<'_>) -> Found {
@@ -144,21 +147,16 @@ fn computed(head: &str, known: &Known<'_>) -> Option<(String, &'static str)> {
         return Some((format!("{function} {{{name}}}"), free));
     }
     let (first, second) = head.split_once('+').map(|(first, second)| (first.trim(), second.trim()))?;
-    let is_number = !second.is_empty() && second.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = is_digits(second);
     let second = if is_known(second) { format!("{{{second}}}") } else { second.to_owned() };
     (is_known(first) && (is_number || second.starts_with('{'))).then(|| (format!("sum {{{first}}} {second}"), free))
-}
-
-fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// `{0X0d}`, `{\x0d}`, `{0d 0a}`, `{0d}`, and `{U+00e9}` in UTF-8: bytes, in another way than ours. A number alone is a literal of IMAP.
 fn hex_of(bare: &str) -> Option<String> {
     if let Some(number) = bare.strip_prefix("U+") {
         let character = char::from_u32(u32::from_str_radix(number, 16).ok()?)?;
-        return Some(character.to_string().bytes().map(|byte| format!("{byte:02x}")).collect());
+        return Some(in_hex(character.to_string().as_bytes()));
     }
     let marked = ["0X", "\\x"].iter().find_map(|mark| bare.strip_prefix(mark));
     let hex: String = marked.unwrap_or(bare).chars().filter(|c| *c != ' ').collect();
@@ -213,12 +211,13 @@ fn with_name(inside: &str, known: &Known<'_>, is_doubled: bool) -> Advice {
 fn member_of_known(bare: &str, name: &str, known: &Known<'_>) -> Option<String> {
     let begin: String = bare.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
     let after = &bare[begin.len()..];
-    let is_member = known.names.contains(begin.as_str())
-        && !known.names.contains(name)
-            | (after.starts_with(['[', '!', '|', '?', '(']) && !after.contains([';', '"', '\'', ' ']))
-        && after.starts_with(['[', '.', '!', '|', '?', '('])
-        || known.names.contains(begin.as_str()) && after == "*";
-    is_member.then_some(begin)
+    let has_sign = after.starts_with(['[', '!', '|', '?', '(']);
+    // With the dot, all of it may be a name that there is.
+    let is_member = match known.names.contains(name) {
+        true => has_sign && !after.contains([';', '"', '\'', ' ']),
+        false => has_sign || after.starts_with('.'),
+    };
+    (known.names.contains(begin.as_str()) && (is_member || after == "*")).then_some(begin)
 }
 
 /// What stands in braces and begins with a name.

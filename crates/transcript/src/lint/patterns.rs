@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use super::payload::escaped;
 use crate::number::Number;
 use crate::pattern::{Pattern, Regex};
 use crate::syntax::Hole;
@@ -58,11 +59,8 @@ impl Patterns {
                 (format!("/{regex}/"), example(&pattern))
             }
         };
-        let first = all.bytes().next()?;
-        let help = format!(
-            "write `{{{name}:{written}{default}}}`; for text that is meant `{{{name}={{0x{first:02x}}}{}}}`",
-            &all[1..]
-        );
+        let text = escaped(all, 0);
+        let help = format!("write `{{{name}:{written}{default}}}`; for text that is meant `{{{name}={text}}}`");
         Some((format!("a pattern stands behind a colon: this is the default `{all}`"), help))
     }
 }

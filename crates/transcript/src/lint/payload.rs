@@ -115,3 +115,8 @@ impl<'a> Payload<'a> {
         (0..self.characters.len()).filter(is_quote).collect()
     }
 }
+
+/// Text with the byte that stands there in hex: so it is text, whatever it would be otherwise.
+pub(super) fn escaped(text: &str, at: usize) -> String {
+    format!("{}{{0x{:02x}}}{}", &text[..at], text.as_bytes()[at], &text[at + 1..])
+}

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use super::known::Known;
 use super::payload::Payload;
+use super::payload::escaped;
 use crate::Side;
 use crate::diagnostic::Diagnostic;
 use crate::function::Function;
+use crate::notation::in_hex;
+use crate::number::is_digits;
 use crate::syntax::{bare_bytes, is_duration};
 
 /// What a `set` gives; `in_fields` are names whose values stand where quotes are a protocol's.
@@ -49,7 +52,7 @@ fn function_in_a_set(payload: &Payload<'_>, name: &str, known: &BTreeSet<&str>, 
     let computed = if is_one { Some((text.clone(), 0)) } else { computed(name, &text, known) };
     if let Some((line, sign)) = computed {
         let message = format!("`set` gives {name} these words, and computes nothing");
-        let escaped = format!("{}{{0x{:02x}}}{}", &text[..sign], text.as_bytes()[sign], &text[sign + 1..]);
+        let escaped = escaped(&text, sign);
         let help = format!("write `let {name} = {line}`; for text that is meant `set {name} = {escaped}`");
         findings.push(payload.warning(0, end, message, help));
     }
@@ -71,18 +74,17 @@ fn value_of(word: &str, known: &BTreeSet<&str>) -> Option<String> {
 
 /// `{n} + 1`, `n - 1`: a name and a number. Two names with a sign between them may be a question to a calculator.
 fn arithmetic(name: &str, text: &str, known: &BTreeSet<&str>) -> Option<(String, usize)> {
-    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
     let (sign, function) = match (text.find('+'), text.find(" - ")) {
         (Some(sign), _) => (sign, "sum"),
         (None, Some(space)) => (space + 1, "difference"),
         (None, None) => return None,
     };
     let (first, second) = (text[..sign].trim(), text[sign + 1..].trim());
-    let operand = |word: &str| value_of(word, known).or_else(|| is_number(word).then(|| word.to_owned()));
+    let operand = |word: &str| value_of(word, known).or_else(|| is_digits(word).then(|| word.to_owned()));
     let (one, other) = (operand(first)?, operand(second)?);
     let is_spaced = text[..sign].ends_with(' ') && text[sign + 1..].starts_with(' ');
     let is_itself = one == format!("{{{name}}}");
-    let is_mixed = is_number(first) != is_number(second);
+    let is_mixed = is_digits(first) != is_digits(second);
     (is_itself || is_spaced && is_mixed).then(|| (format!("{function} {one} {other}"), sign))
 }
 
@@ -96,9 +98,8 @@ fn applied(text: &str, known: &BTreeSet<&str>) -> Option<String> {
             return Some(format!("{word} {value}"));
         }
         // `length`, `hex` and `sum` are words of a language.
-        let is_coined = word.contains(|c: char| c.is_ascii_digit()) || *word == "unhex";
         let is_made = function.apply(b"", operand.as_bytes()).is_ok();
-        return (is_coined && is_made && !operand.is_empty() && operand.is_ascii()).then(|| text.to_owned());
+        return (function.is_coined() && is_made && !operand.is_empty() && operand.is_ascii()).then(|| text.to_owned());
     }
     let number = |word: &&str| value_of(word, known).or_else(|| word.parse::<u32>().ok().map(|_| (*word).to_owned()));
     let numbers: Vec<String> = rest.iter().map(number).collect::<Option<_>>()?;
@@ -134,9 +135,8 @@ fn called(text: &str, known: &BTreeSet<&str>) -> Option<String> {
         return Some(format!("{word} {value}"));
     }
     let bare = operand.trim_matches(['"', '\'']);
-    let is_coined = word.contains(|c: char| c.is_ascii_digit()) || word == "unhex";
     let is_plain = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" +/=".contains(&byte));
-    (is_coined && is_plain && function.apply(b"", bare.as_bytes()).is_ok()).then(|| format!("{word} {bare}"))
+    (function.is_coined() && is_plain && function.apply(b"", bare.as_bytes()).is_ok()).then(|| format!("{word} {bare}"))
 }
 
 /// `set x = "a b"`: the quotes belong to the value.
@@ -149,10 +149,9 @@ fn quotes_around(payload: &Payload<'_>, name: &str, findings: &mut Vec<Diagnosti
     let (begin, inside) = bare.strip_prefix(' ').map_or(("", bare), |inside| ("{0x20}", inside));
     let (inside, end_of_it) = inside.strip_suffix(' ').map_or((inside, ""), |inside| (inside, "{0x20}"));
     let help = format!(
-        "write `{}`; quotes that are meant are `set {name} = {{0x{:02x}}}{}`",
+        "write `{}`; quotes that are meant are `set {name} = {}`",
         format!("set {name} = {begin}{inside}{end_of_it}").trim_end(),
-        u32::from(quote),
-        &text[1..]
+        escaped(&text, 0)
     );
     findings.push(payload.warning(0, end, "the quotes belong to the value".to_owned(), help));
 }
@@ -176,7 +175,7 @@ pub(super) fn name_for_its_value(
     let bare = text.trim_matches(['(', ')', ' ', '$', '<', '>']);
     if payload.holes.is_empty() && known.contains(bare) {
         let message = format!("`{text}` is text: it is not the value of {bare}");
-        let escaped = format!("{{0x{:02x}}}{}", text.as_bytes()[0], &text[1..]);
+        let escaped = escaped(&text, 0);
         let key = if function.takes_key() { " KEY" } else { "" };
         let help = format!("write `let {name} = {function}{key} {{{bare}}}`; for text that is meant `{escaped}`");
         findings.push(payload.warning(0, end, message, help));
@@ -198,7 +197,6 @@ pub(super) fn statement(
     let text = payload.slice(0, end);
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     let (letter, first) = (side.letter(), words.first().copied().unwrap_or_default());
-    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
     let act = |written: &str| Some(format!("write `{letter} {written}`, without the colon, if the side does so"));
     let block =
         |written: &str| Some(format!("write `{written}`, without `{letter}:`, if it is meant as the statement"));
@@ -227,7 +225,7 @@ pub(super) fn statement(
         ["repeat"] | ["either"] | ["together"] | ["maybe"] | ["in", "any", "order"] | ["at", "any", "time"] => {
             block(&words.join(" "))
         }
-        ["repeat", count] if is_number(count) => block(&words.join(" ")),
+        ["repeat", count] if is_digits(count) => block(&words.join(" ")),
         ["end"] | ["or"] if *blocks => block(first),
         ["eol", "any" | "lf" | "crlf" | "none"] | ["ignore", "case"] | ["transcript", "1"] => block(&words.join(" ")),
         ["gap" | "timeout", time] if is_duration(time) => block(&words.join(" ")),
@@ -270,7 +268,7 @@ fn control_key(text: &str) -> Option<u8> {
 
 /// What other languages and pages mean by a whole message: an empty line, anything, bytes.
 fn elsewhere(text: &str, letter: char) -> Option<(String, String)> {
-    let escaped = || format!("{{0x{:02x}}}{}", text.as_bytes()[0], &text[1..]);
+    let escaped = || escaped(text, 0);
     let bare = text.trim_matches(['<', '>', '(', ')', '[', ']']);
     if bare.len() + 2 == text.len()
         && matches!(bare.to_ascii_lowercase().as_str(), "empty line" | "blank line" | "empty" | "blank")
@@ -290,7 +288,7 @@ fn elsewhere(text: &str, letter: char) -> Option<(String, String)> {
     }
     if matches!(bare.trim(), "..." | "…" | "[...]" | "[…]" | "...." | "{...}" | "{…}") {
         let first = text.chars().next().unwrap_or_default();
-        let bytes: String = first.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
+        let bytes = in_hex(first.to_string().as_bytes());
         let help = format!(
             "write the lines that are left out, or `{letter}: {{_}}` for one that may be anything; text that is meant is `{letter}: {{0x{bytes}}}{}`",
             &text[first.len_utf8()..]
@@ -332,12 +330,10 @@ fn file_or_class(text: &str, letter: char) -> Option<(String, String)> {
     if let Some((at, class)) = class_in_text(text) {
         let pattern = if class.contains(['d', '9']) { "int".to_owned() } else { format!("/{class}/") };
         let help = format!(
-            "write `{letter}: {}{{_:{pattern}}}{}`; text that is meant is `{letter}: {}{{0x{:02x}}}{}`",
+            "write `{letter}: {}{{_:{pattern}}}{}`; text that is meant is `{letter}: {}`",
             &text[..at.start],
             &text[at.end..],
-            &text[..at.start],
-            text.as_bytes()[at.start],
-            &text[at.start + 1..]
+            escaped(text, at.start)
         );
         return Some((format!("`{}` is text: it takes nothing else", &text[at]), help));
     }

@@ -264,7 +264,7 @@ impl Compared {
 }
 
 impl Arm {
-    /// Whether it needs another round of a counted loop, or that there is none.
+    /// Whether it needs another round of a counted loop, or that there is none: such ways exclude each other.
     fn is_of_a_round(&self) -> bool {
         self.path.iter().any(|step| matches!(step, Step::Again { .. }))
     }
@@ -392,8 +392,6 @@ fn hidden_lines(program: &Program, source: &Source, spoken: &Spoken, arms: &[Arm
     let mut seen: Vec<(usize, Pc)> = Vec::new();
     for arm in arms {
         let First::Line(message) = arm.first else { continue };
-        // Ways that need another round, or none, exclude each other.
-        let guarded = arm.path.iter().any(|step| matches!(step, Step::Again { .. }));
         // Of lines in any order each is taken once, so that none hides another for good.
         let mut hiders = seen.iter().filter(|&&(earlier, pc)| {
             pc != arm.pc
@@ -416,7 +414,7 @@ fn hidden_lines(program: &Program, source: &Source, spoken: &Spoken, arms: &[Arm
         if first.is_some_and(|&(_, pc)| program.is_forbidden(pc)) {
             continue;
         }
-        if !guarded {
+        if !arm.is_of_a_round() {
             seen.push((message, arm.pc));
         }
     }

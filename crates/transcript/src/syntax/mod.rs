@@ -25,8 +25,8 @@ use std::time::Duration;
 
 pub use nearest::nearest;
 pub(crate) use parse::{read, said_by};
-pub(crate) use setting_meant::setting_meant;
-pub(crate) use unknown::bare_bytes;
+pub(crate) use setting_meant::{is_name, setting_meant};
+pub(crate) use unknown::{KEYWORDS, bare_bytes};
 
 use crate::Side;
 use crate::diagnostic::{Diagnostic, Severity, Source, Span};

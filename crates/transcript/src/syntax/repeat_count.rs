@@ -1,5 +1,7 @@
 //! Numbers of rounds written in another way: `repeat 1,000`, `repeat 1e3`, `repeat three`, `repeat 3 times`.
 
+use crate::number::is_digits;
+
 /// What is said of a loop without a number.
 const AS_OFTEN: &str = "`repeat` for as often as it comes";
 
@@ -17,10 +19,6 @@ pub(super) fn count_meant(written: &str) -> String {
         Some(rounds) => format!("write `repeat {rounds}`, or {AS_OFTEN}"),
         None => "write `repeat`, for as often as it comes, or `repeat 3`".to_owned(),
     }
-}
-
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// `1,000`: signs between the digits of a large number.

@@ -3,6 +3,7 @@
 use super::duration::nearest_duration;
 use super::template;
 use crate::function::Function;
+use crate::number::is_digits;
 
 /// The setting that was meant by a `set` with its word as the name: `set timeout = 20`, `set eol crlf`.
 pub(crate) fn setting_meant(name: &str, value: &str) -> Option<String> {
@@ -10,8 +11,7 @@ pub(crate) fn setting_meant(name: &str, value: &str) -> Option<String> {
     match name {
         "timeout" => Some(format!("timeout {}", nearest_duration(value).unwrap_or_else(|| "20s".to_owned()))),
         "gap" => {
-            let is_bare = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-            let unit = if is_bare { "ms" } else { "" };
+            let unit = if is_digits(value) { "ms" } else { "" };
             Some(format!("gap {}", nearest_duration(&format!("{value}{unit}")).unwrap_or_else(|| "100ms".to_owned())))
         }
         "eol" => {
@@ -61,8 +61,7 @@ fn computes(function: &str, operands: &str) -> bool {
     if operands.contains(' ') {
         return matches!(known, Function::Sum | Function::Difference) && operands.split(' ').all(is_operand);
     }
-    let is_coined = function.contains(|c: char| c.is_ascii_digit()) || known == Function::Unhex;
-    is_hole(operands) || is_coined && operands.is_ascii() && known.apply(b"", operands.as_bytes()).is_ok()
+    is_hole(operands) || known.is_coined() && operands.is_ascii() && known.apply(b"", operands.as_bytes()).is_ok()
 }
 
 /// The line ending that was meant by a word or by signs.
@@ -93,7 +92,7 @@ pub(super) fn address_meant(written: &str) -> Option<String> {
 }
 
 /// Whether a text is a name.
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let characters: Vec<char> = text.chars().collect();
     !characters.is_empty() && template::name_length(&characters) == characters.len()
 }

@@ -10,6 +10,7 @@ use super::{At, Eol, StatementKind, Template};
 use crate::diagnostic::Span;
 use crate::function::Function;
 use crate::made::{Format, Kind, MOST_RANDOM, Made};
+use crate::number::is_digits;
 
 impl Parser<'_> {
     /// A setting; `first` says that no statement stands above it.
@@ -121,7 +122,7 @@ impl Parser<'_> {
     pub(super) fn bad_duration(&mut self, line: Line<'_>, written: &str) {
         let place = line.place_of(written);
         let before = line.text.strip_suffix(written).unwrap_or_default();
-        let message = if !written.is_empty() && written.bytes().all(|byte| byte.is_ascii_digit()) {
+        let message = if is_digits(written) {
             format!("`{written}` has no unit: a duration is `{written}s` or `{written}ms`")
         } else if is_too_long(written) {
             format!("`{written}` is longer than a duration may be")
@@ -173,8 +174,7 @@ impl Parser<'_> {
         if function.takes_key() {
             let (written, after) = next_word(value);
             value = after;
-            let characters: Vec<char> = written.chars().collect();
-            if characters.is_empty() || template::name_length(&characters) != characters.len() || written == "_" {
+            if !is_name(written) || written == "_" {
                 let place = if written.is_empty() { line.place } else { line.place_of(written) };
                 let help = format!("write `let {name} = {function} secret {{text}}`, with the key in `set secret = …`");
                 return self.error(place, format!("`{function}` needs the name that holds its key"), help);
@@ -306,17 +306,12 @@ impl Parser<'_> {
             self.error(sign, "one space and a `=` stand behind the name", help);
             return None;
         }
-        let characters: Vec<char> = name.chars().collect();
-        if characters.is_empty() || template::name_length(&characters) != characters.len() || name == "_" {
+        if !is_name(name) || name == "_" {
             let place = line.place_of(name);
             let tidy: String = name.trim_matches(['"', '\'', '$', '{', '}', ' ', ':']).replace(['-', '.', ' '], "_");
             let near = if is_name(&tidy) && tidy != "_" { format!("; write `{tidy}`") } else { String::new() };
             let help = format!("a name is letters, digits and _, and does not begin with a digit{near}");
-            if name.is_empty() {
-                self.error(place, "no name stands before the `=`", shape);
-            } else {
-                self.error(place, format!("`{name}` cannot be a name"), help);
-            }
+            self.error(place, format!("`{name}` cannot be a name"), help);
             return None;
         }
         // The grammar puts one space after the sign; the rest is the value, verbatim.
@@ -408,7 +403,7 @@ fn outside_the_language(name: &str, word: &str) -> Option<String> {
 /// Whether it is a whole number and a unit, and more than there may be.
 fn is_too_long(written: &str) -> bool {
     let number = written.strip_suffix("ms").or_else(|| written.strip_suffix('s')).unwrap_or_default();
-    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) && duration(written).is_none()
+    is_digits(number) && duration(written).is_none()
 }
 
 /// The first word of a text, and what follows the one space behind it.

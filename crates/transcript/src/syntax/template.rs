@@ -10,6 +10,7 @@ use super::size::MOST;
 use super::{Hole, Pattern, Sample, Template, TemplatePart, TemplatePartKind};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::number::Number;
+use crate::number::is_digits;
 use crate::pattern::{Expressions, MOST_BYTES};
 
 /// Where a payload stands: its line, and the column of its first character.
@@ -266,7 +267,7 @@ impl<'a> Reader<'a> {
             return wrong(self, message, help);
         };
         let characters: Vec<char> = count.chars().collect();
-        if !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit()) {
+        if is_digits(count) {
             return match count.parse::<usize>() {
                 Ok(count) if count <= MOST_BYTES => Ok(Pattern::Bytes(count)),
                 _ => {

@@ -7,8 +7,8 @@ use super::nearest::{distance, is_swapped};
 use super::setting_meant::{counted_on, giving};
 use super::side_mark::{side_mark, side_of};
 
-/// Words that begin a statement, for suggestions.
-const KEYWORDS: [&str; 20] = [
+/// Words that begin a statement; `is` and `else` part one.
+pub(crate) const KEYWORDS: [&str; 20] = [
     "repeat",
     "either",
     "or",
@@ -121,15 +121,20 @@ fn near_keyword(word: &str) -> Option<&'static str> {
     if lower.contains(|c: char| c == ':' || c.is_ascii_digit()) {
         return None;
     }
-    let is_near = |keyword: &&str, edits: usize| match length.min(keyword.len()) {
-        _ if edits == 0 || is_swapped(&lower, keyword) => true,
-        0..=2 => false,
-        _ => edits <= if length <= 5 { 1 } else { 2 },
-    };
-    let edits = |keyword: &&str| if is_swapped(&lower, keyword) { 1 } else { distance(&lower, keyword) };
     // A word may be as long as a file.
     let alike = KEYWORDS.into_iter().filter(|keyword| keyword.len().abs_diff(length) <= 2);
-    alike.filter(|keyword| is_near(keyword, distance(&lower, keyword))).min_by_key(edits)
+    let near = alike.filter_map(|keyword| {
+        if is_swapped(&lower, keyword) {
+            return Some((1, keyword));
+        }
+        let most = match length.min(keyword.len()) {
+            0..=2 => 0,
+            _ if length <= 5 => 1,
+            _ => 2,
+        };
+        Some((distance(&lower, keyword), keyword)).filter(|(edits, _)| *edits <= most)
+    });
+    near.min_by_key(|(edits, _)| *edits).map(|(_, keyword)| keyword)
 }
 
 /// `EHLO x`, `GET / HTTP/1.1`, `+OK ready`: a line of a protocol that has lost its side.

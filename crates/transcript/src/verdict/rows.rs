@@ -1,7 +1,7 @@
 //! The rows of an account: what was said, what would have been right, and what came instead, one under the other.
 
 use super::{Awaited, Expected, Fault, SHOWN, Verdict, clip};
-use crate::notation::{has_any, show};
+use crate::notation::{has_any, in_hex, show};
 
 /// One row: the transcript's line beside what was said.
 pub(super) struct Row {
@@ -107,7 +107,7 @@ impl Verdict {
         }
         let (wanted, came) = (wanted.chars().next()?, after.chars().next()?);
         let differ = wanted != came && !(wanted.is_ascii() && came.is_ascii());
-        differ.then(|| format!(": {} and not {}", in_hex(came), in_hex(wanted)))
+        differ.then(|| format!(": {} and not {}", spelled(came), spelled(wanted)))
     }
 }
 
@@ -130,9 +130,8 @@ fn is_odd_space(letter: Option<char>) -> bool {
 }
 
 /// A character as its bytes are written in a transcript.
-fn in_hex(letter: char) -> String {
-    let bytes: String = letter.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
-    format!("{{0x{bytes}}}")
+fn spelled(letter: char) -> String {
+    format!("{{0x{}}}", in_hex(letter.to_string().as_bytes()))
 }
 
 /// Shown text in which every space can be told from another.
@@ -143,7 +142,7 @@ fn with_spaces_shown(text: String) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
         if is_odd_space(Some(letter)) {
-            shown.push_str(&in_hex(letter));
+            shown.push_str(&spelled(letter));
         } else {
             shown.push(letter);
         }
