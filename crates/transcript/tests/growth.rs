@@ -190,6 +190,22 @@ fn cost(text: &str, taken: &mut Taken) -> (usize, usize) {
 /// A kind of file: its name, its size, and how it is written at a size.
 type Kind = (&'static str, usize, fn(usize) -> String);
 
+/// Twice as much of each kind costs so many times as much at most.
+fn at_most_times(most: f64, kinds: &[Kind]) {
+    let mut taken = Taken::begin();
+    let mut grown = Vec::new();
+    for (kind, size, text) in kinds {
+        let (once, twice) = (cost(&text(*size), &mut taken), cost(&text(2 * size), &mut taken));
+        for (what, once, twice) in [("asked for", once.0, twice.0), ("held", once.1, twice.1)] {
+            let ratio = twice as f64 / once as f64;
+            if ratio > most {
+                grown.push(format!("{kind}: {once} bytes {what}, and {twice} at twice the size ({ratio:.2})"));
+            }
+        }
+    }
+    assert!(grown.is_empty(), "{grown:#?}");
+}
+
 fn each(count: usize, line: impl Fn(usize) -> String) -> String {
     (0..count).map(line).collect()
 }
@@ -263,18 +279,7 @@ fn a_file_twice_as_long_costs_twice_as_much() {
         ("blocks in each other", 5000, |n| "repeat 2\n".repeat(n) + "C: a\nS: b\n" + &"end\n".repeat(n)),
         ("blocks that are never closed", 5000, |n| "either\n".repeat(n) + "C: a\n"),
     ];
-    let mut taken = Taken::begin();
-    let mut grown = Vec::new();
-    for (kind, size, text) in kinds {
-        let (once, twice) = (cost(&text(*size), &mut taken), cost(&text(2 * size), &mut taken));
-        for (what, once, twice) in [("asked for", once.0, twice.0), ("held", once.1, twice.1)] {
-            let ratio = twice as f64 / once as f64;
-            if ratio > 2.5 {
-                grown.push(format!("{kind}: {once} bytes {what}, and {twice} at twice the size ({ratio:.2})"));
-            }
-        }
-    }
-    assert!(grown.is_empty(), "{grown:#?}");
+    at_most_times(2.5, kinds);
 }
 
 #[test]
@@ -316,18 +321,7 @@ fn twice_as_many_choices_in_a_row_cost_four_times_as_much() {
             format!("C: a\n{choices}S: ok\n")
         }),
     ];
-    let mut taken = Taken::begin();
-    let mut grown = Vec::new();
-    for (kind, size, text) in kinds {
-        let (once, twice) = (cost(&text(*size), &mut taken), cost(&text(2 * size), &mut taken));
-        for (what, once, twice) in [("asked for", once.0, twice.0), ("held", once.1, twice.1)] {
-            let ratio = twice as f64 / once as f64;
-            if ratio > 4.5 {
-                grown.push(format!("{kind}: {once} bytes {what}, and {twice} at twice the size ({ratio:.2})"));
-            }
-        }
-    }
-    assert!(grown.is_empty(), "{grown:#?}");
+    at_most_times(4.5, kinds);
 }
 
 /// Each branch of a text, as `check --all-branches` plays it: how often both ends were made ready, the plays of single ways, and the

@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
-use transcript::rehearse::rehearse;
+use transcript::rehearse::{Rehearsal, rehearse};
 use transcript::{
     Carrier, Ending, Fault, File, Files, Input, Moment, Next, Output, PlayOptions, Scratch, Script, Side, Transcript,
 };
@@ -14,6 +14,19 @@ use transcript::{
 /// A folder that is made up.
 #[derive(Debug)]
 struct Folder(&'static [(&'static str, &'static str)]);
+
+/// Both ends of a transcript with its files, which agree.
+fn rehearsed(transcript: &Transcript, folder: Folder) -> Rehearsal {
+    let files = Arc::new(folder);
+    let script = |side| {
+        let mut options = PlayOptions::new(side, Carrier::Stream);
+        options.files = Some(Arc::clone(&files) as _);
+        Script::prepare(transcript, &options).unwrap()
+    };
+    let rehearsal = rehearse(&script(Side::Client), &script(Side::Server), |all| all);
+    assert!(rehearsal.is_success(), "{rehearsal:?}");
+    rehearsal
+}
 
 #[derive(Debug)]
 struct Text(&'static str);
@@ -421,13 +434,7 @@ fn a_file_that_is_included_is_played_where_it_is_and_its_mistakes_name_both() {
     let main = "eol crlf\ninclude parts/login.talk\nrepeat 2\n  include parts/user.talk\nend\nC: {user} quits\n";
     // A name that the file captured is a value behind it, and in each round a new capture is none.
     let transcript = parse(&main.replace("  include parts/user.talk\n", "  C: NOOP\n  S: 250\n")).unwrap();
-    let script = |side| {
-        let mut options = PlayOptions::new(side, Carrier::Stream);
-        options.files = Some(Arc::new(FOLDER));
-        Script::prepare(&transcript, &options).unwrap()
-    };
-    let rehearsal = rehearse(&script(Side::Client), &script(Side::Server), |all| all);
-    assert!(rehearsal.is_success(), "{rehearsal:?}");
+    let rehearsal = rehearsed(&transcript, FOLDER);
     assert_eq!(rehearsal.from_client, b"USER ann\r\nNOOP\r\nNOOP\r\nann quits\r\n");
     let said = |text: &str| parse(text).unwrap_err().to_string();
     let wrong = said("C: hello\ninclude parts/wrong.talk\n");
@@ -473,13 +480,7 @@ fn a_path_goes_up_as_far_as_the_first_files_folder() {
     let parse = |text: &str| Transcript::parse_with("dir/main.talk", text.as_bytes(), &[], Some(&FOLDER));
     for text in ["include sub/up.talk\nS closes\n", "include sub/../sub/up.talk\n", "include sub/../sub/./up.talk\n"] {
         let transcript = parse(text).unwrap();
-        let script = |side| {
-            let mut options = PlayOptions::new(side, Carrier::Stream);
-            options.files = Some(Arc::new(FOLDER));
-            Script::prepare(&transcript, &options).unwrap()
-        };
-        let rehearsal = rehearse(&script(Side::Client), &script(Side::Server), |all| all);
-        assert!(rehearsal.is_success(), "{rehearsal:?}");
+        let rehearsal = rehearsed(&transcript, FOLDER);
         assert_eq!(rehearsal.from_client, b"USER ann\nmore\n");
         assert_eq!(rehearsal.from_server, b"ok\nthe body\n");
     }

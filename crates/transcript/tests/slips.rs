@@ -2,16 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use transcript::Transcript;
+mod told;
 
-/// What is wrong with a text: line and column, what it is, and what to write.
-fn told(text: &str) -> Vec<String> {
-    let Err(why) = Transcript::parse("x", text.as_bytes(), &[]) else { return Vec::new() };
-    let told = why.findings.iter().map(|finding| {
-        format!("{}:{} {}; {}", finding.line, finding.column, finding.message, finding.help.clone().unwrap_or_default())
-    });
-    told.collect()
-}
+use told::told;
+use transcript::Transcript;
 
 #[test]
 fn a_path_stands_bare_behind_its_colon() {
