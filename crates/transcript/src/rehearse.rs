@@ -428,7 +428,8 @@ fn meet<'a>(me: &mut End<'a>, other: &mut End<'a>, connection: usize, now: Momen
     true
 }
 
-/// The other end has reset the connection over which this one goes, and what it said before was read; true, for that changes something.
+/// The other end has reset the connection over which this one goes, and what it said before was read. As of a turn, whether something
+/// changed: always.
 fn hear_reset(me: &mut End<'_>, now: Moment, scratch: &mut Scratch) -> bool {
     let incoming = std::mem::take(&mut me.incoming[me.on]);
     me.listens = false;

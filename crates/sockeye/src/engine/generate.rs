@@ -184,7 +184,7 @@ impl Loop {
 
     /// When all is played, closes the connections that rest, where their end tells whether the last plays were heard.
     fn settle_if_done(&mut self) {
-        let is_done = |load: &Generator| load.is_done() && load.slots.iter().any(|slot| slot.unheard > 0);
+        let is_done = |load: &Generator| load.is_done() && load.slots.iter().any(|slot| slot.unanswered > 0);
         if self.resources.load.as_deref().is_some_and(is_done) {
             for key in self.channels.keys() {
                 self.with_channel(key, |channel, context| channel.await_end(context));

@@ -110,12 +110,12 @@ pub(crate) struct Session {
     /// What TLS made of bytes that came, for the layer above.
     between: Vec<u8>,
     /// We said something since the peer did last.
-    is_unheard: bool,
+    is_unanswered: bool,
 }
 
 impl From<tls::Session> for Session {
     fn from(tls: tls::Session) -> Self {
-        Self { tls: Some(tls), websocket: None, between: Vec::new(), is_unheard: false }
+        Self { tls: Some(tls), websocket: None, between: Vec::new(), is_unanswered: false }
     }
 }
 
@@ -127,7 +127,7 @@ impl Session {
         let websocket = websocket.map(Box::new);
         match tls {
             Ok(None) if websocket.is_none() => None,
-            Ok(tls) => Some(Ok(Self { tls, websocket, between: Vec::new(), is_unheard: false })),
+            Ok(tls) => Some(Ok(Self { tls, websocket, between: Vec::new(), is_unanswered: false })),
             Err(error) => Some(Err(error)),
         }
     }
@@ -165,7 +165,7 @@ impl Session {
     pub(crate) fn websocket(websocket: &WsClient) -> Result<Self, TlsError> {
         has_randomness()?;
         let websocket = Some(Box::new(WebSocket::of_client(websocket)?));
-        Ok(Self { tls: None, websocket, between: Vec::new(), is_unheard: false })
+        Ok(Self { tls: None, websocket, between: Vec::new(), is_unanswered: false })
     }
 
     /// One behind whose end clear text may follow.
@@ -230,13 +230,13 @@ impl Session {
         let before = clear.len();
         let received = self.unpack(bytes, clear);
         // An empty message is an answer too.
-        self.is_unheard &= clear.len() == before && !self.has_marks();
+        self.is_unanswered &= clear.len() == before && !self.has_marks();
         received
     }
 
     /// Whether nothing shows that the peer heard what we said last: neither an answer came nor its end.
-    pub(crate) fn is_unheard(&self) -> bool {
-        self.is_unheard && !self.has_ended()
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.is_unanswered && !self.has_ended()
     }
 
     fn unpack(&mut self, bytes: &[u8], clear: &mut Vec<u8>) -> Result<(), TlsError> {
@@ -312,7 +312,7 @@ impl Session {
     }
 
     fn pack(&mut self, clear: &[u8], wire: &mut Vec<u8>, pack: impl FnOnce(&mut WebSocket, &mut Vec<u8>)) {
-        self.is_unheard |= !clear.is_empty();
+        self.is_unanswered |= !clear.is_empty();
         match (&mut self.tls, &mut self.websocket) {
             (None, Some(websocket)) => pack(websocket, wire),
             (Some(tls), Some(websocket)) => {
@@ -329,7 +329,7 @@ impl Session {
     pub(crate) fn say_message(&mut self, bytes: &[u8], wire: &mut Vec<u8>) {
         if let Some(websocket) = &mut self.websocket {
             websocket.say_message(bytes);
-            self.is_unheard = true;
+            self.is_unanswered = true;
             self.send(&[], wire);
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn never_heard(body: &[Statement], findings: &mut Vec<Diagnostic>) {
         for statement in throughout(std::slice::from_ref(statement)) {
             match speaker(statement) {
                 Some(side) => awaited[side as usize] = true,
-                // Of what else is awaited there no side is asked.
+                // Who is waited for there is not looked at: it may be either.
                 None if matches!(statement.kind, StatementKind::Tls(_) | StatementKind::Connects { .. }) => {
                     awaited = [true; 2];
                 }

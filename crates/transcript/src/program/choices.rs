@@ -449,8 +449,8 @@ impl Spoken {
     }
 }
 
-/// Two lines that take the same, each of which may be left out and is all that is left out, and between them a line of the
-/// other side: the first may come that late. Behind it the second is still awaited, and it does not matter which was meant.
+/// Two lines that take the same, each the only line of a `maybe`, and between them a line of the other side: the first may come that
+/// late. Behind it the second is still awaited, and it does not matter which was meant.
 fn one_or_the_other(program: &Program, spoken: &Spoken, first: (usize, Pc), second: (usize, Pc)) -> bool {
     // Behind such a line stand the jumps of the two ways, to behind both.
     let is_left_out_alone = |pc: Pc| {

@@ -50,7 +50,7 @@ impl Channel {
             return;
         }
         let reason = match (self.phase, context.origin.is_client()) {
-            (Phase::Draining { .. }, true) if self.secure.as_ref().is_some_and(|session| !session.is_unheard()) => {
+            (Phase::Draining { .. }, true) if self.secure.as_ref().is_some_and(|session| !session.is_unanswered()) => {
                 return;
             }
             (_, true) => {
@@ -204,8 +204,8 @@ impl Channel {
     /// Whether our end is held back for a moment: under a session, a server that read our last words and then closes would answer
     /// our end with a reset, as does one that read nothing. Without it, what it read is plain from how it ends.
     fn may_hold_end(&self, context: &Context<'_>) -> bool {
-        let is_unheard = self.secure.as_ref().is_some_and(|session| session.is_unheard());
-        is_unheard
+        let is_unanswered = self.secure.as_ref().is_some_and(|session| session.is_unanswered());
+        is_unanswered
             && context.origin.is_client()
             && self.agent.has_transcript()
             && self.reason.is_none()

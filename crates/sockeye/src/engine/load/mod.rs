@@ -366,7 +366,7 @@ impl Generator {
     /// where the last words were ours, only that tells whether they were heard.
     pub(super) fn settle(&mut self, slot: usize) -> bool {
         let place = &mut self.slots[slot];
-        if place.unheard == 0 {
+        if place.unanswered == 0 {
             return false;
         }
         place.stage = Stage::Settling;
@@ -491,7 +491,7 @@ impl Generator {
     pub(super) fn failed(&mut self, slot: usize, failure: &Failure, conversation: impl Fn() -> Conversation) {
         let kind = failure.kind();
         if matches!(kind, Kind::Fault(FaultKind::Reset) | Kind::Refused | Kind::Unreachable) {
-            self.lose_unheard(slot, kind, failure, &conversation);
+            self.lose_unanswered(slot, kind, failure, &conversation);
         }
         let place = &mut self.slots[slot];
         match place.stage {
@@ -525,9 +525,9 @@ impl Generator {
 
     /// A connection broke over which plays had gone well, and nothing shows that the last of them were heard. Over datagrams that
     /// is told of the last one alone: a port may have been open for those before.
-    fn lose_unheard(&mut self, slot: usize, kind: Kind, failure: &Failure, conversation: &dyn Fn() -> Conversation) {
+    fn lose_unanswered(&mut self, slot: usize, kind: Kind, failure: &Failure, conversation: &dyn Fn() -> Conversation) {
         let place = &mut self.slots[slot];
-        let mut count = std::mem::take(&mut place.unheard);
+        let mut count = std::mem::take(&mut place.unanswered);
         if self.job.targets[0].protocol.keeps_bounds() {
             count = count.min(1);
         }
@@ -569,7 +569,7 @@ impl Generator {
         if place.stage == Stage::Settling {
             self.playing -= 1;
         }
-        place.unheard = 0;
+        place.unanswered = 0;
         if is_played {
             // It was cut.
             self.playing -= 1;

@@ -60,7 +60,7 @@ pub(in crate::engine) struct Slot {
     /// How much later than that it was asked.
     late: Duration,
     /// Plays over this connection that went well, and behind whose last words the peer has said nothing yet.
-    pub(in crate::engine) unheard: u64,
+    pub(in crate::engine) unanswered: u64,
 }
 
 impl Slot {
@@ -88,7 +88,7 @@ impl Slot {
             Meter { slot: self, places, recorder }.finish();
         }
         if self.asked.is_some() {
-            self.unheard += 1;
+            self.unanswered += 1;
         }
         self.abandon();
     }
@@ -131,7 +131,7 @@ impl Watch for Meter<'_> {
 
     #[inline]
     fn heard(&mut self, _: usize, now: Moment) {
-        self.slot.unheard = 0;
+        self.slot.unanswered = 0;
         if self.slot.asked.is_some() {
             self.slot.answer = Some(now);
         }

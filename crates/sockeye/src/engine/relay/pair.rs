@@ -101,7 +101,7 @@ pub(super) struct Pair {
     by: Option<ClosedBy>,
     reason: Option<String>,
     failure: Option<PairFailure>,
-    /// Bytes that were passed on to a side that was gone before its system had taken them.
+    /// Bytes that were passed on, in either direction, and had not arrived when it broke.
     undelivered: u64,
     pub(super) taps: Option<Box<Taps>>,
     /// Its right to be inside, given back with it.
